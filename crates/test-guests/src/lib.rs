@@ -1,0 +1,1 @@
+//! Guests that misbehave in every way a test needs.

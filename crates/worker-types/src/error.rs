@@ -1,0 +1,208 @@
+//! The errors of a Runtime's operations, the same in process and over the network.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Capability, ProfileName, RuntimeId, TurnId, WorkerId};
+
+/// Why an operation was refused or failed.
+///
+/// Serialised it carries its stable `code` and its own fields; the HTTP APIs add a status, a
+/// sentence and `retryable`. It never contains a host path, a token or a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum RuntimeError {
+    /// Another turn is running.
+    #[error("the Worker is busy with turn {turn_id}: wait for its end or cancel it")]
+    Busy {
+        /// The running turn.
+        turn_id: TurnId,
+    },
+    /// The Worker was stopped.
+    #[error("the Worker is stopped: start it before giving it work")]
+    WorkerStopped,
+    /// There is no such Worker.
+    #[error("there is no Worker {worker_id}")]
+    UnknownWorker {
+        /// The id asked for.
+        worker_id: WorkerId,
+    },
+    /// There is no such profile.
+    #[error("there is no profile `{profile}`; this Runtime has: {}", .known.join(", "))]
+    UnknownProfile {
+        /// The name asked for.
+        profile: ProfileName,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// There is no such component.
+    #[error("there is no component `{component}` in this Runtime")]
+    UnknownComponent {
+        /// The reference asked for.
+        component: String,
+    },
+    /// There is no such Runtime.
+    #[error("there is no Runtime `{runtime_id}`")]
+    UnknownRuntime {
+        /// The id asked for.
+        runtime_id: RuntimeId,
+    },
+    /// The component imports something that was not granted.
+    #[error("the component imports `{interface}`, {}", missing_grant_help(*.capability))]
+    MissingGrant {
+        /// The import, as the component names it.
+        interface: String,
+        /// The capability that would link it; absent where none ever does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        capability: Option<Capability>,
+    },
+    /// More authority was asked for than may be given.
+    #[error("the grants exceed what may be given: {exceeds}")]
+    GrantExceedsCeiling {
+        /// The first thing that exceeds.
+        exceeds: String,
+    },
+    /// The bytes are no Worker component.
+    #[error("not a Worker component: {reason}")]
+    InvalidComponent {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The request makes no sense.
+    #[error("invalid input: {reason}")]
+    InvalidInput {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The cursor is none, or none of this log.
+    #[error("invalid cursor: {reason}")]
+    InvalidCursor {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Too many bytes.
+    #[error("{what} is larger than the limit of {limit_bytes} bytes")]
+    PayloadTooLarge {
+        /// What is too large.
+        what: String,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// No valid credentials.
+    #[error("not signed in: {reason}")]
+    Unauthorized {
+        /// How to sign in.
+        reason: String,
+    },
+    /// Valid credentials, but not for this.
+    #[error("not allowed: {reason}")]
+    Forbidden {
+        /// What is not allowed.
+        reason: String,
+    },
+    /// A bound of the Runtime is reached.
+    #[error("at capacity: {reason}")]
+    Capacity {
+        /// The bound.
+        reason: String,
+    },
+    /// The Runtime cannot serve right now.
+    #[error("the Runtime is not available: {reason}")]
+    RuntimeUnavailable {
+        /// Why.
+        reason: String,
+    },
+    /// The Runtime cannot do this at all.
+    #[error("not supported: {what}")]
+    Unsupported {
+        /// What.
+        what: String,
+    },
+    /// The host failed.
+    #[error("internal error {id}: the operator's log has the cause under this id")]
+    Internal {
+        /// Finds the cause in the operator's log.
+        id: String,
+    },
+}
+
+fn missing_grant_help(capability: Option<Capability>) -> String {
+    match capability {
+        Some(capability) => {
+            format!("which needs the grant `{capability}`, and the Worker does not have it")
+        }
+        None => "which no grant provides".to_owned(),
+    }
+}
+
+impl RuntimeError {
+    /// The stable word for this error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Busy { .. } => "busy",
+            Self::WorkerStopped => "worker_stopped",
+            Self::UnknownWorker { .. } => "unknown_worker",
+            Self::UnknownProfile { .. } => "unknown_profile",
+            Self::UnknownComponent { .. } => "unknown_component",
+            Self::UnknownRuntime { .. } => "unknown_runtime",
+            Self::MissingGrant { .. } => "missing_grant",
+            Self::GrantExceedsCeiling { .. } => "grant_exceeds_ceiling",
+            Self::InvalidComponent { .. } => "invalid_component",
+            Self::InvalidInput { .. } => "invalid_input",
+            Self::InvalidCursor { .. } => "invalid_cursor",
+            Self::PayloadTooLarge { .. } => "payload_too_large",
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::Capacity { .. } => "capacity",
+            Self::RuntimeUnavailable { .. } => "runtime_unavailable",
+            Self::Unsupported { .. } => "unsupported",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } | Self::Capacity { .. } | Self::RuntimeUnavailable { .. } => true,
+            Self::WorkerStopped
+            | Self::UnknownWorker { .. }
+            | Self::UnknownProfile { .. }
+            | Self::UnknownComponent { .. }
+            | Self::UnknownRuntime { .. }
+            | Self::MissingGrant { .. }
+            | Self::GrantExceedsCeiling { .. }
+            | Self::InvalidComponent { .. }
+            | Self::InvalidInput { .. }
+            | Self::InvalidCursor { .. }
+            | Self::PayloadTooLarge { .. }
+            | Self::Unauthorized { .. }
+            | Self::Forbidden { .. }
+            | Self::Unsupported { .. }
+            | Self::Internal { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_its_json_and_carries_its_code() {
+        let error = RuntimeError::Busy { turn_id: TurnId::new(3) };
+        let json = serde_json::to_value(&error).expect("an error serialises");
+        assert_eq!(json["code"], error.code());
+        assert_eq!(serde_json::from_value::<RuntimeError>(json).expect("and back"), error);
+    }
+
+    #[test]
+    fn a_missing_grant_says_which_grant_would_help() {
+        let message = |capability| {
+            RuntimeError::MissingGrant { interface: "yoi:worker/llm@0.1.0".into(), capability }
+                .to_string()
+        };
+        assert!(message(Some(Capability::Llm)).contains("needs the grant `llm`"));
+        assert!(message(None).contains("which no grant provides"));
+    }
+}

@@ -1,0 +1,280 @@
+//! Events: the durable facts of a Worker's log, and the live pieces that are not durable.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ComponentDigest, Grants, Item, ItemId, Labels, ModelAlias, NoticeLevel, ProfileName, Seq,
+    TokenUsage, TurnId, WorkerId,
+};
+
+/// A durable fact in a Worker's log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Its place in the log: 1 for the first, and no gaps.
+    pub seq: Seq,
+    /// When it was decided, by the host's clock. Clocks step; order is `seq`'s alone.
+    pub at: Timestamp,
+    /// The Worker it is about.
+    pub worker_id: WorkerId,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+/// What happened. Readers skip kinds they do not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum EventBody {
+    /// The Worker exists; always the first event.
+    #[serde(rename = "worker.created")]
+    WorkerCreated {
+        /// A name for eyes only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        display_name: Option<String>,
+        /// The profile it was made from.
+        profile: ProfileName,
+        /// The bytes of its logic.
+        component: ComponentDigest,
+        /// What it may do.
+        grants: Grants,
+        /// What its creator filed it under.
+        #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        labels: Labels,
+    },
+    /// No more turns until it is started again.
+    #[serde(rename = "worker.stopped")]
+    WorkerStopped,
+    /// Turns may run again.
+    #[serde(rename = "worker.started")]
+    WorkerStarted,
+    /// An input was acknowledged; its turn will run.
+    #[serde(rename = "input.accepted")]
+    InputAccepted {
+        /// The user's message. It takes its place in the transcript when its turn starts.
+        item: Item,
+    },
+    /// A turn began.
+    #[serde(rename = "turn.started")]
+    TurnStarted {
+        /// The turn.
+        turn_id: TurnId,
+    },
+    /// A turn ended; there is exactly one such event for every `turn.started`.
+    #[serde(rename = "turn.ended")]
+    TurnEnded {
+        /// The turn.
+        turn_id: TurnId,
+        /// How it ended.
+        outcome: Outcome,
+        /// What it took.
+        receipt: Receipt,
+    },
+    /// An item was opened; live deltas may follow until it is completed.
+    #[serde(rename = "item.started")]
+    ItemStarted {
+        /// The item, with `status: in_progress`.
+        item: Item,
+    },
+    /// An item is final, whether it was opened before or is said all at once.
+    #[serde(rename = "item.completed")]
+    ItemCompleted {
+        /// The item, with `status: completed` or `incomplete`.
+        item: Item,
+    },
+    /// A model call was paid for.
+    #[serde(rename = "usage.recorded")]
+    UsageRecorded {
+        /// The turn that made the call.
+        turn_id: TurnId,
+        /// The model asked.
+        model: ModelAlias,
+        /// What the provider counted.
+        tokens: TokenUsage,
+    },
+    /// A key of the Worker's durable state changed.
+    #[serde(rename = "state.set")]
+    StateSet {
+        /// The turn that changed it.
+        turn_id: TurnId,
+        /// The key.
+        key: String,
+        /// The new value; absent where the key was removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<String>,
+    },
+    /// Something a reader of the log should know.
+    #[serde(rename = "notice")]
+    Notice {
+        /// How much it matters.
+        level: NoticeLevel,
+        /// One or more sentences.
+        text: String,
+    },
+    /// A kind that this version does not know.
+    #[serde(other, rename = "unknown")]
+    Unknown,
+}
+
+impl EventBody {
+    /// The turn this event belongs to, where it belongs to one.
+    #[must_use]
+    pub fn turn_id(&self) -> Option<TurnId> {
+        match self {
+            Self::TurnStarted { turn_id }
+            | Self::TurnEnded { turn_id, .. }
+            | Self::UsageRecorded { turn_id, .. }
+            | Self::StateSet { turn_id, .. } => Some(*turn_id),
+            Self::InputAccepted { item }
+            | Self::ItemStarted { item }
+            | Self::ItemCompleted { item } => Some(item.turn_id),
+            Self::WorkerCreated { .. }
+            | Self::WorkerStopped
+            | Self::WorkerStarted
+            | Self::Notice { .. }
+            | Self::Unknown => None,
+        }
+    }
+}
+
+/// What became of an input that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputDisposition {
+    /// Its turn is running.
+    Running,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The guest returned without an error.
+    Completed,
+    /// The guest failed, or the host had to end it.
+    Failed {
+        /// What kind of failure.
+        kind: FailureKind,
+        /// The reason, for a person.
+        message: String,
+    },
+    /// Somebody asked for the end.
+    Cancelled {
+        /// Who or what asked.
+        reason: StopReason,
+    },
+    /// The Runtime went away before the turn ended.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Whether the turn did what it was asked to.
+    #[must_use]
+    pub fn is_completed(&self) -> bool {
+        matches!(self, Self::Completed)
+    }
+}
+
+/// What kind of failure ended a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The guest returned an error.
+    Guest,
+    /// The guest panicked, or did what WebAssembly forbids.
+    Trap,
+    /// The guest ran into one of its limits.
+    Limit,
+    /// The component cannot run with what the Worker was granted.
+    MissingGrant,
+    /// The component cannot be loaded.
+    Component,
+    /// The host failed; the operator's log has the cause.
+    Internal,
+}
+
+/// Who or what ended a turn that was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The turn was cancelled.
+    Cancel,
+    /// The Worker was stopped.
+    Stop,
+}
+
+/// What a turn took. A value that is not known is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Receipt {
+    /// From start to end, in microseconds.
+    pub wall_us: u64,
+    /// Time spent running the guest, in microseconds.
+    pub cpu_us: u64,
+    /// The most linear memory the guest held at once, in bytes, summed over its memories.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub peak_memory_bytes: u64,
+    /// Calls of the guest into `yoi:worker` interfaces.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub host_calls: u64,
+    /// Model calls that reached a provider.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub model_calls: u64,
+    /// Their tokens.
+    #[serde(flatten)]
+    pub tokens: TokenUsage,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field by reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a subscriber of one Worker receives.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum LiveEvent {
+    /// A durable event; the reader's cursor moves.
+    Durable(Event),
+    /// A piece of an item that was opened; never durable, never numbered.
+    Delta(ItemDelta),
+    /// All of an open item so far, for a reader who came in the middle or fell behind. It replaces
+    /// what the reader has of the item.
+    Snapshot(ItemSnapshot),
+}
+
+/// A piece of an open item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemDelta {
+    /// The item.
+    pub item_id: ItemId,
+    /// Where in the item's text the piece begins, in bytes of UTF-8.
+    pub offset: u64,
+    /// The piece.
+    pub text: String,
+}
+
+/// All of an open item so far.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemSnapshot {
+    /// The item.
+    pub item_id: ItemId,
+    /// Its text so far.
+    pub text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_skip_kinds_they_do_not_know() {
+        let event: Event = serde_json::from_str(
+            r#"{"seq":9,"at":"2026-01-01T00:00:00Z",
+                "worker_id":"01890a5d-ac96-774b-bcce-b302099a8057",
+                "type":"worker.teleported","where":{"to":"the moon"}}"#,
+        )
+        .expect("an unknown kind is still an event");
+        assert_eq!(event.body, EventBody::Unknown);
+        assert_eq!(event.seq, Seq::new(9));
+    }
+}

@@ -1,0 +1,58 @@
+//! The bounds a Runtime enforces.
+
+use serde::{Deserialize, Serialize};
+
+/// The bounds of every turn, Worker and Runtime. Each is enforced, and each is visible in the
+/// Runtime's summary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The longest a turn may take, in milliseconds. Default: 10 minutes.
+    pub turn_wall_ms: u64,
+    /// The longest a turn may compute, in milliseconds. Default: 60 seconds.
+    pub turn_cpu_ms: u64,
+    /// The most linear memory a turn may hold, in bytes, summed over all memories of its Store.
+    /// Default: 256 MiB.
+    pub turn_memory_bytes: u64,
+    /// The most elements of each table. Default: 10,000.
+    pub turn_table_elements: u64,
+    /// The most core instances of a turn. Default: 32.
+    pub turn_instances: u64,
+    /// The most bytes that one call over the guest's border may carry. Default: 4 MiB.
+    pub host_call_bytes: u64,
+    /// The most resource handles a turn may hold. Default: 1,024.
+    pub turn_handles: u64,
+    /// The most bytes of guest output (stdout and stderr) kept of a turn. Default: 64 KiB.
+    pub turn_log_bytes: u64,
+    /// The most bytes of one input or one item. Default: 1 MiB.
+    pub item_bytes: u64,
+    /// The most bytes of a Worker's durable state, keys and values together. Default: 64 KiB.
+    pub state_bytes: u64,
+    /// The most turns that run at once; more wait. Default: 64 per core.
+    pub live_turns: u64,
+    /// The most Workers a Runtime keeps. Default: 1,000,000.
+    pub workers: u64,
+    /// The largest component, in bytes. Default: 64 MiB.
+    pub component_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        Self {
+            turn_wall_ms: 600_000,
+            turn_cpu_ms: 60_000,
+            turn_memory_bytes: 256 << 20,
+            turn_table_elements: 10_000,
+            turn_instances: 32,
+            host_call_bytes: 4 << 20,
+            turn_handles: 1_024,
+            turn_log_bytes: 64 << 10,
+            item_bytes: 1 << 20,
+            state_bytes: 64 << 10,
+            live_turns: cores * 64,
+            workers: 1_000_000,
+            component_bytes: 64 << 20,
+        }
+    }
+}

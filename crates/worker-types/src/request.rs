@@ -1,0 +1,184 @@
+//! What a caller asks of a Runtime.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Grants, InputDisposition, InputPart, ItemId, ProfileName, Seq, TurnId, WorkerId};
+
+/// What a Worker's creator filed it under: at most 32 labels, keys and values of at most 63 and 256
+/// bytes.
+pub type Labels = BTreeMap<String, String>;
+
+/// A request for a new Worker.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CreateWorker {
+    /// How it behaves; absent means the Runtime's default profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ProfileName>,
+    /// A name for eyes only, at most 256 bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What to file it under.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What it may do; never more than the Runtime's ceiling.
+    pub grants: Grants,
+    /// The first input, accepted in the same commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
+}
+
+impl CreateWorker {
+    /// A Worker of `profile`, without any grant.
+    #[must_use]
+    pub fn profile(profile: ProfileName) -> Self {
+        Self { profile: Some(profile), ..Self::default() }
+    }
+
+    /// The same with `grants`.
+    #[must_use]
+    pub fn grants(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
+    }
+
+    /// The same with a label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
+    /// The same with a name for eyes.
+    #[must_use]
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.display_name = Some(name.into());
+        self
+    }
+
+    /// The same with a first input.
+    #[must_use]
+    pub fn input(mut self, input: Input) -> Self {
+        self.input = Some(input);
+        self
+    }
+}
+
+/// What starts a turn. In JSON either `{"parts": […]}` or, for one text, `{"text": "…"}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "InputForm")]
+pub struct Input {
+    /// The message, in order; a Runtime refuses one that says nothing.
+    pub parts: Vec<InputPart>,
+}
+
+impl Input {
+    /// An input of one text.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { parts: vec![InputPart::Text { text: text.into() }] }
+    }
+
+    /// The bytes this input counts against the limit.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(InputPart::len).sum()
+    }
+
+    /// Whether the input says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.parts.iter().all(InputPart::is_empty)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum InputForm {
+    Short { text: String },
+    Parts { parts: Vec<InputPart> },
+}
+
+impl From<InputForm> for Input {
+    fn from(form: InputForm) -> Self {
+        match form {
+            InputForm::Short { text } => Self::text(text),
+            InputForm::Parts { parts } => Self { parts },
+        }
+    }
+}
+
+/// How an input is to be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InputOptions {
+    /// What to do while another turn runs.
+    pub if_busy: IfBusy,
+}
+
+/// What to do with an input while another turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfBusy {
+    /// Refuse it with `busy` and the running turn's id.
+    #[default]
+    Reject,
+}
+
+/// Which Workers to list: those that match everything that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerQuery {
+    /// Only Workers in this state: a name of [`WorkerStatus`](crate::WorkerStatus).
+    pub status: Option<String>,
+    /// Only Workers with these labels.
+    pub labels: Labels,
+    /// Only Workers created after this one.
+    pub after: Option<WorkerId>,
+    /// At most this many; absent means 100, and more than 1,000 is taken as 1,000.
+    pub limit: Option<u32>,
+}
+
+/// Which piece of a transcript to show. Without `before` and `after` it is the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TranscriptQuery {
+    /// Only items before this one, the nearest of them.
+    pub before: Option<ItemId>,
+    /// Only items after this one, the nearest of them.
+    pub after: Option<ItemId>,
+    /// At most this many; absent means 100, and more than 1,000 is taken as 1,000.
+    pub limit: Option<u32>,
+    /// At most about this many bytes of content (at least one item is shown); absent means 1 MiB,
+    /// and more than 8 MiB is taken as 8 MiB.
+    pub max_bytes: Option<u64>,
+}
+
+/// The acceptance of an input. The input is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputAccepted {
+    /// The turn it starts.
+    pub turn_id: TurnId,
+    /// Its place in the log; events after it tell what becomes of it.
+    pub seq: Seq,
+    /// What became of it.
+    pub status: InputDisposition,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_is_one_text_or_a_list_of_parts_and_nothing_else() {
+        let short: Input = serde_json::from_str(r#"{"text":"hi"}"#).expect("the short form");
+        let parts: Input =
+            serde_json::from_str(r#"{"parts":[{"type":"text","text":"hi"}]}"#).expect("parts");
+        assert_eq!(short, parts);
+        for bad in ["{}", r#""hi""#, r#"{"txt":"hi"}"#, r#"{"parts":[{"type":"smell"}]}"#] {
+            assert!(serde_json::from_str::<Input>(bad).is_err(), "{bad}");
+        }
+    }
+}

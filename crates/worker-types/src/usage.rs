@@ -1,0 +1,76 @@
+//! What turns cost. Unknown is absent, never zero.
+
+use serde::{Deserialize, Serialize};
+
+/// The tokens of model calls, as the provider counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Tokens read, cached ones not included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<u64>,
+    /// Tokens written, reasoning included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+    /// Tokens read from the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<u64>,
+    /// Tokens of `output` that were reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u64>,
+}
+
+impl TokenUsage {
+    /// Adds `other`: a count is known once either side knows it.
+    pub fn add(&mut self, other: Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (known, None) | (None, known) => known,
+        };
+        self.input = sum(self.input, other.input);
+        self.output = sum(self.output, other.output);
+        self.cached_input = sum(self.cached_input, other.cached_input);
+        self.reasoning = sum(self.reasoning, other.reasoning);
+    }
+}
+
+/// The running total of a Worker or a Runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Turns that ended.
+    pub turns: u64,
+    /// Wall time of those turns in microseconds.
+    pub wall_us: u64,
+    /// CPU time of those turns in microseconds.
+    pub cpu_us: u64,
+    /// Model calls that reached a provider.
+    pub model_calls: u64,
+    /// Their tokens.
+    #[serde(flatten)]
+    pub tokens: TokenUsage,
+}
+
+impl Usage {
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        self.turns = self.turns.saturating_add(other.turns);
+        self.wall_us = self.wall_us.saturating_add(other.wall_us);
+        self.cpu_us = self.cpu_us.saturating_add(other.cpu_us);
+        self.model_calls = self.model_calls.saturating_add(other.model_calls);
+        self.tokens.add(other.tokens);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_tokens_stay_absent_and_known_ones_add_up() {
+        let mut total = TokenUsage { input: Some(3), ..TokenUsage::default() };
+        total.add(TokenUsage { input: Some(4), output: Some(1), ..TokenUsage::default() });
+        assert_eq!(
+            serde_json::to_string(&total).expect("usage serialises"),
+            r#"{"input":7,"output":1}"#
+        );
+    }
+}

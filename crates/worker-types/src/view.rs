@@ -1,0 +1,229 @@
+//! What a Runtime shows of itself and of its Workers.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ComponentDigest, Cursor, Event, Grants, Item, Labels, Limits, ProfileName, RuntimeId, Seq,
+    TurnId, Usage, WorkerId,
+};
+
+/// What a Runtime is and how it fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeSummary {
+    /// Its id.
+    pub runtime_id: RuntimeId,
+    /// A name for eyes.
+    pub display_name: String,
+    /// Whether it takes work.
+    pub status: RuntimeStatus,
+    /// The version of the `worker-runtime` crate.
+    pub version: String,
+    /// What it can grant, each available or with the reason why not.
+    pub capabilities: Vec<CapabilityStatus>,
+    /// The profiles Workers can be made from.
+    pub profiles: Vec<ProfileName>,
+    /// The models a grant can name, and what stands behind each, for eyes.
+    pub models: Vec<ModelStatus>,
+    /// The bounds it enforces.
+    pub limits: Limits,
+    /// What an operator should look at.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its Workers in numbers.
+    pub overview: Overview,
+}
+
+/// A model alias, as far as a caller may know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// The alias.
+    pub alias: crate::ModelAlias,
+    /// The provider's kind, such as `openai` or `offline`.
+    pub provider: String,
+    /// The model's name at the provider.
+    pub model: String,
+}
+
+/// Whether a Runtime takes work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuntimeStatus {
+    /// It does.
+    Ready,
+    /// It is shutting down: running turns end, no new ones begin.
+    Draining,
+    /// A state this version does not know; treat it as not ready.
+    #[serde(other)]
+    Unknown,
+}
+
+/// One thing a Runtime may be able to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapabilityStatus {
+    /// Its name, such as `llm` or `filesystem`.
+    pub name: String,
+    /// Whether a Worker can be granted it here.
+    pub available: bool,
+    /// Why not, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Something an operator should look at. It names no host path and no secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// A stable word for the kind of trouble.
+    pub code: String,
+    /// What is wrong and what would mend it.
+    pub message: String,
+}
+
+/// Workers in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overview {
+    /// Workers that could take an input.
+    pub idle: u64,
+    /// Workers with a turn.
+    pub running: u64,
+    /// Workers that were stopped.
+    pub stopped: u64,
+    /// What all turns took together.
+    pub usage: Usage,
+}
+
+/// A Worker as others see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerView {
+    /// The Runtime it lives in.
+    pub runtime_id: RuntimeId,
+    /// Its id there.
+    pub worker_id: WorkerId,
+    /// A name for eyes only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What kind of thing runs its logic.
+    pub implementation: Implementation,
+    /// The profile it was made from.
+    pub profile: ProfileName,
+    /// The component it runs.
+    pub component: ComponentDigest,
+    /// What its creator filed it under.
+    pub labels: Labels,
+    /// What it is doing.
+    #[serde(flatten)]
+    pub status: WorkerStatus,
+    /// What it may do.
+    pub grants: Grants,
+    /// The last event of its log.
+    pub last_seq: Seq,
+    /// What its turns took.
+    pub usage: Usage,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What an operator should look at.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What kind of thing runs a Worker's logic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Implementation {
+    /// A WebAssembly component.
+    Component,
+}
+
+/// What a Worker is doing. Clients treat values they do not know as busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum WorkerStatus {
+    /// Nothing; an input starts a turn.
+    Idle,
+    /// A turn.
+    Running {
+        /// The turn.
+        turn_id: TurnId,
+    },
+    /// Nothing, until it is started.
+    Stopped,
+    /// Something this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl WorkerStatus {
+    /// The word for it in filters and tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running { .. } => "running",
+            Self::Stopped => "stopped",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A page of Workers, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerPage {
+    /// The Workers.
+    pub workers: Vec<WorkerView>,
+    /// What to pass as `after` for the next page; absent on the last.
+    pub next: Option<WorkerId>,
+}
+
+/// A bounded piece of a transcript, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TranscriptPage {
+    /// The items.
+    pub items: Vec<Item>,
+    /// The item before which older ones lie; pass it as `before`.
+    pub first: Option<crate::ItemId>,
+    /// The last item of the page; pass it as `after`.
+    pub last: Option<crate::ItemId>,
+    /// Whether older items exist.
+    pub more_before: bool,
+    /// Whether newer items exist.
+    pub more_after: bool,
+    /// The Worker's log up to which the page is true; subscribe from here.
+    pub cursor: Cursor,
+}
+
+/// A page of events, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Pass it as `after` for what follows.
+    pub next: Cursor,
+}
+
+/// What the guests of a Worker printed, oldest first; the newest turns only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+}
+
+/// A line that a guest printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// The turn that printed it.
+    pub turn_id: TurnId,
+    /// Where it was printed to.
+    pub stream: LogStream,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// Where a guest's line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogStream {
+    /// The guest's standard output.
+    Stdout,
+    /// The guest's standard error.
+    Stderr,
+    /// The host, about the output: such as how much of it was dropped.
+    Host,
+}

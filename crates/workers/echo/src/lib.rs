@@ -1,0 +1,1 @@
+//! A Worker without a model: it says back what it was told.

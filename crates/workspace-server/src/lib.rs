@@ -1,0 +1,1 @@
+//! The Backend: the registry of Runtimes, the Browser API and the console.

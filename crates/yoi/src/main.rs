@@ -1,0 +1,3 @@
+//! The `yoi` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Write yoi Workers in Rust.
