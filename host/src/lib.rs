@@ -1,26 +1,20 @@
-//! Runs AI workers as sandboxed WebAssembly components with a durable log.
-#![allow(missing_debug_implementations, missing_docs, clippy::all)]
+//! Runs AI workers as sandboxed WebAssembly components with a durable log: the embeddable Runtime.
 
 mod builder;
+mod capability;
+mod cell;
+mod engine;
+mod events;
+mod logs;
+mod projection;
 mod runtime;
+mod store;
+mod supervisor;
+mod turn;
+mod worker;
 
-pub use builder::RuntimeBuilder;
-pub use runtime::{Events, Runtime};
-
-/// Where logs are kept.
-#[derive(Debug)]
-pub struct Store;
-impl Store {
-    /// In memory.
-    pub fn memory() -> Self {
-        Self
-    }
-}
-
-/// Why a Runtime could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum RuntimeBuildError {
-    /// Placeholder.
-    #[error("placeholder")]
-    Placeholder,
-}
+pub use builder::{RuntimeBuildError, RuntimeBuilder};
+pub use events::Events;
+pub use runtime::Runtime;
+pub use store::Store;
+pub use worker_types;

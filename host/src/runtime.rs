@@ -1,127 +1,356 @@
-//! The handle of a Runtime.
+//! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
-use std::time::Duration;
+mod guest_threads;
+mod observe;
+mod table;
+mod validate;
 
-use worker_types::*;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::RuntimeBuilder;
+use jiff::Timestamp;
+use llm_engine::Models;
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+use worker_types::{
+    CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted, InputOptions, Labels,
+    Limits, Outcome, Overview, Profile, ProfileName, RuntimeError, RuntimeId, Seq, TurnId, Usage,
+    WorkerId, WorkerStatus, WorkerView,
+};
 
-/// A Runtime. Clones are handles of the same one.
-#[derive(Debug, Clone)]
-pub struct Runtime {}
+use crate::{
+    RuntimeBuilder, Store,
+    cell::WorkerCell,
+    engine::{Engines, LoadedComponent},
+    supervisor::{self, AcceptedTurn, Reply, Request},
+    worker::{self, Command, WorkerState},
+};
 
-/// The events of one Worker: the log from a cursor on, then live ones.
+pub(crate) use guest_threads::GuestThreads;
+use table::Workers;
+
+/// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
+/// same Runtime.
+///
+/// No method needs to be polled to its end: what was accepted happens, also when the caller goes
+/// away.
+#[derive(Clone)]
+pub struct Runtime(pub(crate) Arc<Inner>);
+
+/// What the handles and tasks of a Runtime share. Each field has one owner: this.
+pub(crate) struct Inner {
+    pub(crate) id: RuntimeId,
+    pub(crate) display_name: String,
+    pub(crate) models: Models,
+    pub(crate) ceiling: Grants,
+    pub(crate) limits: Limits,
+    pub(crate) profiles: BTreeMap<ProfileName, Arc<InstalledProfile>>,
+    pub(crate) default_profile: Option<ProfileName>,
+    pub(crate) store: Store,
+    pub(crate) engines: Engines,
+    pub(crate) workers: Workers,
+    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) overview: Mutex<Overview>,
+    pub(crate) guests: GuestThreads,
+    /// The embedder's tokio runtime: model calls are made there.
+    pub(crate) host: Handle,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) draining: AtomicBool,
+    /// Ends running turns as interrupted.
+    pub(crate) interrupt: CancellationToken,
+    /// Ends the event streams.
+    pub(crate) closing: CancellationToken,
+}
+
+/// A profile and its component, ready to run.
 #[derive(Debug)]
-pub struct Events {}
+pub(crate) struct InstalledProfile {
+    pub(crate) profile: Profile,
+    pub(crate) component: Arc<LoadedComponent>,
+}
 
-impl Events {
-    /// Waits for the next; `None` once the Runtime has shut down or the Worker is gone.
-    pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
-        todo!()
-    }
-    /// The place after the last durable event that `next` returned.
-    pub fn cursor(&self) -> Cursor {
-        todo!()
-    }
+/// What a Worker was created with.
+#[derive(Debug)]
+pub(crate) struct WorkerMeta {
+    pub(crate) display_name: Option<Box<str>>,
+    pub(crate) profile: Arc<InstalledProfile>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) labels: Labels,
 }
 
 impl Runtime {
-    /// Starts building a Runtime called `id`.
+    /// Starts building a Runtime with this id.
+    #[must_use]
     pub fn builder(id: RuntimeId) -> RuntimeBuilder {
         RuntimeBuilder::new(id)
     }
+
     /// Its id.
+    #[must_use]
     pub fn id(&self) -> &RuntimeId {
-        todo!()
+        &self.0.id
     }
-    /// What it is and how it fares.
-    pub fn summary(&self) -> RuntimeSummary {
-        todo!()
+
+    /// Creates a Worker. With a first input, both are in one commit, and its turn runs.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownProfile`, `GrantExceedsCeiling`, `MissingGrant` where the component imports what is
+    /// not granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`.
+    pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
+        let runtime = &self.0;
+        runtime.check_accepting()?;
+        validate::creation(&request, &runtime.limits)?;
+        let profile = runtime.profile(request.profile.as_ref())?;
+        request.grants.within(&runtime.ceiling).map_err(|exceeds| {
+            RuntimeError::GrantExceedsCeiling { exceeds: exceeds.to_string() }
+        })?;
+        profile.component.admit(&request.grants, &profile.profile.optional)?;
+        if runtime.workers.len() as u64 >= runtime.limits.workers {
+            let reason = format!("this Runtime keeps at most {} Workers", runtime.limits.workers);
+            return Err(RuntimeError::Capacity { reason });
+        }
+
+        let mut bodies = vec![EventBody::WorkerCreated {
+            display_name: request.display_name.clone(),
+            profile: profile.profile.name.clone(),
+            component: profile.component.digest,
+            grants: request.grants.clone(),
+            labels: request.labels.clone(),
+        }];
+        let turn = match request.input {
+            None => None,
+            Some(input) => {
+                let permit = runtime.try_permit();
+                let command = Command::Input { parts: input.parts, begin: permit.is_some() };
+                bodies.extend(worker::decide(&WorkerState::default(), command)?);
+                Some(AcceptedTurn { turn_id: TurnId::ZERO.next(), permit })
+            }
+        };
+        let meta = WorkerMeta {
+            display_name: request.display_name.map(Into::into),
+            profile: Arc::clone(profile),
+            grants: runtime.share(request.grants),
+            labels: request.labels,
+        };
+        let cell = Arc::new(WorkerCell::new(WorkerId::generate(), meta));
+        let events = supervisor::number(&cell, Seq::ZERO, bodies);
+        // A caller that goes away must not leave a Worker that is in the log and not in the table.
+        let runtime = Arc::clone(runtime);
+        let committed = self.0.tasks.spawn_on(
+            async move {
+                runtime.store.append(&events).await.map_err(internal)?;
+                cell.publish(&events);
+                runtime.count(None, &cell);
+                let view = runtime.view(&cell);
+                runtime.workers.insert(&runtime, cell, turn);
+                Ok(view)
+            },
+            &self.0.host,
+        );
+        committed.await.map_err(internal)?
     }
-    /// Whether it takes work.
-    pub fn status(&self) -> RuntimeStatus {
-        todo!()
-    }
-    /// What it can grant.
-    pub fn capabilities(&self) -> Vec<CapabilityStatus> {
-        todo!()
-    }
-    /// What an operator should look at.
-    pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        todo!()
-    }
-    /// Its Workers in numbers.
-    pub fn overview(&self) -> Overview {
-        todo!()
-    }
-    /// A page of its Workers.
-    pub fn workers(&self, _query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
-        todo!()
-    }
-    /// One Worker.
-    pub fn worker(&self, _id: WorkerId) -> Result<WorkerView, RuntimeError> {
-        todo!()
-    }
-    /// Creates a Worker.
-    pub async fn create(&self, _request: CreateWorker) -> Result<WorkerView, RuntimeError> {
-        todo!()
-    }
-    /// Gives a Worker an input.
+
+    /// Gives a Worker an input, which starts a turn. It is in the log when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `Busy` with the running turn's id, `WorkerStopped`, `UnknownWorker`, `InvalidInput`,
+    /// `PayloadTooLarge`.
     pub async fn input(
         &self,
-        _id: WorkerId,
-        _input: Input,
-        _options: InputOptions,
+        id: WorkerId,
+        input: Input,
+        options: InputOptions,
     ) -> Result<InputAccepted, RuntimeError> {
-        todo!()
+        self.0.check_accepting()?;
+        validate::input(&input, &self.0.limits)?;
+        let IfBusy::Reject = options.if_busy;
+        self.ask(id, |reply| Request::Input { parts: input.parts, reply }).await
     }
-    /// Waits for the end of a turn.
-    pub async fn outcome(&self, _id: WorkerId, _turn: TurnId) -> Result<Outcome, RuntimeError> {
-        todo!()
+
+    /// Waits for the end of a turn, and says how it ended; at once where it has ended already.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the Worker has no such turn, `UnknownWorker`.
+    pub async fn outcome(&self, id: WorkerId, turn_id: TurnId) -> Result<Outcome, RuntimeError> {
+        {
+            let cell = self.0.workers.cell(id)?;
+            let cell = cell.lock();
+            if cell.state.last_turn() == turn_id
+                && let Some(outcome) = cell.state.last_outcome()
+            {
+                return Ok(outcome.clone());
+            }
+        }
+        self.ask(id, |reply| Request::Outcome { turn_id, reply }).await
     }
-    /// Cancels the running turn.
-    pub async fn cancel(&self, _id: WorkerId, _turn: Option<TurnId>) -> Result<(), RuntimeError> {
-        todo!()
+
+    /// Cancels the running turn. With a `turn_id` only that one: if it is over, nothing happens.
+    /// The end of the turn is in the log when this returns.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownWorker`.
+    pub async fn cancel(&self, id: WorkerId, turn_id: Option<TurnId>) -> Result<(), RuntimeError> {
+        self.ask(id, |reply| Request::Cancel { turn_id, reply }).await
     }
-    /// Stops a Worker.
-    pub async fn stop(&self, _id: WorkerId) -> Result<(), RuntimeError> {
-        todo!()
+
+    /// Stops a Worker: its running turn is cancelled, and inputs are refused until it is started.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownWorker`.
+    pub async fn stop(&self, id: WorkerId) -> Result<(), RuntimeError> {
+        self.ask(id, |reply| Request::Stop { reply }).await
     }
-    /// Starts a stopped Worker.
-    pub async fn start(&self, _id: WorkerId) -> Result<(), RuntimeError> {
-        todo!()
+
+    /// Lets a stopped Worker take inputs again.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownWorker`, `RuntimeUnavailable` while the Runtime shuts down.
+    pub async fn start(&self, id: WorkerId) -> Result<(), RuntimeError> {
+        self.0.check_accepting()?;
+        self.ask(id, |reply| Request::Start { reply }).await
     }
-    /// A piece of a Worker's transcript.
-    pub async fn transcript(
+
+    /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
+    /// this returns, everything is in the log and the event streams have ended.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.0.draining.store(true, Ordering::SeqCst);
+        self.0.tasks.close();
+        if tokio::time::timeout(grace, self.0.tasks.wait()).await.is_err() {
+            self.0.interrupt.cancel();
+            self.0.tasks.wait().await;
+        }
+        self.0.closing.cancel();
+    }
+
+    /// Hands a request to the Worker's task and waits for the answer.
+    async fn ask<T>(
         &self,
-        _id: WorkerId,
-        _query: TranscriptQuery,
-    ) -> Result<TranscriptPage, RuntimeError> {
-        todo!()
+        id: WorkerId,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, RuntimeError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.workers.send(&self.0, id, request(reply))?;
+        // The task answers everything it takes; it only goes away with the guests' threads.
+        answer.await.map_err(|_| RuntimeError::RuntimeUnavailable {
+            reason: "the Runtime has shut down".to_owned(),
+        })?
     }
-    /// A page of a Worker's durable events; at most `limit` (at most 1,000).
-    pub async fn event_page(
-        &self,
-        _id: WorkerId,
-        _after: Cursor,
-        _limit: usize,
-    ) -> Result<EventPage, RuntimeError> {
-        todo!()
+}
+
+impl Inner {
+    fn check_accepting(&self) -> Result<(), RuntimeError> {
+        if self.draining.load(Ordering::SeqCst) {
+            let reason = "it is shutting down".to_owned();
+            return Err(RuntimeError::RuntimeUnavailable { reason });
+        }
+        Ok(())
     }
-    /// A Worker's events from `after` on, then live ones.
-    pub fn events(&self, _id: WorkerId, _after: Cursor) -> Result<Events, RuntimeError> {
-        todo!()
+
+    fn profile(&self, name: Option<&ProfileName>) -> Result<&Arc<InstalledProfile>, RuntimeError> {
+        let Some(name) = name.or(self.default_profile.as_ref()) else {
+            let reason = "name a profile: this Runtime has no default".to_owned();
+            return Err(RuntimeError::InvalidInput { reason });
+        };
+        self.profiles.get(name).ok_or_else(|| RuntimeError::UnknownProfile {
+            profile: name.clone(),
+            known: self.profiles.keys().map(ProfileName::to_string).collect(),
+        })
     }
-    /// What a Worker's guest printed.
-    pub async fn logs(
-        &self,
-        _id: WorkerId,
-        _turn: Option<TurnId>,
-    ) -> Result<LogPage, RuntimeError> {
-        todo!()
+
+    /// The grants, shared with those who have the same: idle Workers are many and alike.
+    fn share(&self, grants: Grants) -> Arc<Grants> {
+        let newest = self.workers.newest();
+        match newest {
+            Some(cell) if *cell.meta.grants == grants => Arc::clone(&cell.meta.grants),
+            _ => Arc::new(grants),
+        }
     }
-    /// Takes no more work, gives running turns `grace` to end, then interrupts them.
-    pub async fn shutdown(&self, _grace: Duration) {
-        todo!()
+
+    /// The right to run a turn, if it can be had at once.
+    pub(crate) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
+    }
+
+    /// Waits for the right to run a turn.
+    pub(crate) async fn permit(&self) -> OwnedSemaphorePermit {
+        match Arc::clone(&self.permits).acquire_owned().await {
+            Ok(permit) => permit,
+            // Nobody closes the semaphore.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Folds committed events into what readers see.
+    pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event]) {
+        let before = {
+            let cell = cell.lock();
+            (cell.state.status(), cell.state.usage)
+        };
+        cell.publish(events);
+        self.count(Some(before), cell);
+    }
+
+    /// Keeps the overview true over a change of one Worker.
+    fn count(&self, before: Option<(WorkerStatus, Usage)>, cell: &WorkerCell) {
+        let (status, usage) = {
+            let cell = cell.lock();
+            (cell.state.status(), cell.state.usage)
+        };
+        let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, used)) = before {
+            *slot(&mut overview, before) -= 1;
+            if used.turns != usage.turns {
+                overview.usage.add(usage.since(used));
+            }
+        }
+        *slot(&mut overview, status) += 1;
+    }
+}
+
+fn slot(overview: &mut Overview, status: WorkerStatus) -> &mut u64 {
+    match status {
+        WorkerStatus::Idle => &mut overview.idle,
+        WorkerStatus::Running { .. } | WorkerStatus::Unknown => &mut overview.running,
+        WorkerStatus::Stopped => &mut overview.stopped,
+    }
+}
+
+/// Hides the cause of a failure from the caller, and gives both the same id to find it by.
+pub(crate) fn internal(error: impl std::error::Error + 'static) -> RuntimeError {
+    let id = Uuid::now_v7().simple().to_string();
+    let at = Timestamp::now();
+    tracing::error!(%id, %at, error = &error as &dyn std::error::Error, "internal error");
+    RuntimeError::Internal { id }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("id", &self.id)
+            .field("workers", &self.workers.len())
+            .finish_non_exhaustive()
     }
 }

@@ -35,6 +35,9 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// All of them.
+    pub const ALL: [Self; 1] = [Self::Llm];
+
     /// The word for it in grants, config and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -82,6 +85,11 @@ impl Grants {
         match capability {
             Capability::Llm => self.llm.is_some(),
         }
+    }
+
+    /// The capabilities that are granted.
+    pub fn capabilities(&self) -> impl Iterator<Item = Capability> {
+        Capability::ALL.into_iter().filter(|capability| self.has(*capability))
     }
 
     /// Fails with the first thing that these grants have and `ceiling` has not.

@@ -1,1 +1,35 @@
-//! The schema of yoi.toml.
+//! The schema of `yoi.toml`.
+//!
+//! Everything in it is checked when it is read: an unknown key, a bad value or a bad name is an
+//! error that names the file, the line and the key, and says what would be right. A
+//! configuration holds no secret; it names the environment variables that do.
+//!
+//! ```
+//! let config = yoi_config::Config::parse(
+//!     r#"
+//!     [models.default]
+//!     provider = "openai"
+//!     model = "gpt-5-mini"
+//!     api_key_env = "OPENAI_API_KEY"
+//!
+//!     [policy.companion]
+//!     llm = ["default"]
+//!     "#,
+//!     "yoi.toml",
+//! )?;
+//! assert_eq!(config.models.len(), 1);
+//! # Ok::<(), yoi_config::ConfigError>(())
+//! ```
+
+mod config;
+mod error;
+mod model;
+mod profile;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
+pub use error::{ConfigError, InvalidConfig};
+pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};
+pub use profile::{ComponentSource, ProfileConfig};

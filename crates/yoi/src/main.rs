@@ -1,3 +1,40 @@
 //! The `yoi` command.
 
-fn main() {}
+mod answer;
+mod backend_client;
+mod cli;
+mod commands;
+mod data_dir;
+mod exit;
+mod models;
+mod output;
+mod runtime_setup;
+mod signals;
+mod sse;
+
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::{cli::Cli, exit::Exit, output::Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output::new(cli.json);
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .init();
+    let ended = commands::run(cli, output).unwrap_or_else(|error| {
+        if !exit::is_broken_pipe(&error) {
+            output.note(&format!("yoi: {error:#}"));
+        }
+        Exit::of(&error)
+    });
+    ended.into()
+}

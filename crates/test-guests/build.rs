@@ -1,0 +1,12 @@
+//! Builds the guests.
+
+use guest_build::GuestBuild;
+
+fn main() {
+    let guests =
+        GuestBuild::new().examples("hostile-guest", &["hostile", "hostile-base", "network"]);
+    match guests.run() {
+        Ok(guests) => guests.export(),
+        Err(error) => guest_build::report(&error),
+    }
+}

@@ -1,0 +1,162 @@
+//! The turn, the transcript and the state.
+
+use std::fmt::Write as _;
+
+use worker_guest::{ConfigValue, Failure, Message, Part, Turn};
+
+use crate::Command;
+
+pub(crate) fn run(turn: &Turn, command: Command<'_>) -> Option<Result<(), Failure>> {
+    Some(match command.name {
+        "say" => say(turn, command),
+        "say-many" => say_many(turn, command),
+        "utter" => utter(turn, command),
+        "utter-drop" => utter_drop(turn, command),
+        "utter-many" => utter_many(turn, command),
+        "tool" => tool(turn, command),
+        "tool-fail" => tool_fail(turn, command),
+        "tool-drop" => tool_drop(turn),
+        "tool-take" => tool_take(turn, command),
+        "state-set" => state_set(turn, command),
+        "state-remove" => turn.state_remove(command.argument).map_err(Into::into),
+        "state-get" => state_get(turn, command),
+        "state-big" => state_big(turn, command),
+        "history" => history(turn, command),
+        "steering" => steering(turn),
+        "turn" => describe(turn),
+        "config" => config(turn, command),
+        "capabilities" => turn.say(&turn.capabilities().join(" ")).map_err(Into::into),
+        _ => return None,
+    })
+}
+
+/// Says so many bytes as one message.
+fn say(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.say(&"x".repeat(command.number()?))?;
+    Ok(())
+}
+
+/// Says so many messages.
+fn say_many(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    for number in 0..command.number()? {
+        turn.say(&format!("message {number}"))?;
+    }
+    Ok(())
+}
+
+/// Says the pieces between the bars.
+fn utter(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let mut utterance = turn.utter()?;
+    for piece in command.argument.split('|') {
+        utterance.delta(piece)?;
+    }
+    utterance.end()?;
+    Ok(())
+}
+
+fn utter_drop(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.utter()?.delta(command.argument)?;
+    Ok(())
+}
+
+/// Says one message in so many pieces.
+fn utter_many(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let mut utterance = turn.utter()?;
+    for number in 0..command.number()? {
+        utterance.delta(&format!("{number} "))?;
+    }
+    utterance.end()?;
+    Ok(())
+}
+
+fn tool(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let arguments = if command.argument.is_empty() { "{}" } else { command.argument };
+    turn.begin_tool("working", arguments)?.end(Ok("worked"))?;
+    Ok(())
+}
+
+fn tool_fail(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.begin_tool("failing", "{}")?.end(Err(command.argument))?;
+    Ok(())
+}
+
+fn tool_drop(turn: &Turn) -> Result<(), Failure> {
+    drop(turn.begin_tool("dropped", "{}")?);
+    Ok(())
+}
+
+/// Takes up the call with this id, whether or not a model asked for it.
+fn tool_take(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.take_tool(command.argument)?.end(Ok("taken"))?;
+    Ok(())
+}
+
+fn state_set(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let (key, value) =
+        command.argument.split_once('=').ok_or_else(|| Failure::new("expected `key=value`"))?;
+    turn.state_set(key, value)?;
+    Ok(())
+}
+
+fn state_get(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let value = turn.state_get(command.argument)?;
+    turn.say(value.as_deref().unwrap_or("(none)"))?;
+    Ok(())
+}
+
+/// Keeps a value of so many bytes.
+fn state_big(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.state_set("big", &"x".repeat(command.number()?))?;
+    Ok(())
+}
+
+/// Says the newest entries: as many as the argument says, or 1,000. The message that says them is
+/// not among them.
+fn history(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let limit = if command.argument.is_empty() { 1000 } else { u32::try_from(command.number()?)? };
+    let page = turn.history(limit)?;
+    let mut text = format!("{} entries, more: {}", page.entries.len(), page.more);
+    for entry in &page.entries {
+        let who = match &entry.message {
+            Message::User(_) => "user",
+            Message::Assistant(_) => "assistant",
+            Message::Tool(_) => "tool",
+        };
+        write!(text, "\n{who}: {}", entry.message.text())?;
+    }
+    turn.say(&text)?;
+    Ok(())
+}
+
+fn steering(turn: &Turn) -> Result<(), Failure> {
+    let inputs = turn.take_steering()?;
+    let mut text = format!("{} inputs", inputs.len());
+    for input in inputs {
+        for part in input {
+            match part {
+                Part::Text(part) | Part::Json(part) => write!(text, "\n{part}")?,
+                Part::Image(image) => write!(text, "\n{}", image.media_type)?,
+            }
+        }
+    }
+    turn.say(&text)?;
+    Ok(())
+}
+
+fn describe(turn: &Turn) -> Result<(), Failure> {
+    let resumes = turn.resumes().map_or_else(|| "nothing".to_owned(), |turn| turn.to_string());
+    turn.say(&format!("turn {}, resumes {resumes}", turn.id()))?;
+    Ok(())
+}
+
+fn config(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let text = match turn.config(command.argument)? {
+        Some(ConfigValue::Boolean(value)) => format!("boolean {value}"),
+        Some(ConfigValue::Integer(value)) => format!("integer {value}"),
+        Some(ConfigValue::Number(value)) => format!("number {value}"),
+        Some(ConfigValue::Text(value)) => format!("text {value}"),
+        None => "(none)".to_owned(),
+    };
+    turn.say(&text)?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+// The page: the list of conversations, the open one, and the box to write in.
+
+import * as api from "./api.js";
+import { Conversation } from "./conversation.js";
+import { Transcript, element } from "./transcript.js";
+
+const LONGEST_TITLE = 60;
+const at = (id) => document.getElementById(id);
+const [input, scroller, connection] = [at("input"), at("scroller"), at("connection")];
+const view = new Transcript(at("transcript"));
+
+let models = [];
+let workers = [];
+let open = null;
+/** What the open Worker is doing; values this page does not know count as busy. */
+let state = { status: "idle" };
+let sending = false;
+let follow = true;
+
+function showProblem(error) {
+  at("problem").hidden = false;
+  at("problem-text").textContent =
+    error.status === 401 ? "You are signed out. Run `yoi url` for a new link." : error.message;
+  if (!(error instanceof api.ApiError)) console.error(error);
+}
+
+/** Does what a person asked for; what goes wrong is shown to them. */
+async function attempt(action) {
+  at("problem").hidden = true;
+  try {
+    return await action();
+  } catch (error) {
+    showProblem(error);
+    return undefined;
+  }
+}
+
+const titleOf = (worker) =>
+  worker.display_name ?? `Conversation of ${new Date(worker.created_at).toLocaleString()}`;
+
+function renderList() {
+  const entries = workers.map((worker) => {
+    const link = element("a", "", titleOf(worker));
+    link.href = `#${worker.worker_id}`;
+    link.title = new Date(worker.created_at).toLocaleString();
+    if (worker.worker_id === open?.id) link.setAttribute("aria-current", "page");
+    return element("li", "", link);
+  });
+  at("conversations").replaceChildren(...entries);
+}
+
+async function refreshList() {
+  workers = await api.conversations();
+  renderList();
+}
+
+function renderState() {
+  const stopped = state.status === "stopped";
+  const running = state.status !== "idle" && !stopped;
+  at("cancel").hidden = !running;
+  at("send").hidden = running;
+  at("send").disabled = sending || stopped;
+  input.disabled = stopped;
+  at("stopped").hidden = !stopped;
+  at("welcome").hidden = open !== null;
+  at("earlier").hidden = !open?.hasEarlier;
+}
+
+function renderHead(worker) {
+  at("title").textContent = worker ? titleOf(worker) : "New conversation";
+  document.title = worker ? `${titleOf(worker)} · yoi` : "yoi";
+  const granted = worker?.grants.llm?.models ?? (worker ? [] : models.map(({ alias }) => alias));
+  const usable = models.filter(({ alias }) => granted.includes(alias));
+  const offline = usable.some(({ provider }) => provider === "offline");
+  at("model").hidden = usable.length === 0;
+  at("model").dataset.offline = String(offline);
+  at("model").textContent = offline
+    ? "Offline model: simple rules answer, no AI"
+    : usable.map(({ model }) => model).join(", ");
+}
+
+/** What the open conversation reports; one that was left behind is not listened to. */
+function listener(conversation) {
+  const whileOpen = (act) => (value) => conversation() === open && act(value);
+  return {
+    state: whileOpen((worker) => {
+      state = worker;
+      if (worker.worker_id) renderHead(worker);
+      renderState();
+    }),
+    connection: whileOpen((now) => {
+      const regained = connection.dataset.state === "lost" ? "Connected again." : "";
+      connection.dataset.state = now;
+      connection.textContent = now === "lost" ? "Connection lost. Reconnecting…" : regained;
+    }),
+    changed: whileOpen(() => {
+      if (follow) scroller.scrollTop = scroller.scrollHeight;
+    }),
+    problem: whileOpen(showProblem),
+  };
+}
+
+function openFromAddress() {
+  showSidebar(false);
+  const id = location.hash.slice(1) || "new";
+  open?.close();
+  view.clear();
+  [follow, state] = [true, { status: "idle" }];
+  connection.textContent = connection.dataset.state = "";
+  const conversation = id === "new" ? null : new Conversation(id, view, listener(() => conversation));
+  open = conversation;
+  renderHead(workers.find((worker) => worker.worker_id === id));
+  renderList();
+  renderState();
+  input.focus();
+  if (conversation) attempt(() => conversation.open());
+}
+
+async function send() {
+  const text = input.value;
+  if (text.trim() === "" || at("send").hidden || at("send").disabled) return;
+  [sending, follow] = [true, true];
+  renderState();
+  const sent = await attempt(async () => {
+    if (open) return api.send(open.id, text);
+    // The first message makes the conversation, and its first line is the name.
+    const title = [...text.trim().split("\n")[0]].slice(0, LONGEST_TITLE).join("");
+    const worker = await api.createConversation(title, text);
+    workers.unshift(worker);
+    location.hash = worker.worker_id;
+    return worker;
+  });
+  // What was not accepted stays in the box.
+  if (sent && input.value === text) input.value = "";
+  sending = false;
+  fitInput();
+  renderState();
+  input.focus();
+}
+
+function fitInput() {
+  input.rows = Math.min(8, input.value.split("\n").length);
+}
+
+function showSidebar(shown) {
+  document.body.classList.toggle("sidebar-open", shown);
+  at("toggle-sidebar").setAttribute("aria-expanded", String(shown));
+}
+
+at("composer").addEventListener("submit", (event) => {
+  event.preventDefault();
+  send();
+});
+input.addEventListener("input", fitInput);
+input.addEventListener("keydown", (event) => {
+  // While an input method composes a character, Enter belongs to it.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  send();
+});
+const onClick = (id, act) => at(id).addEventListener("click", act);
+onClick("cancel", () => attempt(() => api.cancel(open.id, state.turn_id)));
+onClick("start", () => attempt(() => api.start(open.id)));
+onClick("dismiss", () => (at("problem").hidden = true));
+onClick("new-conversation", () => (location.hash = "new"));
+onClick("toggle-sidebar", (event) => {
+  event.stopPropagation();
+  showSidebar(!document.body.classList.contains("sidebar-open"));
+});
+// On a narrow screen the list lies over the page: a tap beside it, or Escape, puts it away.
+document.querySelector("main").addEventListener("click", () => showSidebar(false));
+document.addEventListener("keydown", (event) => event.key === "Escape" && showSidebar(false));
+onClick("earlier", () =>
+  attempt(async () => {
+    const fromEnd = scroller.scrollHeight - scroller.scrollTop;
+    await open.showEarlier();
+    scroller.scrollTop = scroller.scrollHeight - fromEnd;
+    renderState();
+  }),
+);
+scroller.addEventListener("scroll", () => {
+  follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
+});
+window.addEventListener("hashchange", openFromAddress);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return open?.pause();
+  open?.resume();
+  return refreshList().catch(showProblem);
+});
+
+await attempt(async () => {
+  ({ models } = await api.runtime());
+  await refreshList();
+});
+if (!location.hash) history.replaceState(null, "", `#${workers[0]?.worker_id ?? "new"}`);
+openFromAddress();

@@ -1,0 +1,111 @@
+//! The Backend and its routes.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    AccessToken, BackendServeError, LaunchPolicy, RuntimeRegistry, ServeOptions, api,
+    auth::Auth,
+    console,
+    extract::BODY_LIMIT_BYTES,
+    guard::{self, OwnAddress},
+    problem::Problem,
+    server,
+};
+
+/// The Backend. Clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    registry: Arc<RuntimeRegistry>,
+    policy: Arc<LaunchPolicy>,
+    auth: Arc<Auth>,
+    options: ServeOptions,
+}
+
+/// What every handler can reach.
+#[derive(Debug, Clone)]
+pub(crate) struct AppState {
+    pub(crate) registry: Arc<RuntimeRegistry>,
+    pub(crate) policy: Arc<LaunchPolicy>,
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) own_address: OwnAddress,
+    /// Cancelled when the server goes: what holds a response open ends it.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Backend {
+    /// The Backend of these Runtimes. Of `access_token` only a digest is kept.
+    #[must_use]
+    pub fn new(
+        registry: RuntimeRegistry,
+        policy: LaunchPolicy,
+        access_token: &AccessToken,
+    ) -> Self {
+        Self {
+            registry: Arc::new(registry),
+            policy: Arc::new(policy),
+            auth: Arc::new(Auth::new(access_token)),
+            options: ServeOptions::default(),
+        }
+    }
+
+    /// The same Backend, served with other bounds.
+    #[must_use]
+    pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// A path and query, `/?token=…`, that signs one browser in. It works once, for ten minutes,
+    /// and only the newest sixteen work.
+    #[must_use]
+    pub fn login_link(&self) -> String {
+        console::login_path(&self.auth.issue_link(Instant::now()))
+    }
+
+    /// Serves until `shutdown` is cancelled, then ends event streams, lets running requests finish
+    /// within the grace of the options, and returns.
+    ///
+    /// Refuses a listener on an address that other machines reach: nothing is encrypted here.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), BackendServeError> {
+        let address = server::loopback_address(&listener)?;
+        let app = self.app(address, shutdown.clone());
+        server::serve(listener, app, &self.options, shutdown).await;
+        Ok(())
+    }
+
+    /// The routes, as served on `address`. Requests for another host or port are refused, and
+    /// event streams end when `shutdown` is cancelled.
+    ///
+    /// For tests and for embedders that bring their own server; it must listen on loopback only.
+    pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
+        app(AppState {
+            registry: Arc::clone(&self.registry),
+            policy: Arc::clone(&self.policy),
+            auth: Arc::clone(&self.auth),
+            own_address: OwnAddress::new(address),
+            shutdown,
+        })
+    }
+}
+
+fn app(state: AppState) -> Router {
+    Router::new()
+        .route("/", get(console::page))
+        .route("/favicon.ico", get(console::icon))
+        .route("/assets/{name}", get(console::asset))
+        .nest("/api", api::routes(&state))
+        .fallback(async || Problem::NotFound)
+        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::check_host))
+        .layer(middleware::from_fn(guard::finish_response))
+        .with_state(state)
+}

@@ -1,0 +1,198 @@
+//! Extractors whose rejections are problems.
+
+use std::{collections::BTreeSet, fmt};
+
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, Request,
+        rejection::{PathRejection, QueryRejection},
+    },
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
+};
+use worker_types::RuntimeError;
+
+use crate::problem::Problem;
+
+/// The largest request body: an input may carry a few pictures.
+pub(crate) const BODY_LIMIT_BYTES: usize = 8 << 20;
+
+/// What the path names.
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(value) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection: PathRejection| Problem::invalid_input(rejection.body_text()))?;
+        Ok(Self(value))
+    }
+}
+
+/// The query.
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(value) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection: QueryRejection| Problem::invalid_input(rejection.body_text()))?;
+        Ok(Self(value))
+    }
+}
+
+/// A JSON body.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        parse(&body(request, state).await?).map(Self)
+    }
+}
+
+/// A JSON body that may be absent; then it is the default.
+pub(crate) struct OptionalJson<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let says_json = is_json(request.headers());
+        let bytes = body(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        if !says_json {
+            return Err(Problem::UnsupportedMediaType);
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let essence = value.split(';').next().unwrap_or(value).trim();
+        essence.eq_ignore_ascii_case("application/json")
+    })
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            RuntimeError::PayloadTooLarge {
+                what: "the request body".to_owned(),
+                limit_bytes: BODY_LIMIT_BYTES as u64,
+            }
+            .into()
+        } else {
+            Problem::invalid_input("the request body broke off")
+        }
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice::<NoDuplicates>(bytes)
+        .and_then(|NoDuplicates| serde_json::from_slice(bytes))
+        .map_err(|error| {
+            Problem::invalid_input(format!("the body is not what it should be: {error}"))
+        })
+}
+
+/// Any JSON in which no object has a key twice. Which of two values counts would differ from one
+/// reader to the next, so neither does.
+struct NoDuplicates;
+
+impl<'de> Deserialize<'de> for NoDuplicates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NoDuplicatesVisitor)
+    }
+}
+
+struct NoDuplicatesVisitor;
+
+impl<'de> Visitor<'de> for NoDuplicatesVisitor {
+    type Value = NoDuplicates;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NoDuplicates, A::Error> {
+        let mut seen = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if seen.contains(&key) {
+                return Err(A::Error::custom(format_args!("duplicate key {key:?}")));
+            }
+            seen.insert(key);
+            map.next_value::<NoDuplicates>()?;
+        }
+        Ok(NoDuplicates)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<NoDuplicates, A::Error> {
+        while seq.next_element::<NoDuplicates>()?.is_some() {}
+        Ok(NoDuplicates)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+
+    fn visit_unit<E>(self) -> Result<NoDuplicates, E> {
+        Ok(NoDuplicates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_key_given_twice_is_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"[0,{"b":{"a":1,"a":null}}]"#] {
+            assert!(parse::<Value>(text.as_bytes()).is_err(), "{text}");
+        }
+        let fine = r#"[{"a":1,"b":{"a":[true,-1,1.5,"x",null]}},{"a":2}]"#;
+        assert!(parse::<Value>(fine.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn broken_and_bottomless_json_is_refused() {
+        let deep = "[".repeat(100_000);
+        for text in ["", "{", "{}{}", "\u{feff}{}", "nul", &deep] {
+            assert!(parse::<Value>(text.as_bytes()).is_err());
+        }
+        assert!(parse::<Value>(b"\"\xff\"").is_err());
+    }
+}

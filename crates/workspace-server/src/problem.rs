@@ -1,0 +1,206 @@
+//! The one form of every error answer: `application/problem+json` (RFC 9457).
+
+use axum::{
+    Json,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use worker_types::RuntimeError;
+
+/// An error answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// What the domain refused, or what an extractor refused in its words.
+    Refused(RuntimeError),
+    /// There is nothing at this path.
+    NotFound,
+    /// The path knows no such method.
+    MethodNotAllowed,
+    /// The body is not JSON, or does not say so.
+    UnsupportedMediaType,
+}
+
+/// What a client reads: `code` is for programs to decide on, `detail` for people.
+#[derive(Debug, Serialize)]
+struct ProblemBody {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: String,
+    retryable: bool,
+    /// What the error itself carries, such as the running turn of `busy`.
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+impl Problem {
+    /// The request makes no sense.
+    pub(crate) fn invalid_input(reason: impl Into<String>) -> Self {
+        RuntimeError::InvalidInput { reason: reason.into() }.into()
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(error) => status_of(error),
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Refused(error) => error.to_string(),
+            Self::NotFound => "there is nothing at this path".to_owned(),
+            Self::MethodNotAllowed => {
+                "this path does not take this method; the Allow header names those it takes"
+                    .to_owned()
+            }
+            Self::UnsupportedMediaType => {
+                "send the body as `content-type: application/json`".to_owned()
+            }
+        }
+    }
+
+    fn body(&self) -> ProblemBody {
+        let status = self.status();
+        let (retryable, fields) = match self {
+            Self::Refused(error) => (error.is_retryable(), own_fields(error)),
+            Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType => {
+                (false, Map::new())
+            }
+        };
+        ProblemBody {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code: self.code(),
+            detail: self.detail(),
+            retryable,
+            fields,
+        }
+    }
+}
+
+fn own_fields(error: &RuntimeError) -> Map<String, Value> {
+    let mut fields = match serde_json::to_value(error) {
+        Ok(Value::Object(fields)) => fields,
+        // Every error is an object with a code; without its fields it is still an answer.
+        Ok(_) | Err(_) => Map::new(),
+    };
+    fields.remove("code");
+    fields
+}
+
+impl From<RuntimeError> for Problem {
+    fn from(error: RuntimeError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.body().serialize(serializer)
+    }
+}
+
+/// The table of status codes.
+fn status_of(error: &RuntimeError) -> StatusCode {
+    match error {
+        RuntimeError::InvalidInput { .. } | RuntimeError::InvalidCursor { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+        RuntimeError::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+        RuntimeError::Forbidden { .. } | RuntimeError::GrantExceedsCeiling { .. } => {
+            StatusCode::FORBIDDEN
+        }
+        RuntimeError::UnknownWorker { .. }
+        | RuntimeError::UnknownProfile { .. }
+        | RuntimeError::UnknownComponent { .. }
+        | RuntimeError::UnknownRuntime { .. } => StatusCode::NOT_FOUND,
+        RuntimeError::Busy { .. } | RuntimeError::WorkerStopped => StatusCode::CONFLICT,
+        RuntimeError::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        RuntimeError::MissingGrant { .. } | RuntimeError::InvalidComponent { .. } => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        RuntimeError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        RuntimeError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+        RuntimeError::Capacity { .. } | RuntimeError::RuntimeUnavailable { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use worker_types::{TurnId, WorkerId};
+
+    use super::*;
+
+    fn check(error: &RuntimeError, status: u16) {
+        let code = error.code();
+        let json = serde_json::to_value(Problem::from(error.clone())).expect("a problem");
+        assert_eq!(json["status"], status, "{code}");
+        assert_eq!(json["code"], code);
+        assert_eq!(json["type"], "about:blank");
+        assert_eq!(json["detail"], error.to_string());
+        assert_eq!(json["retryable"], error.is_retryable());
+        // A client reads the typed error back out of the answer.
+        assert_eq!(serde_json::from_value::<RuntimeError>(json).expect("an error"), *error);
+    }
+
+    #[test]
+    fn every_error_has_its_status_and_keeps_its_fields() {
+        let text = || "why".to_owned();
+        let name = || "name".parse().expect("a name");
+        check(&RuntimeError::Busy { turn_id: TurnId::new(7) }, 409);
+        check(&RuntimeError::WorkerStopped, 409);
+        check(&RuntimeError::UnknownWorker { worker_id: WorkerId::generate() }, 404);
+        check(
+            &RuntimeError::UnknownProfile {
+                profile: "name".parse().expect("a name"),
+                known: vec![text()],
+            },
+            404,
+        );
+        check(&RuntimeError::UnknownComponent { component: text() }, 404);
+        check(&RuntimeError::UnknownRuntime { runtime_id: name() }, 404);
+        check(&RuntimeError::MissingGrant { interface: text(), capability: None }, 422);
+        check(&RuntimeError::GrantExceedsCeiling { exceeds: text() }, 403);
+        check(&RuntimeError::InvalidComponent { reason: text() }, 422);
+        check(&RuntimeError::InvalidInput { reason: text() }, 400);
+        check(&RuntimeError::InvalidCursor { reason: text() }, 400);
+        check(&RuntimeError::PayloadTooLarge { what: text(), limit_bytes: 8 }, 413);
+        check(&RuntimeError::Unauthorized { reason: text() }, 401);
+        check(&RuntimeError::Forbidden { reason: text() }, 403);
+        check(&RuntimeError::Capacity { reason: text() }, 503);
+        check(&RuntimeError::RuntimeUnavailable { reason: text() }, 503);
+        check(&RuntimeError::Unsupported { what: text() }, 501);
+        check(&RuntimeError::Internal { id: text() }, 500);
+    }
+}

@@ -1,0 +1,8 @@
+//! The Browser API against a real embedded Runtime.
+
+mod access;
+mod events;
+mod refusals;
+mod server;
+mod support;
+mod workers;

@@ -1,0 +1,256 @@
+//! The whole of a configuration, and how it is read.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, de};
+use worker_types::{Grants, Limits, ModelAlias, ProfileName, RuntimeId};
+
+use crate::{ConfigError, InvalidConfig, ModelConfig, ProfileConfig, source::SourceText};
+
+/// Where a Backend listens unless it is told otherwise: on this machine alone, at a port that no
+/// well-known service uses and that is below those the kernel hands out by itself.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8900);
+
+/// A configuration. The default one is that of an empty file.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The file it was read from, if there is one.
+    pub file: Option<PathBuf>,
+    /// `[runtime]`.
+    pub runtime: RuntimeConfig,
+    /// `[server]`.
+    pub server: ServerConfig,
+    /// `[models.ALIAS]`.
+    pub models: BTreeMap<ModelAlias, ModelConfig>,
+    /// `[profiles.NAME]`.
+    pub profiles: BTreeMap<ProfileName, ProfileConfig>,
+    /// `[policy.PROFILE]`: what the Backend grants to Workers of a profile.
+    pub policy: BTreeMap<ProfileName, Grants>,
+    /// `[limits]`.
+    pub limits: Limits,
+    source: SourceText,
+}
+
+/// `[runtime]`: the Runtime that is built in.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// Its id.
+    pub id: Option<RuntimeId>,
+    /// Its name for eyes.
+    pub display_name: Option<String>,
+    /// The profile of a Worker whose creator names none.
+    pub default_profile: Option<ProfileName>,
+}
+
+/// `[server]`: the Backend.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Where to listen; absent means [`DEFAULT_LISTEN`]. Port 0 takes a free one.
+    #[serde(deserialize_with = "listen_address")]
+    pub listen: Option<SocketAddr>,
+    /// The directory for what must survive. A relative one starts at the configuration.
+    #[serde(deserialize_with = "directory")]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Config {
+    /// Reads the configuration `file`.
+    pub fn load(file: &Path) -> Result<Self, ConfigError> {
+        let name = file.display().to_string();
+        match fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text, file),
+            Err(source) => Err(ConfigError::Read { file: name, source }),
+        }
+    }
+
+    /// Reads the user's configuration, `$XDG_CONFIG_HOME/yoi/yoi.toml` or
+    /// `~/.config/yoi/yoi.toml`. Where there is none, everything has its default.
+    pub fn discover() -> Result<Self, ConfigError> {
+        let Some(file) = Self::user_file(|name| std::env::var_os(name)) else {
+            return Ok(Self::default());
+        };
+        match Self::load(&file) {
+            Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::default())
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// Where the user's configuration is, by the variables of `environment`; `None` where they name
+    /// no home.
+    pub fn user_file(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        // The XDG specification: relative paths are invalid and to be ignored.
+        let directory = |name| environment(name).map(PathBuf::from).filter(|dir| dir.is_absolute());
+        directory("XDG_CONFIG_HOME")
+            .or_else(|| directory("HOME").map(|home| home.join(".config")))
+            .map(|base| base.join("yoi").join("yoi.toml"))
+    }
+
+    /// Reads `text` as the contents of `file`, which need not exist: its name stands in errors, and
+    /// relative paths start in its directory.
+    pub fn parse(text: &str, file: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        let file = file.as_ref();
+        let source = SourceText::new(&file.display().to_string(), text);
+        let table: FileTable = toml::from_str(text).map_err(|error| source.explain(&error))?;
+        let FileTable { runtime, server, models, profiles, policy, limits } = table;
+        let mut config = Self {
+            file: Some(file.to_owned()),
+            runtime,
+            server,
+            models,
+            profiles,
+            policy: policy.into_iter().map(|(name, table)| (name, table.grants())).collect(),
+            limits,
+            source,
+        };
+        config.check()?;
+        config.models =
+            config.models.into_iter().map(|(alias, model)| (alias, model.normalized())).collect();
+        let base = file.parent().unwrap_or(Path::new(""));
+        if let Some(data_dir) = &mut config.server.data_dir {
+            *data_dir = base.join(&data_dir);
+        }
+        for profile in config.profiles.values_mut() {
+            profile.component.relative_to(base);
+        }
+        Ok(config)
+    }
+
+    /// An error at the key that `path` leads to, for a reader who finds out later that what stands
+    /// there cannot be.
+    #[must_use]
+    pub fn error_at(&self, path: &[&str], message: impl Into<String>) -> InvalidConfig {
+        self.source.error_at(path, message.into())
+    }
+
+    fn check(&self) -> Result<(), InvalidConfig> {
+        for (alias, model) in &self.models {
+            model.check().map_err(|(key, message)| {
+                self.error_at(&["models", alias.as_str(), key], message)
+            })?;
+        }
+        self.check_policy()?;
+        match zero_limit(&self.limits) {
+            None => Ok(()),
+            Some(key) => Err(self.error_at(&["limits", key], "expected at least 1")),
+        }
+    }
+
+    fn check_policy(&self) -> Result<(), InvalidConfig> {
+        for (profile, grants) in &self.policy {
+            let granted = grants.llm.iter().flat_map(|llm| &llm.models);
+            // `default` needs no table: without one it is looked for.
+            for alias in granted.filter(|alias| alias.as_str() != "default") {
+                if !self.models.contains_key(alias) {
+                    let known: BTreeSet<&str> = self
+                        .models
+                        .keys()
+                        .map(ModelAlias::as_str)
+                        .chain(std::iter::once("default"))
+                        .collect();
+                    let known = known.into_iter().collect::<Vec<_>>().join("`, `");
+                    return Err(self.error_at(
+                        &["policy", profile.as_str(), "llm"],
+                        format!("there is no model `{alias}`, expected one of `{known}`"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[derive(Default)]
+struct FileTable {
+    runtime: RuntimeConfig,
+    server: ServerConfig,
+    models: BTreeMap<ModelAlias, ModelConfig>,
+    profiles: BTreeMap<ProfileName, ProfileConfig>,
+    policy: BTreeMap<ProfileName, PolicyTable>,
+    limits: Limits,
+}
+
+/// `[policy.PROFILE]` as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyTable {
+    llm: Option<Vec<ModelAlias>>,
+}
+
+impl PolicyTable {
+    fn grants(self) -> Grants {
+        match self.llm {
+            // No model at all is no grant, not a grant of nothing.
+            Some(models) if !models.is_empty() => Grants::none().with_llm(models),
+            _ => Grants::none(),
+        }
+    }
+}
+
+fn listen_address<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(|_| {
+        de::Error::custom("expected an IP address and a port, such as `127.0.0.1:8900`")
+    })
+}
+
+fn directory<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<PathBuf>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() || text.starts_with('~') {
+        // The shell knows `~`; a file of that name would be a surprise.
+        return Err(de::Error::custom("expected a path, written out without `~`"));
+    }
+    Ok(Some(text.into()))
+}
+
+/// The first limit of zero: it would forbid everything, and nobody means that.
+fn zero_limit(limits: &Limits) -> Option<&'static str> {
+    // Taken apart, so that a limit added later is missed by the compiler and not by us.
+    let &Limits {
+        turn_wall_ms,
+        turn_cpu_ms,
+        turn_memory_bytes,
+        turn_table_elements,
+        turn_instances,
+        host_call_bytes,
+        turn_handles,
+        turn_log_bytes: _,
+        item_bytes,
+        state_bytes: _,
+        live_turns,
+        workers,
+        component_bytes,
+    } = limits;
+    [
+        (turn_wall_ms, "turn_wall_ms"),
+        (turn_cpu_ms, "turn_cpu_ms"),
+        (turn_memory_bytes, "turn_memory_bytes"),
+        (turn_table_elements, "turn_table_elements"),
+        (turn_instances, "turn_instances"),
+        (host_call_bytes, "host_call_bytes"),
+        (turn_handles, "turn_handles"),
+        (item_bytes, "item_bytes"),
+        (live_turns, "live_turns"),
+        (workers, "workers"),
+        (component_bytes, "component_bytes"),
+    ]
+    .into_iter()
+    .find_map(|(value, key)| (value == 0).then_some(key))
+}

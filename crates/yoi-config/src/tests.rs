@@ -1,0 +1,206 @@
+use std::{ffi::OsString, path::Path};
+
+use insta::assert_snapshot;
+use worker_types::{ConfigValue, ModelAlias, ProfileName};
+
+use super::*;
+
+fn parse(text: &str) -> Config {
+    Config::parse(text, "/etc/yoi/yoi.toml").unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn refusal(text: &str) -> String {
+    Config::parse(text, "yoi.toml").expect_err("a configuration that makes no sense").to_string()
+}
+
+#[test]
+fn everything_that_exists_can_be_written() {
+    let config = parse(
+        r#"
+[runtime]
+id = "desk"
+display_name = "My desk"
+default_profile = "tutor"
+
+[server]
+listen = "127.0.0.1:9000"
+data_dir = "data"
+
+[models.default]
+provider = "openai-responses"
+model = "gpt-5"
+base_url = "http://127.0.0.1:8000/v1"
+api_key_env = "MY_KEY"
+
+[models.spare]
+provider = "offline"
+
+[profiles.tutor]
+component = "builtin:companion"
+description = "Explains things."
+optional = ["llm"]
+config = { greeting = "Hello", patience = 3, warmth = 0.5, strict = false }
+
+[profiles.mine]
+component = "guests/mine.wasm"
+
+[policy.tutor]
+llm = ["default", "spare"]
+
+[policy.mine]
+
+[limits]
+turn_wall_ms = 1000
+"#,
+    );
+    assert_eq!(config.server.listen, Some("127.0.0.1:9000".parse().expect("an address")));
+    assert_eq!(config.server.data_dir.as_deref(), Some(Path::new("/etc/yoi/data")));
+    let default = &config.models[&"default".parse::<ModelAlias>().expect("an alias")];
+    assert_eq!(default.base_url.as_deref(), Some("http://127.0.0.1:8000/v1/"));
+    let profile = |name: &str| &config.profiles[&name.parse::<ProfileName>().expect("a name")];
+    assert_eq!(profile("tutor").config["patience"], ConfigValue::Integer(3));
+    assert_eq!(profile("tutor").config["warmth"], ConfigValue::Number(0.5));
+    assert_eq!(
+        profile("mine").component,
+        ComponentSource::File("/etc/yoi/guests/mine.wasm".into())
+    );
+    let policy = |name: &str| &config.policy[&name.parse::<ProfileName>().expect("a name")];
+    assert_eq!(policy("tutor").llm.as_ref().map(|llm| llm.models.len()), Some(2));
+    assert_eq!(policy("mine").llm, None);
+    assert_eq!(config.limits.turn_wall_ms, 1000);
+    assert_eq!(config.limits.turn_cpu_ms, worker_types::Limits::default().turn_cpu_ms);
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    let config = parse("");
+    assert_eq!(config.server, ServerConfig::default());
+    assert!(config.models.is_empty() && config.policy.is_empty());
+}
+
+#[test]
+fn unknown_keys_name_the_line_and_what_would_be_right() {
+    assert_snapshot!(
+        refusal("[models.default]\nprovider = \"openai\"\nmodle = \"gpt-5\"\n"),
+        @"yoi.toml:3:1: models.default.modle: unknown key `modle`, expected one of `provider`, `model`, `base_url`, `api_key_env`"
+    );
+    assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `models`, `profiles`, `policy`, `limits`");
+    assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
+    assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected `listen` or `data_dir`");
+    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `llm`");
+    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `state_bytes`, `live_turns`, `workers`, `component_bytes`");
+    assert_snapshot!(
+        refusal("profiles = { a = { component = \"builtin:echo\", prompt = \"x\" } }\n"),
+        @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `config`"
+    );
+}
+
+#[test]
+fn bad_values_name_the_key_and_what_would_be_right() {
+    assert_snapshot!(
+        refusal("[models.default]\nprovider = \"opnai\"\nmodel = \"gpt-5\"\n"),
+        @"yoi.toml:2:12: models.default.provider: unknown value `opnai`, expected one of `openai`, `openai-responses`, `anthropic`, `gemini`, `ollama`, `offline`"
+    );
+    assert_snapshot!(refusal("[server]\nlisten = 8900\n"), @"yoi.toml:2:10: server.listen: invalid type: integer `8900`, expected a string");
+    assert_snapshot!(refusal("[server]\nlisten = \"localhost:8900\"\n"), @"yoi.toml:2:10: server.listen: expected an IP address and a port, such as `127.0.0.1:8900`");
+    assert_snapshot!(refusal("[server]\ndata_dir = \"~/yoi\"\n"), @"yoi.toml:2:12: server.data_dir: expected a path, written out without `~`");
+    assert_snapshot!(refusal("[limits]\nturn_wall_ms = -1\n"), @"yoi.toml:2:16: limits.turn_wall_ms: invalid value: integer `-1`, expected a whole number that is not negative");
+    assert_snapshot!(refusal("[limits]\nturn_cpu_ms = 5\nturn_wall_ms = 0\n"), @"yoi.toml:3:1: limits.turn_wall_ms: expected at least 1");
+    assert_snapshot!(refusal("[models.default]\nprovider = \"openai\"\n"), @"yoi.toml:1:9: models.default.model: missing key `model`: name the model that `openai` is to be asked for");
+    assert_snapshot!(
+        refusal("[models.default]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"localhost\"\n"),
+        @"yoi.toml:4:1: models.default.base_url: expected a URL such as `http://127.0.0.1:8000/v1/`"
+    );
+    assert_snapshot!(
+        refusal("[profiles.a]\ncomponent = \"builtin:echo\"\nconfig = { x = [1] }\n"),
+        @"yoi.toml:3:16: profiles.a.config.x: invalid type: list, expected a text, a whole number, a finite number, or true or false"
+    );
+    assert_snapshot!(
+        refusal("[profiles.a]\ncomponent = \"builtin:echo\"\nconfig = { x = nan }\n"),
+        @"yoi.toml:3:16: profiles.a.config.x: invalid value: floating point `NaN`, expected a text, a whole number, a finite number, or true or false"
+    );
+    assert_snapshot!(refusal("[profiles.a]\ncomponent = \"./guest.wat\"\n"), @"yoi.toml:2:13: profiles.a.component: not a component: expected `builtin:NAME`, `sha256:` and 64 hexadecimal digits, or the path of a file that ends in `.wasm`");
+    assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:Echo\"\n"), @"yoi.toml:2:13: profiles.a.component: not a built-in component: not a valid profile name: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit");
+    assert_snapshot!(
+        refusal("[profiles.a]\ncomponent = \"builtin:echo\"\noptional = [\"disk\"]\n"),
+        @"yoi.toml:3:13: profiles.a.optional: unknown value `disk`, expected `llm`"
+    );
+    assert_snapshot!(refusal("[profiles.a]\ndescription = \"x\"\n"), @"yoi.toml:1:1: profiles.a: missing key `component`");
+    assert_snapshot!(refusal("[policy.companion]\nllm = [\"big\"]\n"), @"yoi.toml:2:1: policy.companion.llm: there is no model `big`, expected one of `default`");
+    assert_snapshot!(refusal("[policy.companion]\nllm = \"default\"\n"), @"yoi.toml:2:7: policy.companion.llm: invalid type: string, expected a list");
+}
+
+#[test]
+fn bad_names_and_bad_toml_name_their_place() {
+    assert_snapshot!(refusal("[runtime]\nid = \"My Desk\"\n"), @"yoi.toml:2:6: runtime.id: not a valid runtime id: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit");
+    assert_snapshot!(refusal("[models.Big]\nprovider = \"offline\"\n"), @"yoi.toml:1:9: models.Big: not a valid model alias: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit");
+    assert_snapshot!(refusal("[policy.\"a b\"]\n"), @"yoi.toml:1:9: policy.a b: not a valid profile name: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit");
+    assert_snapshot!(refusal("[server]\nlisten =\n"), @"yoi.toml:2:9: string values must be quoted, expected literal string");
+    assert_snapshot!(refusal("[server]\nlisten = \"a\"\nlisten = \"b\"\n"), @"yoi.toml:3:1: duplicate key");
+    assert_snapshot!(refusal("# ä\n[server"), @"yoi.toml:2:8: unclosed table, expected `]`");
+}
+
+#[test]
+fn a_key_in_the_file_is_refused_and_never_repeated() {
+    let messages = [
+        refusal(
+            "[models.default]\nprovider = \"openai\"\nmodel = \"m\"\napi_key = \"sk-sesame\"\n",
+        ),
+        refusal(
+            "[models.default]\nprovider = \"openai\"\nmodel = \"m\"\napi_key_env = \"sk-sesame\"\n",
+        ),
+        refusal(
+            "[models.default]\nprovider = \"openai\"\nmodel = \"m\"\n\
+             base_url = \"https://me:sk-sesame@example.com/\"\n",
+        ),
+    ];
+    assert_snapshot!(messages.join("\n"), @r#"
+    yoi.toml:4:1: models.default.api_key: a configuration holds no keys: put this one into an environment variable, take it out of the file, and name the variable in `api_key_env`
+    yoi.toml:4:15: models.default.api_key_env: not the name of an environment variable: use letters, digits and `_`, such as `OPENAI_API_KEY`, and never the key itself
+    yoi.toml:4:1: models.default.base_url: a configuration holds no passwords: take the user out of the URL, and name the variable that holds the key in `api_key_env`
+    "#);
+    assert!(!messages.concat().contains("sesame"));
+}
+
+#[test]
+fn a_missing_key_names_its_variable_and_an_empty_one_counts_as_missing() {
+    let config = parse(
+        "[models.default]\nprovider = \"anthropic\"\nmodel = \"m\"\n\
+         [models.local]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:1/v1/\"\n\
+         [models.named]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"http://127.0.0.1:1/v1/\"\n\
+         api_key_env = \"MY_KEY\"\n",
+    );
+    let model = |alias: &str| &config.models[&alias.parse::<ModelAlias>().expect("an alias")];
+    let missing = model("default").api_key(|_| Some(" ".into())).expect_err("no key");
+    assert_snapshot!(
+        missing,
+        @"the environment variable `ANTHROPIC_API_KEY`, which is to hold the model's key, is not set"
+    );
+    // The usual variable's key is the provider's own: it goes nowhere else by itself.
+    assert_eq!(model("local").api_key(|_| Some("secret".into())), Ok(None));
+    assert_eq!(
+        model("named").api_key(|name| (name == "MY_KEY").then(|| "secret".into())),
+        Ok(Some("secret".into()))
+    );
+}
+
+#[test]
+fn the_users_file_is_where_xdg_says() {
+    let file = |config_home: Option<&str>, home: Option<&str>| {
+        let value = |name: &str| match name {
+            "XDG_CONFIG_HOME" => config_home.map(OsString::from),
+            _ => home.map(OsString::from),
+        };
+        Config::user_file(value).map(|file| file.display().to_string())
+    };
+    assert_eq!(file(Some("/c"), Some("/h")).as_deref(), Some("/c/yoi/yoi.toml"));
+    assert_eq!(file(None, Some("/h")).as_deref(), Some("/h/.config/yoi/yoi.toml"));
+    assert_eq!(file(Some("relative"), Some("/h")).as_deref(), Some("/h/.config/yoi/yoi.toml"));
+    assert_eq!(file(None, None), None);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Config::load(Path::new("/nonexistent/yoi.toml")).expect_err("no such file");
+    assert_snapshot!(error, @"failed to read the configuration /nonexistent/yoi.toml");
+}

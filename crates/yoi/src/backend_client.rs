@@ -1,0 +1,452 @@
+//! A client of a running Backend.
+
+use std::{collections::VecDeque, net::IpAddr, path::Path, time::Duration};
+
+use reqwest::{Method, RequestBuilder, Response, Url, header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use worker_types::{
+    Cursor, Input, InputAccepted, Labels, LiveEvent, LogPage, ProfileName, RuntimeError, RuntimeId,
+    TranscriptPage, TurnId, WorkerId, WorkerPage, WorkerView,
+};
+use yoi_config::Config;
+
+use crate::{
+    cli::BackendArgs,
+    data_dir::{BackendFile, Token, data_dir},
+    sse::{SseEvent, SseParser},
+};
+
+/// The variable with the token of a Backend that `--backend` names.
+const TOKEN_VARIABLE: &str = "YOI_TOKEN";
+
+/// A Backend on this machine accepts at once or not at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every answer but a stream of events is there soon.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often in a row a broken stream is taken up again, and after what pause.
+const STREAM_TRIES: u32 = 5;
+const STREAM_PAUSE: Duration = Duration::from_millis(200);
+
+/// Why a Backend did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BackendError {
+    /// There is none.
+    #[error("no Backend is running: start one with `yoi up`")]
+    NotRunning,
+    /// Nobody answers where there should be one.
+    #[error("the Backend at {url} does not answer")]
+    Unreachable {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It refuses.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It answers something else than it should.
+    #[error("the Backend's answer makes no sense: {what}")]
+    Answer {
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// An error answer, for people.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Refusal {
+    detail: String,
+}
+
+impl Refusal {
+    fn read(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Problem {
+            detail: String,
+        }
+        // Where it is an error we know, our words may be better than an older Backend's.
+        let known = serde_json::from_slice::<RuntimeError>(body).map(|error| error.to_string());
+        let detail = known
+            .or_else(|_| serde_json::from_slice::<Problem>(body).map(|problem| problem.detail))
+            .unwrap_or_else(|_| format!("the Backend answered with status {status}"));
+        Self { detail }
+    }
+}
+
+/// A Runtime, as far as the CLI looks at it.
+#[derive(Debug, Deserialize)]
+struct RuntimeEntry {
+    runtime_id: RuntimeId,
+}
+
+/// A request for a Worker. What it may do is the Backend's decision.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewWorker {
+    pub(crate) profile: ProfileName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) display_name: Option<String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub(crate) labels: Labels,
+}
+
+/// A client of one Backend.
+#[derive(Debug, Clone)]
+pub(crate) struct BackendClient {
+    base: Url,
+    token: Token,
+    /// Whether the Backend said itself where it is; then silence means that it is gone.
+    from_file: bool,
+    http: reqwest::Client,
+}
+
+impl BackendClient {
+    /// A client of the Backend that `args` mean.
+    pub(crate) fn find(args: &BackendArgs, config: &Config) -> anyhow::Result<Self> {
+        match &args.backend {
+            Some(url) => {
+                let token = std::env::var(TOKEN_VARIABLE)
+                    .ok()
+                    .filter(|token| !token.is_empty())
+                    .ok_or_else(|| {
+                        anyhow::anyhow!("--backend needs the Backend's token in {TOKEN_VARIABLE}")
+                    })?;
+                Self::new(url, Token::new(token), false)
+            }
+            None => Self::of_data_dir(&data_dir(args.data_dir.data_dir.as_deref(), config)?),
+        }
+    }
+
+    fn of_data_dir(dir: &Path) -> anyhow::Result<Self> {
+        let file = BackendFile::read(dir)?.ok_or(BackendError::NotRunning)?;
+        Self::new(&file.url, file.token, true)
+    }
+
+    fn new(url: &str, token: Token, from_file: bool) -> anyhow::Result<Self> {
+        let base = loopback_url(url)?;
+        let http = reqwest::Client::builder()
+            // A proxy or a redirection would hand the token to somebody else.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .build()?;
+        Ok(Self { base, token, from_file, http })
+    }
+
+    /// A fresh one-time link to the console.
+    pub(crate) async fn login_link(&self) -> Result<String, BackendError> {
+        #[derive(Deserialize)]
+        struct Link {
+            url_path: String,
+        }
+        let link: Link = self.ask(self.request(Method::POST, &["login-links"], &[])).await?;
+        let url = self.base.join(&link.url_path);
+        url.map(String::from).map_err(|error| BackendError::Answer { what: error.to_string() })
+    }
+
+    /// All Workers that match, oldest first.
+    pub(crate) async fn workers(
+        &self,
+        status: Option<&str>,
+        labels: &[(String, String)],
+    ) -> Result<Vec<WorkerView>, BackendError> {
+        let labels: Vec<String> =
+            labels.iter().map(|(key, value)| format!("{key}:{value}")).collect();
+        let mut workers = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut query = vec![("limit", "1000")];
+            query.extend(status.map(|status| ("status", status)));
+            query.extend(labels.iter().map(|label| ("label", label.as_str())));
+            query.extend(after.as_deref().map(|after| ("after", after)));
+            let page: WorkerPage =
+                self.ask(self.request(Method::GET, &["workers"], &query)).await?;
+            workers.extend(page.workers);
+            match page.next {
+                Some(next) => after = Some(next.to_string()),
+                None => return Ok(workers),
+            }
+        }
+    }
+
+    /// The Runtime that new Workers go to: the only one, or the one called `wanted`.
+    pub(crate) async fn runtime(
+        &self,
+        wanted: Option<&RuntimeId>,
+    ) -> Result<RuntimeId, BackendError> {
+        #[derive(Deserialize)]
+        struct Runtimes {
+            runtimes: Vec<RuntimeEntry>,
+        }
+        if let Some(wanted) = wanted {
+            return Ok(wanted.clone());
+        }
+        let known: Runtimes = self.ask(self.request(Method::GET, &["runtimes"], &[])).await?;
+        match known.runtimes.as_slice() {
+            [only] => Ok(only.runtime_id.clone()),
+            many => {
+                let names: Vec<&str> = many.iter().map(|entry| entry.runtime_id.as_str()).collect();
+                let detail =
+                    format!("name one of the Runtimes with --runtime: {}", names.join(", "));
+                Err(Refusal { detail }.into())
+            }
+        }
+    }
+
+    /// Creates a Worker.
+    pub(crate) async fn create(
+        &self,
+        runtime: &RuntimeId,
+        worker: &NewWorker,
+    ) -> Result<WorkerView, BackendError> {
+        let path = ["runtimes", runtime.as_str(), "workers"];
+        self.ask(self.request(Method::POST, &path, &[]).json(worker)).await
+    }
+
+    /// One Worker.
+    pub(crate) async fn worker(&self, at: &WorkerAddress) -> Result<WorkerView, BackendError> {
+        self.ask(self.of_worker(Method::GET, at, "", &[])).await
+    }
+
+    /// Gives a Worker an input.
+    pub(crate) async fn input(
+        &self,
+        at: &WorkerAddress,
+        input: &Input,
+    ) -> Result<InputAccepted, BackendError> {
+        self.ask(self.of_worker(Method::POST, at, "input", &[]).json(input)).await
+    }
+
+    /// Cancels a turn of a Worker, or whichever runs.
+    pub(crate) async fn cancel(
+        &self,
+        at: &WorkerAddress,
+        turn: Option<TurnId>,
+    ) -> Result<(), BackendError> {
+        let body = match turn {
+            Some(turn) => serde_json::json!({ "turn_id": turn }),
+            None => serde_json::json!({}),
+        };
+        self.send(self.of_worker(Method::POST, at, "cancel", &[]).json(&body)).await.map(drop)
+    }
+
+    /// Stops a Worker.
+    pub(crate) async fn stop(&self, at: &WorkerAddress) -> Result<(), BackendError> {
+        self.send(self.of_worker(Method::POST, at, "stop", &[])).await.map(drop)
+    }
+
+    /// Starts a stopped Worker.
+    pub(crate) async fn start(&self, at: &WorkerAddress) -> Result<(), BackendError> {
+        self.send(self.of_worker(Method::POST, at, "start", &[])).await.map(drop)
+    }
+
+    /// The piece of a Worker's transcript after `after`.
+    pub(crate) async fn transcript(
+        &self,
+        at: &WorkerAddress,
+        after: &str,
+    ) -> Result<TranscriptPage, BackendError> {
+        self.ask(self.of_worker(Method::GET, at, "transcript", &[("after", after)])).await
+    }
+
+    /// What a Worker's guest printed.
+    pub(crate) async fn logs(
+        &self,
+        at: &WorkerAddress,
+        turn: Option<TurnId>,
+    ) -> Result<LogPage, BackendError> {
+        let turn = turn.map(|turn| turn.to_string());
+        let query: Vec<(&str, &str)> = turn.iter().map(|turn| ("turn", turn.as_str())).collect();
+        self.ask(self.of_worker(Method::GET, at, "logs", &query)).await
+    }
+
+    /// A Worker's events after `after`, as they come.
+    pub(crate) fn events(&self, at: WorkerAddress, after: Cursor) -> EventStream {
+        EventStream {
+            client: self.clone(),
+            at,
+            cursor: after.to_string(),
+            response: None,
+            parser: SseParser::default(),
+            ready: VecDeque::new(),
+            failures: 0,
+        }
+    }
+
+    fn of_worker(
+        &self,
+        method: Method,
+        at: &WorkerAddress,
+        what: &str,
+        query: &[(&str, &str)],
+    ) -> RequestBuilder {
+        let worker = at.worker.to_string();
+        let mut path = vec!["runtimes", at.runtime.as_str(), "workers", &worker];
+        if !what.is_empty() {
+            path.push(what);
+        }
+        self.request(method, &path, query)
+    }
+
+    fn request(&self, method: Method, path: &[&str], query: &[(&str, &str)]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/api/{}", path.join("/")));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.http.request(method, url).bearer_auth(self.token.reveal()).timeout(ANSWER_TIMEOUT)
+    }
+
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, BackendError> {
+        let response = self.send(request).await?;
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        serde_json::from_slice(&body)
+            .map_err(|error| BackendError::Answer { what: error.to_string() })
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, BackendError> {
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        Err(Refusal::read(status.as_u16(), &body).into())
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> BackendError {
+        if self.from_file && source.is_connect() {
+            return BackendError::NotRunning;
+        }
+        BackendError::Unreachable { url: self.base.to_string(), source: source.without_url() }
+    }
+}
+
+/// Where a Worker is.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerAddress {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) worker: WorkerId,
+}
+
+impl From<&WorkerView> for WorkerAddress {
+    fn from(view: &WorkerView) -> Self {
+        Self { runtime: view.runtime_id.clone(), worker: view.worker_id }
+    }
+}
+
+/// A Worker's events. A connection that breaks is taken up again at the last event that came.
+#[derive(Debug)]
+pub(crate) struct EventStream {
+    client: BackendClient,
+    at: WorkerAddress,
+    cursor: String,
+    response: Option<Response>,
+    parser: SseParser,
+    ready: VecDeque<SseEvent>,
+    failures: u32,
+}
+
+impl EventStream {
+    /// Waits for the next event. May be dropped at any time without losing one.
+    pub(crate) async fn next(&mut self) -> Result<LiveEvent, BackendError> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                if let Some(id) = event.id {
+                    self.cursor = id;
+                }
+                if event.name.as_deref() == Some("problem") {
+                    return Err(Refusal::read(200, event.data.as_bytes()).into());
+                }
+                return serde_json::from_str(&event.data)
+                    .map_err(|error| BackendError::Answer { what: error.to_string() });
+            }
+            let chunk = match &mut self.response {
+                Some(response) => response.chunk().await,
+                None => {
+                    let request = self.client.of_worker(
+                        Method::GET,
+                        &self.at,
+                        "events",
+                        &[("after", &self.cursor)],
+                    );
+                    // A stream lasts as long as it has something to say.
+                    let request =
+                        request.timeout(Duration::MAX).header(header::ACCEPT, "text/event-stream");
+                    self.response = Some(self.client.send(request).await?);
+                    self.parser = SseParser::default();
+                    continue;
+                }
+            };
+            match chunk {
+                Ok(Some(piece)) => {
+                    self.failures = 0;
+                    let mut events = Vec::new();
+                    self.parser
+                        .push(&piece, &mut events)
+                        .map_err(|error| BackendError::Answer { what: error.to_string() })?;
+                    self.ready.extend(events);
+                }
+                Ok(None) => self.broken(None).await?,
+                Err(error) => self.broken(Some(error)).await?,
+            }
+        }
+    }
+
+    async fn broken(&mut self, error: Option<reqwest::Error>) -> Result<(), BackendError> {
+        self.response = None;
+        self.failures += 1;
+        if self.failures > STREAM_TRIES {
+            return Err(error.map_or_else(
+                || BackendError::Answer {
+                    what: "the stream of events ends again and again".into(),
+                },
+                |source| self.client.unreachable(source),
+            ));
+        }
+        tokio::time::sleep(STREAM_PAUSE).await;
+        Ok(())
+    }
+}
+
+/// The address in `url`, which has to be one of this machine: the CLI speaks plain HTTP, and a
+/// token is not to cross a network in it.
+fn loopback_url(url: &str) -> anyhow::Result<Url> {
+    let parsed: Url = url.parse().map_err(|error| {
+        anyhow::anyhow!("`{url}` is no address of a Backend: {error}; expected one such as http://127.0.0.1:8900")
+    })?;
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback =
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    anyhow::ensure!(
+        parsed.scheme() == "http" && is_loopback,
+        "the Backend has to be at an address of this machine, such as http://127.0.0.1:8900: reach \
+         one elsewhere through `ssh -L 8900:127.0.0.1:8900 HOST`"
+    );
+    Ok(parsed)
+}
+
+/// The Worker among `workers` that `id` means: a whole id, or a beginning or end of just one.
+pub(crate) fn pick<'a>(workers: &'a [WorkerView], id: &str) -> anyhow::Result<&'a WorkerView> {
+    let wanted = id.trim().to_lowercase();
+    let mut found = workers.iter().filter(|view| {
+        let id = view.worker_id.to_string();
+        !wanted.is_empty() && (id.starts_with(&wanted) || id.ends_with(&wanted))
+    });
+    match (found.next(), found.next()) {
+        (Some(worker), None) => Ok(worker),
+        (None, _) => {
+            Err(anyhow::anyhow!("there is no Worker `{id}`: `yoi worker ls` lists those there are"))
+        }
+        (Some(_), Some(_)) => Err(anyhow::anyhow!(
+            "more than one Worker's id begins or ends with `{id}`: write more of it"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "backend_client_tests.rs"]
+mod tests;

@@ -1,0 +1,151 @@
+use insta::assert_snapshot;
+use wiremock::{
+    Mock, MockServer, ResponseTemplate,
+    matchers::{header, method, path, query_param},
+};
+use worker_types::Seq;
+
+use super::*;
+
+const WORKER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const SIBLING: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
+
+fn client(server: &MockServer) -> BackendClient {
+    BackendClient::new(&server.uri(), Token::new("sesame".into()), false).expect("a client")
+}
+
+fn address() -> WorkerAddress {
+    WorkerAddress {
+        runtime: "here".parse().expect("an id"),
+        worker: WORKER.parse().expect("an id"),
+    }
+}
+
+fn view(id: &str) -> WorkerView {
+    serde_json::from_value(serde_json::json!({
+        "runtime_id": "here", "worker_id": id, "implementation": "component",
+        "profile": "echo", "component": format!("sha256:{}", "ab".repeat(32)), "labels": {},
+        "status": "idle", "grants": {}, "last_seq": 1,
+        "usage": { "turns": 0, "wall_us": 0, "cpu_us": 0, "model_calls": 0 },
+        "created_at": "2026-01-01T00:00:00Z", "diagnostics": [],
+    }))
+    .expect("a Worker")
+}
+
+#[test]
+fn a_worker_is_found_by_any_end_of_its_id_that_is_its_own() {
+    let workers = [view(WORKER), view(SIBLING)];
+    for id in [WORKER, "8057", "099A8057"] {
+        assert_eq!(pick(&workers, id).expect("one").worker_id.to_string(), WORKER);
+    }
+    assert_snapshot!(
+        pick(&workers, "01890a").expect_err("two"),
+        @"more than one Worker's id begins or ends with `01890a`: write more of it"
+    );
+    assert_snapshot!(
+        pick(&workers, "ffff").expect_err("none"),
+        @"there is no Worker `ffff`: `yoi worker ls` lists those there are"
+    );
+    assert!(pick(&workers, "").is_err());
+}
+
+#[test]
+fn a_token_goes_to_this_machine_only() {
+    for url in ["http://127.0.0.1:1", "http://localhost:1/", "http://[::1]:1"] {
+        assert!(loopback_url(url).is_ok(), "{url}");
+    }
+    for url in ["http://192.0.2.1:1", "https://127.0.0.1:1", "http://127.0.0.1.example.com", "x"] {
+        assert!(loopback_url(url).is_err(), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_speaks_in_its_own_words() {
+    let server = MockServer::start().await;
+    let problem = |body: &str| {
+        ResponseTemplate::new(409).set_body_raw(body.to_owned(), "application/problem+json")
+    };
+    Mock::given(method("POST"))
+        .and(path(format!("/api/runtimes/here/workers/{WORKER}/input")))
+        .and(header("authorization", "Bearer sesame"))
+        .respond_with(problem(r#"{"code":"busy","status":409,"detail":"x","turn_id":7}"#))
+        .mount(&server)
+        .await;
+    Mock::given(method("POST"))
+        .and(path(format!("/api/runtimes/here/workers/{WORKER}/stop")))
+        .respond_with(problem(r#"{"code":"new_in_2030","detail":"not on a Sunday"}"#))
+        .mount(&server)
+        .await;
+    let client = client(&server);
+    let busy = client.input(&address(), &Input::text("hi")).await.expect_err("busy");
+    assert_snapshot!(busy, @"the Worker is busy with turn 7: wait for its end or cancel it");
+    let unknown = client.stop(&address()).await.expect_err("refused");
+    assert_snapshot!(unknown, @"not on a Sunday");
+}
+
+#[tokio::test]
+async fn all_pages_of_workers_are_read() {
+    let server = MockServer::start().await;
+    let page = |id: &str, next: Option<&str>| {
+        ResponseTemplate::new(200)
+            .set_body_json(serde_json::json!({ "workers": [view(id)], "next": next }))
+    };
+    Mock::given(path("/api/workers"))
+        .and(query_param("after", WORKER))
+        .and(query_param("label", "team:a&b"))
+        .respond_with(page(SIBLING, None))
+        .mount(&server)
+        .await;
+    Mock::given(path("/api/workers"))
+        .respond_with(page(WORKER, Some(WORKER)))
+        .up_to_n_times(1)
+        .mount(&server)
+        .await;
+    let labels = [("team".to_owned(), "a&b".to_owned())];
+    let workers = client(&server).workers(Some("idle"), &labels).await.expect("two pages");
+    assert_eq!(workers, [view(WORKER), view(SIBLING)]);
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_goes_on_after_the_last_event() {
+    let server = MockServer::start().await;
+    let event = |seq: u64| {
+        format!(
+            "id: log.{seq}\nevent: worker.stopped\ndata: {{\"seq\":{seq},\
+             \"at\":\"2026-01-01T00:00:00Z\",\"worker_id\":\"{WORKER}\",\
+             \"type\":\"worker.stopped\"}}\n\n"
+        )
+    };
+    let stream = |body: String| ResponseTemplate::new(200).set_body_raw(body, "text/event-stream");
+    for (after, body) in [("3", event(4)), ("log.4", event(5))] {
+        Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/events")))
+            .and(header("accept", "text/event-stream"))
+            .and(query_param("after", after))
+            .respond_with(stream(body))
+            .mount(&server)
+            .await;
+    }
+    let after = Cursor { log_id: None, seq: Seq::new(3) };
+    let mut events = client(&server).events(address(), after);
+    for seq in [4, 5] {
+        match events.next().await.expect("an event") {
+            LiveEvent::Durable(event) => assert_eq!(event.seq, Seq::new(seq)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn silence_is_another_error_than_a_refusal() {
+    let server = MockServer::start().await;
+    let mut client = client(&server);
+    drop(server);
+    // A port that nobody has any more.
+    client.base.set_port(Some(1)).expect("a port");
+    assert!(matches!(client.login_link().await, Err(BackendError::Unreachable { .. })));
+    client.from_file = true;
+    assert_snapshot!(
+        client.login_link().await.expect_err("nobody"),
+        @"no Backend is running: start one with `yoi up`"
+    );
+}

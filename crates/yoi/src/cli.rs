@@ -1,0 +1,230 @@
+//! The command line: what can be written, and the help that teaches it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use worker_types::{ProfileName, RuntimeId, TurnId};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    refused or failed
+  2    the command line makes no sense
+  3    no Backend can be reached
+  130  interrupted";
+
+const EXAMPLES: &str = "\
+Examples:
+  yoi up                           start the Backend and its console
+  yoi run companion \"hello\"        ask once, keep nothing
+  yoi worker create companion      a Worker that stays
+  yoi worker send 1f8a3c02 \"hi\"    talk to it: any end or beginning of its id will do
+  yoi doctor                       what this machine can do, and what is missing
+
+Models: [models.default] in yoi.toml, else the usual environment variables (OPENAI_API_KEY, …),
+else a local Ollama, else a small rule-based model that says what it is.";
+
+/// Runs AI workers that nobody has to trust.
+#[derive(Debug, Parser)]
+#[command(name = "yoi", version)]
+#[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
+pub(crate) struct Cli {
+    /// The configuration [default: yoi/yoi.toml in $XDG_CONFIG_HOME or ~/.config, if there is one]
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start the Backend: an embedded Runtime, the Browser API and the console
+    Up(UpArgs),
+    /// Print a fresh one-time link to the running Backend's console
+    Url(BackendArgs),
+    /// Run one Worker for one turn in this process, and keep nothing
+    Run(RunArgs),
+    /// List, create and talk to the Workers of a running Backend
+    #[command(subcommand, visible_alias = "workers")]
+    Worker(WorkerCommand),
+    /// Check what this machine can do, and say what would mend what it cannot
+    #[command(after_help = "Exits with 1 if anything fails. A warning is no failure.")]
+    Doctor(DoctorArgs),
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Example:\n  yoi completions bash > ~/.local/share/bash-completion/completions/yoi"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  yoi up
+  yoi up --listen 127.0.0.1:0      take any free port
+  yoi url                          another link, while it runs
+
+It prints one line with a link once it is ready; the link signs one browser in, once. Ctrl-C ends
+it: running turns get a few seconds, a second Ctrl-C ends it at once.")]
+pub(crate) struct UpArgs {
+    /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:8900]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataDirArgs {
+    /// The Backend's directory [default: $XDG_DATA_HOME/yoi or ~/.local/share/yoi]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// How to find the Backend.
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    /// The Backend's address, its token in YOI_TOKEN [default: the one of the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) backend: Option<String>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  yoi run companion \"Why is the sky blue?\"
+  git log -5 | yoi run companion -
+  yoi --json run echo \"hi\"         the Worker's events, one JSON object a line
+
+The answer goes to standard output; what is granted, and how a turn failed, to standard error. The
+exit code is 0 only if the turn completed. Ctrl-C cancels the turn.")]
+pub(crate) struct RunArgs {
+    /// The profile: how the Worker behaves. What it may do is in [policy.PROFILE]
+    pub(crate) profile: ProfileName,
+    /// What to say to it; `-` reads standard input
+    pub(crate) input: String,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  yoi worker create companion --name Ada \"hello\"
+  yoi worker ls --status idle
+  yoi worker send 1f8a3c02 \"and now?\"
+  yoi worker transcript 1f8a3c02
+
+An ID is what `ls` prints, or any beginning or end of a Worker's id that only one has.")]
+pub(crate) enum WorkerCommand {
+    /// List Workers
+    Ls {
+        /// Only those in this state: idle, running or stopped
+        #[arg(long, value_name = "STATE")]
+        status: Option<String>,
+        /// Only those with this label; may be repeated
+        #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+        #[command(flatten)]
+        backend: BackendArgs,
+    },
+    /// Create a Worker, and give it a first input
+    Create {
+        /// The profile: how it behaves. The Backend's policy decides what it may do
+        profile: ProfileName,
+        /// What to say to it; `-` reads standard input
+        input: Option<String>,
+        /// A name for eyes
+        #[arg(long)]
+        name: Option<String>,
+        /// File it under a label; may be repeated
+        #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+        /// The Runtime it is to live in [default: the only one]
+        #[arg(long, value_name = "ID")]
+        runtime: Option<RuntimeId>,
+        #[command(flatten)]
+        backend: BackendArgs,
+    },
+    /// Show one Worker
+    Show(WorkerArgs),
+    /// Give a Worker an input, and print the answer as it comes
+    #[command(after_help = "Ctrl-C cancels the turn.")]
+    Send {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// What to say to it; `-` reads standard input
+        input: String,
+        /// Return once the input is accepted
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Print what was said and done
+    Transcript(WorkerArgs),
+    /// Print what the Worker's own code wrote to its standard output and error
+    Logs {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// Only of this turn
+        #[arg(long, value_name = "N")]
+        turn: Option<TurnId>,
+    },
+    /// Cancel a Worker's running turn
+    Cancel(WorkerArgs),
+    /// Stop a Worker: its turn is cancelled, and no other begins
+    Stop(WorkerArgs),
+    /// Start a stopped Worker
+    Start(WorkerArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    /// The Worker
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) backend: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArgs,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_options_stand_before_or_after_the_subcommand() {
+        for line in [["yoi", "--json", "doctor"], ["yoi", "doctor", "--json"]] {
+            assert!(Cli::try_parse_from(line).expect("a valid line").json);
+        }
+    }
+
+    #[test]
+    fn a_label_is_a_key_and_a_value() {
+        assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert!(label("a").is_err() && label("=b").is_err());
+    }
+}

@@ -1,0 +1,75 @@
+//! The commands, one module each.
+
+mod doctor;
+mod run;
+mod up;
+mod url;
+mod worker;
+
+use std::{io::Read as _, time::Duration};
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use yoi_config::Config;
+
+use crate::{
+    cli::{Cli, Command},
+    exit::Exit,
+    output::Output,
+};
+
+/// The most that is read from standard input: more than any Runtime takes as an input by default.
+const MAX_STDIN_BYTES: u64 = 8 << 20;
+
+/// How long blocking work that nobody waits for any more may hold the program up: whoever asked
+/// twice to end it means now.
+const STRAGGLERS_GRACE: Duration = Duration::from_millis(200);
+
+/// Does what the command line asks for.
+pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
+    let load = || match &cli.config {
+        Some(file) => Config::load(file),
+        None => Config::discover(),
+    };
+    // Completions are made before there is a configuration, and the doctor looks into a bad one.
+    if let Command::Completions { shell } = cli.command {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Cli::command(), "yoi", &mut script);
+        output.bytes(&script)?;
+        return Ok(Exit::Done);
+    }
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the threads of the program")?;
+    let ended = threads.block_on(async {
+        match cli.command {
+            Command::Doctor(args) => doctor::run(&args, load(), output).await,
+            Command::Up(args) => up::run(&args, &load()?, output).await,
+            Command::Url(args) => url::run(&args, &load()?, output).await,
+            Command::Run(args) => run::run(args, &load()?, output).await,
+            Command::Worker(command) => worker::run(command, &load()?, output).await,
+            Command::Completions { .. } => Ok(Exit::Done),
+        }
+    });
+    threads.shutdown_timeout(STRAGGLERS_GRACE);
+    ended
+}
+
+/// An input as it was written: itself, or standard input where it is `-`.
+fn read_input(argument: String) -> anyhow::Result<String> {
+    if argument != "-" {
+        return Ok(argument);
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_STDIN_BYTES + 1)
+        .read_to_string(&mut text)
+        .context("failed to read standard input as text")?;
+    anyhow::ensure!(
+        u64::try_from(text.len()).is_ok_and(|bytes| bytes <= MAX_STDIN_BYTES),
+        "standard input is longer than {MAX_STDIN_BYTES} bytes"
+    );
+    Ok(text)
+}

@@ -1,0 +1,294 @@
+//! `yoi doctor`: what this machine can do, and what would mend what it cannot.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use llm_engine::Models;
+use serde::Serialize;
+use tokio::process::Command;
+use worker_runtime::Runtime;
+use worker_types::{CreateWorker, Input, InputOptions, Outcome};
+use yoi_config::{Config, ConfigError};
+
+use crate::{
+    cli::DoctorArgs,
+    data_dir::{BackendFile, data_dir},
+    exit::Exit,
+    models,
+    output::Output,
+    runtime_setup::Setup,
+};
+
+/// The target that guests are built for.
+const GUEST_TARGET: &str = "wasm32-wasip2";
+
+/// A guest that says one word needs milliseconds; this is for a machine on its knees.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What was found out about one thing.
+#[derive(Debug, Serialize)]
+struct Finding {
+    name: String,
+    status: Status,
+    detail: String,
+    /// What would mend it, where something is to be mended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// It works.
+    Ok,
+    /// Something is missing that one can do without.
+    Warn,
+    /// Something is broken.
+    Fail,
+}
+
+impl Finding {
+    fn ok(name: &str, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), status: Status::Ok, detail: detail.into(), remedy: None }
+    }
+
+    fn warn(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let remedy = Some(remedy.into());
+        Self { name: name.to_owned(), status: Status::Warn, detail: detail.into(), remedy }
+    }
+
+    fn fail(name: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let remedy = Some(remedy.into());
+        Self { name: name.to_owned(), status: Status::Fail, detail: detail.into(), remedy }
+    }
+}
+
+pub(crate) async fn run(
+    args: &DoctorArgs,
+    config: Result<Config, ConfigError>,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let (config, finding) = look_at_config(config);
+    let mut findings = vec![finding];
+    findings.extend(look_at_models(&config).await);
+    findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
+    findings.extend(look_at_guests(&config).await);
+    findings.push(look_at_toolchain().await);
+
+    let healthy = findings.iter().all(|finding| finding.status != Status::Fail);
+    if output.is_json() {
+        output.json(&serde_json::json!({ "ok": healthy, "findings": findings }))?;
+    } else {
+        for finding in &findings {
+            print(finding, output)?;
+        }
+    }
+    Ok(if healthy { Exit::Done } else { Exit::Failed })
+}
+
+fn print(finding: &Finding, output: Output) -> io::Result<()> {
+    let status = match finding.status {
+        Status::Ok => "ok",
+        Status::Warn => "warn",
+        Status::Fail => "FAIL",
+    };
+    output.line(&format!("{status:5} {:20} {}", finding.name, finding.detail))?;
+    match &finding.remedy {
+        Some(remedy) => output.line(&format!("{:26} -> {remedy}", "")),
+        None => Ok(()),
+    }
+}
+
+/// The configuration, or the default where it is broken, so that the rest can be looked at.
+fn look_at_config(config: Result<Config, ConfigError>) -> (Config, Finding) {
+    let name = "configuration";
+    let broken = |error: &anyhow::Error| {
+        Finding::fail(name, format!("{error:#}"), "mend the file, or name another with --config")
+    };
+    match config {
+        Ok(config) => {
+            let finding = match (Setup::new(&config), &config.file) {
+                (Err(error), _) => broken(&error),
+                (Ok(_), Some(file)) => Finding::ok(name, file.display().to_string()),
+                (Ok(_), None) => Finding::ok(name, "none; everything has its default"),
+            };
+            let config = if finding.status == Status::Ok { config } else { Config::default() };
+            (config, finding)
+        }
+        Err(error) => (Config::default(), broken(&error.into())),
+    }
+}
+
+async fn look_at_models(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for alias in models::known_aliases(config) {
+        let name = format!("model {alias}");
+        let key = config
+            .models
+            .get(&alias)
+            .and_then(|model| model.key_variable())
+            .map(|variable| format!(", key in {variable}"))
+            .unwrap_or_default();
+        findings.push(match models::provider(config, &alias).await {
+            Err(error) => Finding::fail(
+                &name,
+                format!("{error:#}"),
+                "set the variable, or change the model in the configuration",
+            ),
+            Ok(provider) => {
+                let info = provider.info();
+                let detail = format!("{}{key}", models::describe(&info));
+                if models::is_offline(&info) && !config.models.contains_key(&alias) {
+                    let remedy = format!("for a real one, {}", models::HOW_TO_SET_A_MODEL);
+                    Finding::warn(&name, detail, remedy)
+                } else {
+                    Finding::ok(&name, detail)
+                }
+            }
+        });
+    }
+    findings
+}
+
+fn look_at_data_dir(dir: anyhow::Result<PathBuf>) -> Vec<Finding> {
+    let name = "data directory";
+    let remedy = "name a directory of your own with --data-dir";
+    let dir = match dir {
+        Ok(dir) => dir,
+        Err(error) => return vec![Finding::fail(name, format!("{error:#}"), remedy)],
+    };
+    let shown = dir.display();
+    let writable = match try_to_write(&dir) {
+        Ok(()) if dir.exists() => Finding::ok(name, format!("{shown} is writable")),
+        Ok(()) => Finding::ok(name, format!("{shown} can be made")),
+        Err(error) => Finding::fail(name, format!("{shown} is not writable: {error}"), remedy),
+    };
+    let backend = match BackendFile::read(&dir) {
+        Ok(Some(backend)) => {
+            Finding::ok("Backend", format!("runs at {} as process {}", backend.url, backend.pid))
+        }
+        Ok(None) => Finding::ok("Backend", "does not run; `yoi up` starts it"),
+        Err(error) => Finding::warn("Backend", format!("{error:#}"), remedy),
+    };
+    vec![writable, backend]
+}
+
+/// Writes and removes a file in `dir`, or where it is missing in the nearest directory above it.
+fn try_to_write(dir: &Path) -> io::Result<()> {
+    let nearest = dir.ancestors().find(|above| above.exists()).unwrap_or(Path::new("."));
+    let probe = nearest.join(format!(".yoi-doctor.{}", std::process::id()));
+    OpenOptions::new().write(true).create_new(true).open(&probe)?;
+    fs::remove_file(probe)
+}
+
+async fn look_at_guests(config: &Config) -> Vec<Finding> {
+    let name = "guests";
+    match tokio::time::timeout(TRIAL_TIMEOUT, trial(config)).await {
+        Ok(Ok((runtime, detail))) => {
+            let mut findings = vec![Finding::ok(name, detail)];
+            findings.extend(look_at_runtime(&runtime));
+            runtime.shutdown(Duration::ZERO).await;
+            findings
+        }
+        Ok(Err(error)) => vec![Finding::fail(
+            name,
+            format!("{error:#}"),
+            "run `RUST_LOG=worker_runtime=debug yoi run echo hi`, and report what it says",
+        )],
+        Err(_) => vec![Finding::fail(
+            name,
+            format!("the trial did not end within {} s", TRIAL_TIMEOUT.as_secs()),
+            "see what else keeps this machine busy",
+        )],
+    }
+}
+
+/// Starts the Runtime that `yoi up` would, and really runs a guest in it: the smallest one that
+/// ships with the product.
+async fn trial(config: &Config) -> anyhow::Result<(Runtime, String)> {
+    let echo = "echo".parse()?;
+    let started = Instant::now();
+    let setup = Setup::new(config)?;
+    // A model that cannot be used is a finding of its own.
+    let models =
+        models::models(config, &setup.granted_aliases()).await.unwrap_or_else(|_| Models::none());
+    let runtime = setup.build(models).await?;
+    let built = started.elapsed();
+    let started = Instant::now();
+    let worker = runtime.create(CreateWorker::profile(echo)).await?.worker_id;
+    let input = Input::text("Is anybody there?");
+    let turn = runtime.input(worker, input, InputOptions::default()).await?.turn_id;
+    match runtime.outcome(worker, turn).await? {
+        Outcome::Completed => {
+            let detail = format!(
+                "compiled in {} ms, a turn took {:.1} ms",
+                built.as_millis(),
+                started.elapsed().as_secs_f64() * 1_000.0
+            );
+            Ok((runtime, detail))
+        }
+        Outcome::Failed { message, .. } => anyhow::bail!("the trial failed: {message}"),
+        Outcome::Cancelled { .. } | Outcome::Interrupted => anyhow::bail!("the trial was cut off"),
+    }
+}
+
+fn look_at_runtime(runtime: &Runtime) -> Vec<Finding> {
+    let name = "capabilities";
+    let mut available = Vec::new();
+    let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for capability in runtime.capabilities() {
+        if capability.available {
+            available.push(capability.name);
+        } else {
+            let reason = capability.reason.unwrap_or_else(|| "the Runtime does not say why".into());
+            missing.entry(reason).or_default().push(capability.name);
+        }
+    }
+    let available = (!available.is_empty()).then(|| Finding::ok(name, available.join(", ")));
+    let missing = missing
+        .into_iter()
+        .map(|(reason, names)| Finding::warn(name, format!("no {}", names.join(", ")), reason));
+    let diagnostics = runtime
+        .diagnostics()
+        .into_iter()
+        // What it says of the model, the look at the models said before.
+        .filter(|diagnostic| diagnostic.code != "offline_model")
+        .map(|diagnostic| Finding::warn("Runtime", diagnostic.code, diagnostic.message));
+    available.into_iter().chain(missing).chain(diagnostics).collect()
+}
+
+async fn look_at_toolchain() -> Finding {
+    let name = "guest toolchain";
+    match has_guest_target().await {
+        Ok(true) => Finding::ok(name, format!("Rust with {GUEST_TARGET}")),
+        Ok(false) => Finding::warn(
+            name,
+            format!("Rust without {GUEST_TARGET}"),
+            format!("only to write Workers: rustup target add {GUEST_TARGET}"),
+        ),
+        Err(error) => Finding::warn(
+            name,
+            format!("no Rust: {error:#}"),
+            format!("only to write Workers: install it from https://rustup.rs with {GUEST_TARGET}"),
+        ),
+    }
+}
+
+async fn has_guest_target() -> anyhow::Result<bool> {
+    // The directory is named whether or not it is there.
+    let output = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", GUEST_TARGET])
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("failed to run rustc")?;
+    anyhow::ensure!(output.status.success(), "rustc ended with {}", output.status);
+    let directory = String::from_utf8(output.stdout).context("rustc printed no text")?;
+    Ok(Path::new(directory.trim()).is_dir())
+}

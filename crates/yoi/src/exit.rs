@@ -1,0 +1,49 @@
+//! How a command ends.
+
+use std::{io, process::ExitCode};
+
+use crate::backend_client::BackendError;
+
+/// How a command ends, as its exit code tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It did what it was asked to.
+    Done,
+    /// It was refused, or failed.
+    Failed,
+    /// There is no Backend to ask.
+    Unreachable,
+    /// Somebody interrupted it.
+    Interrupted,
+}
+
+impl Exit {
+    /// The end that an error means.
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref() {
+            Some(BackendError::NotRunning | BackendError::Unreachable { .. }) => Self::Unreachable,
+            Some(BackendError::Refused(_) | BackendError::Answer { .. }) | None => Self::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        // 2 is clap's, for a command line that makes no sense; 130 is what shells give to a
+        // command that SIGINT ended.
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Unreachable => 3,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Whether the reader of our output went away: `yoi worker ls | head -1` is no failure to report.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

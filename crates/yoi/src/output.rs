@@ -1,0 +1,163 @@
+//! Everything that is printed: answers to standard output, remarks to standard error.
+//!
+//! What a guest, a model or another person wrote may hold terminal escapes. A person's terminal
+//! gets them as visible signs; a pipe gets an answer's bytes as they are.
+
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal as _, Write as _},
+};
+
+use serde::Serialize;
+
+/// Where a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    json: bool,
+    to_terminal: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, to_terminal: io::stdout().is_terminal() }
+    }
+
+    /// Whether a program reads the output.
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints a line to standard output. It may hold text of others, but no line break of theirs.
+    pub(crate) fn line(self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", one_line(text))?;
+        stdout.flush()
+    }
+
+    /// Prints a text of others to standard output at once, with its line breaks.
+    pub(crate) fn text(self, text: &str) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let shown = if self.to_terminal { visible(text) } else { Cow::Borrowed(text) };
+        stdout.write_all(shown.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Prints bytes that we made, as they are.
+    pub(crate) fn bytes(self, bytes: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        stdout.flush()
+    }
+
+    /// Prints a value as one line of JSON to standard output.
+    pub(crate) fn json(self, value: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_string(value)?;
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{}", escape_json(&text))?;
+        stdout.flush()
+    }
+
+    /// Prints a remark for a person to standard error. A remark that cannot be printed is lost:
+    /// there is nobody left to tell.
+    pub(crate) fn note(self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{}", visible(text));
+    }
+
+    /// Prints rows under `head` in columns as wide as their widest cell.
+    pub(crate) fn table<const N: usize>(
+        self,
+        head: [&str; N],
+        rows: &[[String; N]],
+    ) -> io::Result<()> {
+        let head = head.map(str::to_owned);
+        let rows: Vec<[String; N]> = std::iter::once(&head)
+            .chain(rows)
+            .map(|row| std::array::from_fn(|column| one_line(&row[column]).into_owned()))
+            .collect();
+        let width: [usize; N] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+        });
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(width) {
+                line.push_str(&format!("{cell:width$}  "));
+            }
+            self.line(line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` with every character that could steer a terminal made visible; line breaks and tabs stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    replace(text, |character| !matches!(character, '\n' | '\t'))
+}
+
+/// The same, and line breaks and tabs are made visible too.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    replace(text, |_| true)
+}
+
+fn replace(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(|character| steers(character) && also(character)) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(
+        text.chars()
+            .map(|character| match character {
+                _ if !steers(character) || !also(character) => character,
+                // Unicode has a picture of each old control character.
+                '\0'..='\x1f' => {
+                    char::from_u32(0x2400 + u32::from(character)).unwrap_or('\u{fffd}')
+                }
+                '\x7f' => '\u{2421}',
+                _ => '\u{fffd}',
+            })
+            .collect(),
+    )
+}
+
+/// Whether a terminal may obey the character instead of showing it: controls, and the marks that
+/// turn the direction of what follows.
+fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// JSON escapes the controls below space by itself; these are the others. In JSON they can only
+/// stand in strings.
+fn escape_json(json: &str) -> Cow<'_, str> {
+    if !json.chars().any(steers) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if steers(character) {
+            escaped.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_controls_and_direction_marks_are_made_visible() {
+        assert_eq!(visible("a\x1b[31mred\x07\n\tb"), "a␛[31mred␇\n\tb");
+        assert_eq!(visible("x\u{9b}31m \u{202e}evil\x7f\r"), "x\u{fffd}31m \u{fffd}evil␡␍");
+        assert_eq!(one_line("a\nb\tc"), "a␊b␉c");
+        assert!(matches!(visible("plain äöü 日本\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_for_a_terminal_is_still_the_same_json() {
+        let value = serde_json::json!({ "text": "\u{9b}31m\u{202e}\x1b" });
+        let printed = escape_json(&value.to_string()).into_owned();
+        assert!(printed.is_ascii());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).expect("JSON"), value);
+    }
+}

@@ -1,0 +1,233 @@
+//! From the configuration to a Runtime.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use anyhow::Context as _;
+use llm_engine::Models;
+use sha2::{Digest as _, Sha256};
+use worker_runtime::{Runtime, Store};
+use worker_types::{
+    ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RuntimeError,
+    RuntimeId,
+};
+use yoi_config::{ComponentSource, Config, ProfileConfig};
+
+use crate::models::DEFAULT_ALIAS;
+
+/// The id of an embedded Runtime that the operator gave no other.
+const DEFAULT_RUNTIME_ID: &str = "backend-internal";
+
+/// The profile that is granted a model where nobody wrote a policy: to talk is all it can do.
+const COMPANION: &str = "companion";
+
+/// What Workers can be made from here, and what they may do.
+#[derive(Debug)]
+pub(crate) struct Setup<'a> {
+    config: &'a Config,
+    profiles: BTreeMap<ProfileName, Profile>,
+    components: Vec<(ComponentRef, Cow<'static, [u8]>)>,
+    policy: BTreeMap<ProfileName, Grants>,
+}
+
+impl<'a> Setup<'a> {
+    /// What `config` asks for, with the guests that ship with the product.
+    pub(crate) fn new(config: &'a Config) -> anyhow::Result<Self> {
+        let mut setup = Self {
+            config,
+            profiles: builtin_workers::profiles()
+                .into_iter()
+                .map(|profile| (profile.name.clone(), profile))
+                .collect(),
+            components: builtin_workers::components(),
+            policy: BTreeMap::from([(
+                COMPANION.parse()?,
+                Grants::none().with_llm([DEFAULT_ALIAS.parse()?]),
+            )]),
+        };
+        for (name, profile) in &config.profiles {
+            setup.add_profile(name, profile)?;
+        }
+        setup.policy.extend(config.policy.clone());
+        setup.check_names()?;
+        Ok(setup)
+    }
+
+    /// The same with only the profile called `name`.
+    pub(crate) fn only(mut self, name: &ProfileName) -> Result<Self, RuntimeError> {
+        let Some(profile) = self.profiles.remove(name) else {
+            return Err(RuntimeError::UnknownProfile {
+                profile: name.clone(),
+                known: self.profiles.keys().map(ToString::to_string).collect(),
+            });
+        };
+        self.components.retain(|(reference, _)| *reference == profile.component);
+        self.policy.retain(|profile, _| profile == name);
+        self.profiles = BTreeMap::from([(name.clone(), profile)]);
+        Ok(self)
+    }
+
+    /// What Workers of `profile` are granted.
+    pub(crate) fn grants(&self, profile: &ProfileName) -> Grants {
+        self.policy.get(profile).cloned().unwrap_or_default()
+    }
+
+    /// What Workers of each profile are granted.
+    pub(crate) fn policy(&self) -> &BTreeMap<ProfileName, Grants> {
+        &self.policy
+    }
+
+    /// The models that something is granted.
+    pub(crate) fn granted_aliases(&self) -> BTreeSet<ModelAlias> {
+        self.policy
+            .values()
+            .flat_map(|grants| &grants.llm)
+            .flat_map(|llm| &llm.models)
+            .cloned()
+            .collect()
+    }
+
+    /// Builds the Runtime. Its ceiling is what the policy grants, all of it together.
+    pub(crate) async fn build(self, models: Models) -> anyhow::Result<Runtime> {
+        let runtime = &self.config.runtime;
+        let id: RuntimeId = match &runtime.id {
+            Some(id) => id.clone(),
+            None => DEFAULT_RUNTIME_ID.parse()?,
+        };
+        let mut builder = Runtime::builder(id)
+            .display_name(runtime.display_name.as_deref().unwrap_or("Backend"))
+            .store(Store::memory())
+            .models(models)
+            .ceiling(match self.granted_aliases() {
+                aliases if aliases.is_empty() => Grants::none(),
+                aliases => Grants::none().with_llm(aliases),
+            })
+            .limits(self.config.limits.clone());
+        let default_profile = match &runtime.default_profile {
+            Some(name) => name.clone(),
+            None => COMPANION.parse()?,
+        };
+        if self.profiles.contains_key(&default_profile) {
+            builder = builder.default_profile(default_profile);
+        }
+        builder
+            .components(self.components)
+            .profiles(self.profiles.into_values())
+            .build()
+            .await
+            .context("failed to start the Runtime")
+    }
+
+    fn add_profile(&mut self, name: &ProfileName, profile: &ProfileConfig) -> anyhow::Result<()> {
+        let component = match &profile.component {
+            ComponentSource::Known(reference) => reference.clone(),
+            ComponentSource::File(file) => {
+                let bytes = fs::read(file).with_context(|| {
+                    self.config.error_at(
+                        &["profiles", name.as_str(), "component"],
+                        format!("failed to read {}", file.display()),
+                    )
+                })?;
+                let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
+                let reference = ComponentRef::Digest(digest);
+                self.components.push((reference.clone(), Cow::Owned(bytes)));
+                reference
+            }
+        };
+        if !self.components.iter().any(|(reference, _)| *reference == component) {
+            let known: Vec<String> =
+                self.components.iter().map(|(reference, _)| format!("`{reference}`")).collect();
+            let message =
+                format!("there is no component `{component}`; there are {}", known.join(", "));
+            let error = self.config.error_at(&["profiles", name.as_str(), "component"], message);
+            return Err(error.into());
+        }
+        self.profiles.insert(
+            name.clone(),
+            Profile {
+                name: name.clone(),
+                description: profile.description.clone(),
+                component,
+                optional: profile.optional.clone(),
+                config: profile.config.clone(),
+            },
+        );
+        Ok(())
+    }
+
+    fn check_names(&self) -> anyhow::Result<()> {
+        let check = |name: &ProfileName, path: &[&str]| {
+            if self.profiles.contains_key(name) {
+                return Ok(());
+            }
+            let known: Vec<&str> = self.profiles.keys().map(ProfileName::as_str).collect();
+            let message =
+                format!("there is no profile `{name}`, expected one of `{}`", known.join("`, `"));
+            Err(self.config.error_at(path, message))
+        };
+        for name in self.policy.keys() {
+            check(name, &["policy", name.as_str()])?;
+        }
+        if let Some(name) = &self.config.runtime.default_profile {
+            check(name, &["runtime", "default_profile"])?;
+        }
+        Ok(())
+    }
+}
+
+/// Grants in a few words, for people; `None` where there are none.
+pub(crate) fn describe(grants: &Grants) -> Option<String> {
+    let models: Vec<&str> = grants.llm.as_ref()?.models.iter().map(ModelAlias::as_str).collect();
+    Some(format!("llm: {}", models.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn parse(text: &str) -> Config {
+        Config::parse(text, "yoi.toml").expect("a configuration")
+    }
+
+    fn refusal(text: &str) -> String {
+        format!("{:#}", Setup::new(&parse(text)).expect_err("no such thing"))
+    }
+
+    fn name(text: &str) -> ProfileName {
+        text.parse().expect("a name")
+    }
+
+    #[test]
+    fn without_a_policy_the_companion_may_talk_and_nobody_else_may_anything() {
+        let config = Config::default();
+        let setup = Setup::new(&config).expect("the default");
+        assert_eq!(describe(&setup.grants(&name("companion"))).as_deref(), Some("llm: default"));
+        assert_eq!(describe(&setup.grants(&name("echo"))), None);
+    }
+
+    #[test]
+    fn a_policy_replaces_the_default_of_its_profile() {
+        let config = parse(
+            "[policy.companion]\n[policy.tutor]\nllm = [\"default\"]\n\
+             [profiles.tutor]\ncomponent = \"builtin:companion\"\n",
+        );
+        let setup = Setup::new(&config).expect("a configuration that makes sense");
+        assert_eq!(setup.grants(&name("companion")), Grants::none());
+        assert!(setup.grants(&name("tutor")).llm.is_some());
+        let setup = setup.only(&name("echo")).expect("a built-in profile");
+        assert!(setup.granted_aliases().is_empty(), "what is not run needs no model");
+    }
+
+    #[test]
+    fn names_of_nothing_are_refused_at_their_line() {
+        assert_snapshot!(refusal("[policy.tutr]\n"), @"yoi.toml:1:9: policy.tutr: there is no profile `tutr`, expected one of `companion`, `echo`");
+        assert_snapshot!(refusal("[runtime]\ndefault_profile = \"tutr\"\n"), @"yoi.toml:2:1: runtime.default_profile: there is no profile `tutr`, expected one of `companion`, `echo`");
+        assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:ecko\"\n"), @"yoi.toml:2:1: profiles.a.component: there is no component `builtin:ecko`; there are `builtin:companion`, `builtin:echo`");
+        assert_snapshot!(refusal("[profiles.a]\ncomponent = \"missing.wasm\"\n"), @"yoi.toml:2:1: profiles.a.component: failed to read missing.wasm: No such file or directory (os error 2)");
+    }
+}

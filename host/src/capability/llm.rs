@@ -1,0 +1,387 @@
+//! `yoi:worker/llm`: model calls. The host records what a model says; the guest only pulls it.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use llm_engine::{
+    FinishReason, Message, Model, ModelError, ModelEvent, ModelRequest, ModelUsage,
+    ToolRequestPiece, ToolSchema,
+};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use worker_types::{ItemBody, ItemId, ItemStatus, ModelAlias, Origin, TokenUsage};
+
+use super::{
+    bindings::yoi::worker::llm::{self, CompletionEvent, LlmError, Request},
+    conversation::{arguments_from_text, conversation, message_from_guest},
+    ledger::{Ledger, RecordError},
+    session::SessionCtx,
+};
+use crate::{projection::Transcript, turn::TurnState, worker::Command};
+
+/// Pieces that a provider may be ahead of the guest; beyond that its connection waits.
+const PIECES_AHEAD: usize = 64;
+
+/// Model calls that one turn may have open at once.
+const OPEN_CALLS: usize = 16;
+
+/// The model calls of one turn. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct LlmCtx {
+    /// Where calls run: not among the guests, which may spin.
+    host: Handle,
+    calls: JoinSet<()>,
+}
+
+impl LlmCtx {
+    pub(crate) fn new(host: Handle) -> Self {
+        Self { host, calls: JoinSet::new() }
+    }
+}
+
+/// A running model call.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Completion {
+    pieces: mpsc::Receiver<Result<ModelEvent, ModelError>>,
+    call: AbortHandle,
+    alias: ModelAlias,
+    text: Option<ItemId>,
+    reasoning: Option<ItemId>,
+    requests: BTreeMap<u32, RequestedTool>,
+    usage: Option<TokenUsage>,
+    finished: bool,
+}
+
+/// A tool request that is being pieced together.
+#[derive(Debug, Default)]
+struct RequestedTool {
+    call_id: Option<String>,
+    name: String,
+    arguments: String,
+}
+
+/// The model calls of a turn, its session, and the resources of its Store.
+#[derive(Debug)]
+pub(crate) struct LlmView<'a> {
+    pub(crate) ctx: &'a mut LlmCtx,
+    pub(crate) session: &'a mut SessionCtx,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+struct HasLlm;
+
+impl HasData for HasLlm {
+    type Data<'a> = LlmView<'a>;
+}
+
+/// Links the interface. Without the grant `llm` every call answers `not-granted`.
+pub(crate) fn add_to_linker(linker: &mut Linker<TurnState>) -> wasmtime::Result<()> {
+    llm::add_to_linker::<_, HasLlm>(linker, TurnState::llm)
+}
+
+impl llm::Host for LlmView<'_> {
+    async fn complete(
+        &mut self,
+        request: Request,
+    ) -> wasmtime::Result<Result<Resource<Completion>, LlmError>> {
+        self.session.meter.count_host_call();
+        let Some(alias) = self.granted(&request.model) else {
+            return Ok(Err(LlmError::NotGranted));
+        };
+        let Some(model) = self.session.runtime.models.get(alias.as_str()) else {
+            let message = format!("the operator has configured no model `{alias}`");
+            return Ok(Err(LlmError::Other(message)));
+        };
+        while self.ctx.calls.try_join_next().is_some() {}
+        if self.ctx.calls.len() >= OPEN_CALLS {
+            let message = format!("a turn may have {OPEN_CALLS} model calls open at once");
+            return Ok(Err(LlmError::Other(message)));
+        }
+        let request = match model_request(self.session, request).await? {
+            Ok(request) => request,
+            Err(reason) => return Ok(Err(LlmError::Invalid(reason))),
+        };
+        self.session.meter.count_model_call();
+        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+        let call = self.ctx.calls.spawn_on(stream(model, request, sender), &self.ctx.host);
+        Ok(Ok(self.table.push(Completion {
+            pieces,
+            call,
+            alias,
+            text: None,
+            reasoning: None,
+            requests: BTreeMap::new(),
+            usage: None,
+            finished: false,
+        })?))
+    }
+}
+
+impl LlmView<'_> {
+    fn granted(&self, alias: &str) -> Option<ModelAlias> {
+        let models = &self.session.cell.meta.grants.llm.as_ref()?.models;
+        models.iter().find(|granted| granted.as_str() == alias).cloned()
+    }
+}
+
+/// What the provider is asked, or what is wrong with the guest's request.
+async fn model_request(
+    session: &SessionCtx,
+    request: Request,
+) -> wasmtime::Result<Result<ModelRequest, String>> {
+    let messages = match request.context {
+        llm::Context::History => {
+            let cell = &session.cell;
+            let until = cell.lock().state.last_seq;
+            let transcript = Transcript::load(&session.runtime.store, cell.id, until).await?;
+            Ok(conversation(transcript.items()).into_iter().map(|(_, message)| message).collect())
+        }
+        llm::Context::Messages(messages) => {
+            messages.into_iter().map(message_from_guest).collect::<Result<Vec<Message>, _>>()
+        }
+    };
+    let tools = request.tools.into_iter().map(|tool| {
+        let parameters = serde_json::from_str(&tool.parameters).map_err(|error| {
+            format!("the parameters of tool `{}` are no JSON: {error}", tool.name)
+        })?;
+        Ok(ToolSchema { name: tool.name, description: tool.description, parameters })
+    });
+    let tools = tools.collect::<Result<Vec<_>, String>>();
+    Ok(messages.and_then(|messages| {
+        Ok(ModelRequest {
+            system: request.system,
+            messages,
+            tools: tools?,
+            max_output_tokens: request.max_output_tokens,
+            temperature: request.temperature,
+        })
+    }))
+}
+
+/// Runs one call; whoever drops the receiver ends it.
+async fn stream(
+    model: Model,
+    request: ModelRequest,
+    pieces: mpsc::Sender<Result<ModelEvent, ModelError>>,
+) {
+    let mut stream = match model.stream(request).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            // The turn may be over: then nobody needs to know.
+            let _ = pieces.send(Err(error)).await;
+            return;
+        }
+    };
+    while let Some(piece) = stream.next().await {
+        if pieces.send(piece).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl llm::HostCompletion for LlmView<'_> {
+    async fn next(
+        &mut self,
+        this: Resource<Completion>,
+    ) -> wasmtime::Result<Result<Option<CompletionEvent>, LlmError>> {
+        self.session.meter.count_host_call();
+        let ledger = self.session.ledger.clone();
+        let completion = self.table.get_mut(&this)?;
+        if completion.finished {
+            return Ok(Ok(None));
+        }
+        let piece = completion.pieces.recv().await.unwrap_or(Err(ModelError::Cancelled));
+        let recorded = match piece {
+            Ok(ModelEvent::Finish(_)) => completion
+                .finish(&ledger)
+                .await
+                .map(|calls| self.session.requested_calls.extend(calls)),
+            Ok(_) => completion.record(&ledger, &piece).await,
+            Err(_) => completion.give_up(&ledger).await,
+        };
+        if let Some(tokens) = completion.usage.take_if(|_| completion.finished) {
+            self.session.meter.add_tokens(tokens);
+        }
+        match (recorded, piece) {
+            (Ok(()), Ok(piece)) => Ok(Ok(Some(event_for_guest(piece)))),
+            (Ok(()), Err(error)) => {
+                tracing::warn!(
+                    worker_id = %self.session.cell.id,
+                    turn_id = %self.session.turn_id,
+                    model = %completion.alias,
+                    error = &error as &dyn std::error::Error,
+                    "a model call failed"
+                );
+                Ok(Err(error_for_guest(error)))
+            }
+            (Err(error @ RecordError::TurnOver), _) => Err(error.into()),
+            (Err(error), _) => {
+                // The answer cannot be recorded, so nothing may be done with it.
+                completion.give_up(&ledger).await?;
+                Ok(Err(LlmError::Other(error.to_string())))
+            }
+        }
+    }
+
+    async fn drop(&mut self, this: Resource<Completion>) -> wasmtime::Result<()> {
+        let ledger = self.session.ledger.clone();
+        let mut completion = self.table.delete(this)?;
+        completion.give_up(&ledger).await?;
+        if let Some(tokens) = completion.usage {
+            self.session.meter.add_tokens(tokens);
+        }
+        Ok(())
+    }
+}
+
+impl Completion {
+    /// Records a piece before the guest sees it.
+    async fn record(
+        &mut self,
+        ledger: &Ledger,
+        piece: &Result<ModelEvent, ModelError>,
+    ) -> Result<(), RecordError> {
+        match piece {
+            Ok(ModelEvent::Text(text)) => {
+                let id = match self.text {
+                    Some(id) => id,
+                    None => {
+                        let model = Some(self.alias.clone());
+                        let body = ItemBody::AssistantMessage { text: String::new(), model };
+                        *self.text.insert(ledger.open_item(Origin::Host, body).await?)
+                    }
+                };
+                ledger.push_text(id, text)
+            }
+            Ok(ModelEvent::Reasoning(text)) => {
+                let id = match self.reasoning {
+                    Some(id) => id,
+                    None => {
+                        let body = ItemBody::Reasoning { text: String::new() };
+                        *self.reasoning.insert(ledger.open_item(Origin::Host, body).await?)
+                    }
+                };
+                ledger.push_text(id, text)
+            }
+            Ok(ModelEvent::ToolRequest(piece)) => {
+                let request = self.requests.entry(piece.index).or_default();
+                request.add(piece);
+                ledger.check_size(&request.arguments)
+            }
+            Ok(ModelEvent::Usage(usage)) => {
+                self.usage = Some(token_usage(*usage));
+                Ok(())
+            }
+            Ok(ModelEvent::Finish(_)) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Records the end of an answer, and with it the tool calls it asked for. Returns their ids.
+    async fn finish(&mut self, ledger: &Ledger) -> Result<Vec<String>, RecordError> {
+        let mut commands = self.close(ledger, ItemStatus::Completed);
+        let mut calls = Vec::new();
+        for (index, request) in std::mem::take(&mut self.requests) {
+            let call_id = request.call_id.unwrap_or_else(|| format!("call-{index}"));
+            calls.push(call_id.clone());
+            let body = ItemBody::ToolCall {
+                call_id,
+                name: request.name,
+                arguments: arguments_from_text(request.arguments),
+            };
+            commands.push(Command::AddItem { origin: Origin::Host, body });
+        }
+        self.finished = true;
+        ledger.record(commands).await?;
+        Ok(calls)
+    }
+
+    /// Records that the answer was cut off. What it asked for is forgotten: it must not be acted
+    /// upon.
+    async fn give_up(&mut self, ledger: &Ledger) -> Result<(), RecordError> {
+        self.call.abort();
+        if self.finished {
+            return Ok(());
+        }
+        self.finished = true;
+        self.requests.clear();
+        let commands = self.close(ledger, ItemStatus::Incomplete);
+        if commands.is_empty() { Ok(()) } else { ledger.record(commands).await.map(drop) }
+    }
+
+    fn close(&mut self, ledger: &Ledger, status: ItemStatus) -> Vec<Command> {
+        let open = [self.reasoning.take(), self.text.take()];
+        let mut commands: Vec<_> =
+            open.into_iter().flatten().map(|id| ledger.close(id, status)).collect();
+        if let Some(tokens) = self.usage {
+            commands.push(Command::RecordUsage { model: self.alias.clone(), tokens });
+        }
+        commands
+    }
+}
+
+impl RequestedTool {
+    fn add(&mut self, piece: &ToolRequestPiece) {
+        if let Some(call_id) = &piece.call_id {
+            self.call_id = Some(call_id.clone());
+        }
+        if let Some(name) = &piece.name {
+            self.name.clone_from(name);
+        }
+        self.arguments.push_str(&piece.arguments);
+    }
+}
+
+fn token_usage(usage: ModelUsage) -> TokenUsage {
+    TokenUsage {
+        input: usage.input,
+        output: usage.output,
+        cached_input: usage.cached_input,
+        reasoning: usage.reasoning,
+    }
+}
+
+fn event_for_guest(event: ModelEvent) -> CompletionEvent {
+    match event {
+        ModelEvent::Text(text) => CompletionEvent::Text(text),
+        ModelEvent::Reasoning(text) => CompletionEvent::Reasoning(text),
+        ModelEvent::ToolRequest(piece) => CompletionEvent::ToolRequest(llm::ToolRequestPiece {
+            index: piece.index,
+            call_id: piece.call_id,
+            name: piece.name,
+            arguments: piece.arguments,
+        }),
+        ModelEvent::Usage(usage) => CompletionEvent::Usage(llm::Usage {
+            input: usage.input,
+            output: usage.output,
+            cached_input: usage.cached_input,
+            reasoning: usage.reasoning,
+        }),
+        ModelEvent::Finish(reason) => CompletionEvent::Finish(match reason {
+            FinishReason::Stop => llm::FinishReason::Stop,
+            FinishReason::Length => llm::FinishReason::Length,
+            FinishReason::ToolRequests => llm::FinishReason::ToolRequests,
+            FinishReason::ContentFilter => llm::FinishReason::ContentFilter,
+            FinishReason::Other(reason) => llm::FinishReason::Other(reason),
+        }),
+    }
+}
+
+fn error_for_guest(error: ModelError) -> LlmError {
+    match error {
+        ModelError::RateLimited { retry_after } => LlmError::RateLimited(
+            retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        ),
+        ModelError::ContextOverflow => LlmError::ContextOverflow,
+        ModelError::Overloaded => LlmError::Overloaded,
+        ModelError::Auth => LlmError::Auth,
+        ModelError::Invalid { message } => LlmError::Invalid(message),
+        ModelError::Stalled => LlmError::Stalled,
+        ModelError::Cancelled => LlmError::Cancelled,
+        error => LlmError::Other(error.to_string()),
+    }
+}

@@ -1,0 +1,298 @@
+//! `yoi:worker/session`: the turn, the transcript and the durable state.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use worker_types::{
+    ConfigValue, InputPart, ItemBody, ItemId, ItemStatus, Origin, Profile, ToolOutcome, TurnId,
+};
+
+use super::{
+    bindings::yoi::worker::{
+        session::{
+            self, ConfigValue as WitConfigValue, Entry, HistoryPage, ToolOutcome as WitOutcome,
+        },
+        types,
+    },
+    conversation::{
+        arguments_from_text, conversation, message_bytes, message_for_guest, part_for_guest,
+    },
+    ledger::{Ledger, RecordError},
+};
+use crate::{
+    cell::WorkerCell,
+    projection::Transcript,
+    runtime::Inner,
+    turn::{TurnMeter, TurnState},
+    worker::Command,
+};
+
+/// The most entries of one `history` call.
+const MAX_HISTORY: u32 = 1_000;
+
+/// What the session of one turn knows.
+#[derive(Debug)]
+pub(crate) struct SessionCtx {
+    pub(crate) runtime: Arc<Inner>,
+    pub(crate) cell: Arc<WorkerCell>,
+    pub(crate) turn_id: TurnId,
+    pub(crate) input: Arc<[InputPart]>,
+    pub(crate) ledger: Ledger,
+    pub(crate) meter: Arc<TurnMeter>,
+    /// Tool calls that models asked for in this turn and nobody has taken up.
+    pub(crate) requested_calls: Vec<String>,
+    /// Tool calls the guest began by itself.
+    pub(crate) begun_calls: u64,
+}
+
+impl SessionCtx {
+    fn profile(&self) -> &Profile {
+        &self.cell.meta.profile.profile
+    }
+}
+
+/// A message that the guest says piece by piece.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct Utterance {
+    item: ItemId,
+}
+
+/// A tool call that the guest runs.
+#[derive(Debug)]
+#[expect(unreachable_pub, reason = "the generated bindings re-export it")]
+pub struct ToolCall {
+    call_id: String,
+}
+
+/// A session, and the resources of its Store.
+#[derive(Debug)]
+pub(crate) struct SessionView<'a> {
+    pub(crate) ctx: &'a mut SessionCtx,
+    pub(crate) table: &'a mut ResourceTable,
+}
+
+struct HasSession;
+
+impl HasData for HasSession {
+    type Data<'a> = SessionView<'a>;
+}
+
+/// Links the interface. It needs no grant.
+pub(crate) fn add_to_linker(linker: &mut Linker<TurnState>) -> wasmtime::Result<()> {
+    session::add_to_linker::<_, HasSession>(linker, TurnState::session)?;
+    types::add_to_linker::<_, HasSession>(linker, TurnState::session)
+}
+
+impl types::Host for SessionView<'_> {}
+
+impl session::Host for SessionView<'_> {
+    fn turn_id(&mut self) -> wasmtime::Result<u64> {
+        self.ctx.meter.count_host_call();
+        Ok(self.ctx.turn_id.get())
+    }
+
+    fn input(&mut self) -> wasmtime::Result<Vec<types::Part>> {
+        self.ctx.meter.count_host_call();
+        Ok(self.ctx.input.iter().map(part_for_guest).collect())
+    }
+
+    fn resumes(&mut self) -> wasmtime::Result<Option<u64>> {
+        self.ctx.meter.count_host_call();
+        // A store in memory interrupts no turn that another could go on from.
+        Ok(None)
+    }
+
+    fn capabilities(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.ctx.meter.count_host_call();
+        let granted = self.ctx.cell.meta.grants.capabilities();
+        Ok(granted.map(|capability| capability.name().to_owned()).collect())
+    }
+
+    async fn history(
+        &mut self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> wasmtime::Result<Result<HistoryPage, types::Error>> {
+        self.ctx.meter.count_host_call();
+        if limit == 0 || limit > MAX_HISTORY {
+            let message = format!("a history page has 1 to {MAX_HISTORY} entries, not {limit}");
+            return Ok(Err(types::Error::Other(message)));
+        }
+        let until = self.ctx.cell.lock().state.last_seq;
+        let transcript = Transcript::load(&self.ctx.runtime.store, self.ctx.cell.id, until).await;
+        let mut messages = conversation(transcript?.items());
+        if let Some(before) = before {
+            messages.retain(|(id, _)| id.get() < before);
+        }
+        let max_bytes = self.ctx.runtime.limits.host_call_bytes;
+        let mut bytes = 0;
+        let newest = messages.iter().rev().take(limit as usize).take_while(|(_, message)| {
+            bytes += message_bytes(message);
+            bytes <= max_bytes
+        });
+        let first = messages.len() - newest.count();
+        let entries = messages.split_off(first).into_iter();
+        let entries = entries
+            .map(|(id, message)| Entry { id: id.get(), message: message_for_guest(message) });
+        Ok(Ok(HistoryPage { entries: entries.collect(), more: first > 0 }))
+    }
+
+    async fn say(&mut self, text: String) -> wasmtime::Result<Result<(), types::Error>> {
+        self.ctx.meter.count_host_call();
+        if let Err(error) = self.ctx.ledger.check_size(&text) {
+            return guest_result(Err(error));
+        }
+        let body = ItemBody::AssistantMessage { text, model: None };
+        guest_result(self.ctx.ledger.add_item(Origin::Guest, body).await)
+    }
+
+    fn take_steering(&mut self) -> wasmtime::Result<Result<Vec<Vec<types::Part>>, types::Error>> {
+        self.ctx.meter.count_host_call();
+        // A second input while a turn runs is refused, so there is nothing to take in.
+        Ok(Ok(Vec::new()))
+    }
+
+    fn state_get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, types::Error>> {
+        self.ctx.meter.count_host_call();
+        Ok(Ok(self.ctx.cell.lock().state.value(&key).map(str::to_owned)))
+    }
+
+    async fn state_set(
+        &mut self,
+        key: String,
+        value: Option<String>,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        self.ctx.meter.count_host_call();
+        let limit_bytes = self.ctx.runtime.limits.state_bytes;
+        let command = Command::SetValue { key, value, limit_bytes };
+        guest_result(self.ctx.ledger.record(vec![command]).await.map(drop))
+    }
+
+    fn config(&mut self, key: String) -> wasmtime::Result<Option<WitConfigValue>> {
+        self.ctx.meter.count_host_call();
+        Ok(self.ctx.profile().config.get(&key).map(|value| match value {
+            ConfigValue::Boolean(value) => WitConfigValue::Boolean(*value),
+            ConfigValue::Integer(value) => WitConfigValue::Integer(*value),
+            ConfigValue::Number(value) => WitConfigValue::Number(*value),
+            ConfigValue::Text(value) => WitConfigValue::Text(value.clone()),
+        }))
+    }
+}
+
+impl session::HostUtterance for SessionView<'_> {
+    async fn open(&mut self) -> wasmtime::Result<Result<Resource<Utterance>, types::Error>> {
+        self.ctx.meter.count_host_call();
+        let body = ItemBody::AssistantMessage { text: String::new(), model: None };
+        match self.ctx.ledger.open_item(Origin::Guest, body).await {
+            Ok(item) => Ok(Ok(self.table.push(Utterance { item })?)),
+            Err(error) => guest_result(Err(error)),
+        }
+    }
+
+    async fn delta(
+        &mut self,
+        this: Resource<Utterance>,
+        text: String,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        self.ctx.meter.count_host_call();
+        let item = self.table.get(&this)?.item;
+        guest_result(self.ctx.ledger.push_text(item, &text))
+    }
+
+    async fn end(
+        &mut self,
+        this: Resource<Utterance>,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        self.ctx.meter.count_host_call();
+        let item = self.table.delete(this)?.item;
+        guest_result(self.ctx.ledger.close_item(item, ItemStatus::Completed).await)
+    }
+
+    async fn drop(&mut self, this: Resource<Utterance>) -> wasmtime::Result<()> {
+        let item = self.table.delete(this)?.item;
+        guest_result(self.ctx.ledger.close_item(item, ItemStatus::Incomplete).await).map(drop)
+    }
+}
+
+impl session::HostToolCall for SessionView<'_> {
+    async fn begin(
+        &mut self,
+        name: String,
+        arguments: String,
+    ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
+        self.ctx.meter.count_host_call();
+        if let Err(error) = self.ctx.ledger.check_size(&arguments) {
+            return guest_result(Err(error));
+        }
+        self.ctx.begun_calls += 1;
+        let call_id = format!("turn-{}-call-{}", self.ctx.turn_id, self.ctx.begun_calls);
+        let body = ItemBody::ToolCall {
+            call_id: call_id.clone(),
+            name,
+            arguments: arguments_from_text(arguments),
+        };
+        match self.ctx.ledger.add_item(Origin::Guest, body).await {
+            Ok(()) => Ok(Ok(self.table.push(ToolCall { call_id })?)),
+            Err(error) => guest_result(Err(error)),
+        }
+    }
+
+    async fn take(
+        &mut self,
+        call_id: String,
+    ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
+        self.ctx.meter.count_host_call();
+        match self.ctx.requested_calls.iter().position(|requested| *requested == call_id) {
+            Some(index) => {
+                let call_id = self.ctx.requested_calls.swap_remove(index);
+                Ok(Ok(self.table.push(ToolCall { call_id })?))
+            }
+            None => {
+                let message = format!("no model asked for a call `{call_id}` that is not taken up");
+                Ok(Err(types::Error::Other(message)))
+            }
+        }
+    }
+
+    async fn id(&mut self, this: Resource<ToolCall>) -> wasmtime::Result<String> {
+        self.ctx.meter.count_host_call();
+        Ok(self.table.get(&this)?.call_id.clone())
+    }
+
+    async fn end(
+        &mut self,
+        this: Resource<ToolCall>,
+        outcome: WitOutcome,
+    ) -> wasmtime::Result<Result<(), types::Error>> {
+        self.ctx.meter.count_host_call();
+        if let Err(error) = self.ctx.ledger.check_size(&outcome.text) {
+            return guest_result(Err(error));
+        }
+        let call_id = self.table.delete(this)?.call_id;
+        let result = if outcome.is_error { ToolOutcome::Error } else { ToolOutcome::Ok };
+        let body = ItemBody::ToolResult { call_id, outcome: result, text: outcome.text };
+        guest_result(self.ctx.ledger.add_item(Origin::Guest, body).await)
+    }
+
+    async fn drop(&mut self, this: Resource<ToolCall>) -> wasmtime::Result<()> {
+        let call_id = self.table.delete(this)?.call_id;
+        let body = ItemBody::ToolResult {
+            call_id,
+            outcome: ToolOutcome::Interrupted,
+            text: "interrupted: outcome unknown".to_owned(),
+        };
+        guest_result(self.ctx.ledger.add_item(Origin::Host, body).await).map(drop)
+    }
+}
+
+/// What the guest may know of an error, and a trap for the rest.
+fn guest_result<T>(result: Result<T, RecordError>) -> wasmtime::Result<Result<T, types::Error>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error @ (RecordError::Refused(_) | RecordError::ItemTooLarge { .. })) => {
+            Ok(Err(types::Error::Other(error.to_string())))
+        }
+        Err(error @ RecordError::TurnOver) => Err(error.into()),
+    }
+}

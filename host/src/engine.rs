@@ -1,0 +1,86 @@
+//! wasmtime, configured for hostile guests: Cranelift only, epochs, every default that is too large
+//! for us set low, and two allocation strategies.
+
+mod component;
+mod imports;
+mod ticker;
+
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use worker_types::Limits;
+
+pub(crate) use component::{LoadComponentError, LoadedComponent};
+pub(crate) use ticker::{Ticker, Ticking};
+
+/// Core instances of a component that the pool takes. A component built by `cargo` has four: its
+/// module, and the shims that the component model needs around it.
+const POOL_INSTANCES_PER_COMPONENT: u32 = 10;
+/// Tables of such a component: its own, and those of the shims.
+const POOL_TABLES_PER_COMPONENT: u32 = 6;
+/// Bytes of a finished turn's memory that stay resident in its slot: zeroing them costs less than
+/// the page faults of the next turn.
+const POOL_KEEP_RESIDENT: usize = 128 << 10;
+/// Bytes of a finished turn's stack that stay resident.
+const POOL_STACK_KEEP_RESIDENT: usize = 16 << 10;
+
+/// The engines of a Runtime.
+///
+/// Components that fit run in the pool, where a turn costs microseconds. The rest (more memories,
+/// tables or instances than a slot has) run on demand, where each instance is mapped anew.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    pooling: Engine,
+    on_demand: Engine,
+    ticker: Ticker,
+}
+
+impl Engines {
+    pub(crate) fn new(limits: &Limits) -> wasmtime::Result<Self> {
+        let pooling = Engine::new(&config(Some(pool(limits))))?;
+        let on_demand = Engine::new(&config(None))?;
+        let ticker = Ticker::start([pooling.weak(), on_demand.weak()]);
+        Ok(Self { pooling, on_demand, ticker })
+    }
+
+    /// Keeps epochs ticking as long as the result lives.
+    pub(crate) fn tick(&self) -> Ticking {
+        self.ticker.tick()
+    }
+}
+
+fn config(pool: Option<PoolingAllocationConfig>) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    // Sync-looking WIT with async host functions: no async ABI, which halves the cost of a call and
+    // leaves out most of what advisories were about.
+    config.concurrency_support(false);
+    // Proposals a guest of ours has no use for.
+    config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
+    config.wasm_relaxed_simd(false);
+    // A guest names its functions as it likes; addresses are all that a trace of ours needs.
+    config.wasm_backtrace_max_frames(None);
+    if let Some(pool) = pool {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    // A turn that waits for a slot has waited for its permit already.
+    let turns = u32::try_from(limits.live_turns).unwrap_or(u32::MAX).clamp(1, 4_096);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(turns)
+        .total_core_instances(turns * POOL_INSTANCES_PER_COMPONENT)
+        .total_memories(turns)
+        .total_tables(turns * POOL_TABLES_PER_COMPONENT)
+        .total_stacks(turns)
+        .max_core_instances_per_component(POOL_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(1)
+        .max_tables_per_component(POOL_TABLES_PER_COMPONENT)
+        .max_memory_size(usize::try_from(limits.turn_memory_bytes).unwrap_or(usize::MAX))
+        .table_elements(usize::try_from(limits.turn_table_elements).unwrap_or(usize::MAX))
+        .linear_memory_keep_resident(POOL_KEEP_RESIDENT)
+        .table_keep_resident(4 << 10)
+        .async_stack_keep_resident(POOL_STACK_KEEP_RESIDENT);
+    pool
+}

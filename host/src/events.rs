@@ -1,0 +1,158 @@
+//! Reading a Worker's events: the log from a cursor on, then live. A slow reader is served from
+//! the log, holds a bounded backlog, and slows nobody.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+use worker_types::{
+    Cursor, Event, EventBody, ItemDelta, ItemId, ItemSnapshot, LiveEvent, RuntimeError, Seq,
+};
+
+use crate::{
+    cell::{LiveReader, WorkerCell},
+    runtime::{Inner, internal},
+};
+
+/// Events read from the log at once.
+const PAGE: usize = 256;
+
+/// The events of one Worker: the log from a cursor on, without a gap, then live ones.
+#[derive(Debug)]
+pub struct Events {
+    runtime: Arc<Inner>,
+    cell: Arc<WorkerCell>,
+    reader: LiveReader,
+    closing: CancellationToken,
+    /// The last durable event that was put into `ready`.
+    read: Seq,
+    /// The last durable event that the caller has.
+    given: Seq,
+    ready: VecDeque<LiveEvent>,
+    /// How much of each open item's text the caller has, in bytes.
+    positions: BTreeMap<ItemId, u64>,
+    /// The texts of the items that were open when `reader` was made; to be given before its deltas
+    /// make sense.
+    snapshot: Option<BTreeMap<ItemId, String>>,
+}
+
+impl Events {
+    pub(crate) fn new(runtime: Arc<Inner>, cell: Arc<WorkerCell>, after: Seq) -> Self {
+        let (reader, open) = cell.subscribe();
+        Self {
+            closing: runtime.closing.clone(),
+            runtime,
+            cell,
+            reader,
+            read: after,
+            given: after,
+            ready: VecDeque::new(),
+            positions: BTreeMap::new(),
+            snapshot: Some(open),
+        }
+    }
+
+    /// The place after the last durable event that [`Events::next`] gave.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.runtime.store.log_id(), self.given)
+    }
+
+    /// Waits for the next event. `None` once the Runtime has shut down and everything in the log
+    /// was given.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                if let LiveEvent::Durable(event) = &event {
+                    self.given = event.seq;
+                }
+                return Some(Ok(event));
+            }
+            let head = *self.reader.head.borrow_and_update();
+            if self.read < head {
+                if let Err(error) = self.read_log().await {
+                    return Some(Err(error));
+                }
+            } else if let Some(open) = self.snapshot.take() {
+                self.give_snapshots(open);
+            } else {
+                tokio::select! {
+                    biased;
+                    _ = self.reader.head.changed() => {}
+                    delta = self.reader.deltas.recv() => match delta {
+                        Ok(delta) => self.take_delta(delta),
+                        Err(RecvError::Lagged(_) | RecvError::Closed) => self.resubscribe(),
+                    },
+                    () = self.closing.cancelled() => {
+                        if *self.reader.head.borrow() == self.read {
+                            return None;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn read_log(&mut self) -> Result<(), RuntimeError> {
+        let events = self.runtime.store.read(self.cell.id, self.read, PAGE).await;
+        for event in events.map_err(internal)? {
+            self.read = event.seq;
+            self.follow(&event);
+            self.ready.push_back(LiveEvent::Durable(event));
+        }
+        Ok(())
+    }
+
+    /// Keeps track of which items are open, as the caller sees it.
+    fn follow(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::ItemStarted { item } => {
+                self.positions.insert(item.id, 0);
+            }
+            EventBody::ItemCompleted { item } => {
+                self.positions.remove(&item.id);
+                if let Some(open) = &mut self.snapshot {
+                    open.remove(&item.id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn take_delta(&mut self, delta: ItemDelta) {
+        match self.positions.get_mut(&delta.item_id) {
+            Some(position) if *position == delta.offset => {
+                *position += delta.text.len() as u64;
+                self.ready.push_back(LiveEvent::Delta(delta));
+            }
+            // The caller has this piece already, from a snapshot.
+            Some(position) if *position > delta.offset => {}
+            // A piece is missing; or the item's start is in the log and not read yet; or the item is
+            // completed and the caller has all of it. The log and fresh snapshots tell.
+            Some(_) | None => self.resubscribe(),
+        }
+    }
+
+    /// Starts over with the live channel; the log is read up to its head first.
+    fn resubscribe(&mut self) {
+        let (reader, open) = self.cell.subscribe();
+        self.reader = reader;
+        self.snapshot = Some(open);
+    }
+
+    /// Gives what the caller lacks of the open items' texts.
+    fn give_snapshots(&mut self, open: BTreeMap<ItemId, String>) {
+        for (item_id, text) in open {
+            let position = self.positions.entry(item_id).or_insert(0);
+            if *position < text.len() as u64 {
+                *position = text.len() as u64;
+                self.ready.push_back(LiveEvent::Snapshot(ItemSnapshot { item_id, text }));
+            }
+        }
+    }
+}

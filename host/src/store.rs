@@ -1,0 +1,64 @@
+//! Where logs are kept. Nothing above this module knows how.
+
+mod memory;
+
+use worker_types::{Event, LogId, Seq, WorkerId};
+
+use memory::MemoryStore;
+
+/// Where a Runtime keeps the logs of its Workers.
+#[derive(Debug)]
+pub struct Store(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Memory(MemoryStore),
+}
+
+/// Why the store did not do what was asked. What was asked may or may not be in it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// The events do not follow what is there.
+    #[error("event {offered} does not follow event {last} of Worker {worker_id}")]
+    Gap { worker_id: WorkerId, last: Seq, offered: Seq },
+    /// An event cannot be written or read back.
+    #[error("failed to encode an event")]
+    Encoding(#[source] serde_json::Error),
+}
+
+impl Store {
+    /// Keeps everything in memory: nothing outlives the Runtime.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self(Kind::Memory(MemoryStore::default()))
+    }
+
+    /// The identity of this log.
+    pub(crate) fn log_id(&self) -> LogId {
+        match &self.0 {
+            Kind::Memory(store) => store.log_id(),
+        }
+    }
+
+    /// Commits `events`, which follow the last one of their Worker. When this returns `Ok` they
+    /// are as durable as this store makes them.
+    #[expect(clippy::unused_async, reason = "a store on disk waits for its commit")]
+    pub(crate) async fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        match &self.0 {
+            Kind::Memory(store) => store.append(events),
+        }
+    }
+
+    /// The events of a Worker after `after`, oldest first, at most `limit`.
+    #[expect(clippy::unused_async, reason = "a store on disk reads elsewhere")]
+    pub(crate) async fn read(
+        &self,
+        worker_id: WorkerId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        match &self.0 {
+            Kind::Memory(store) => store.read(worker_id, after, limit),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! One turn: a fresh Store and instance, run within its limits, dropped afterwards whatever
+//! happened. A Store that trapped or was cut off is never used again.
+
+mod limiter;
+mod meter;
+
+use std::{future::poll_fn, pin::pin, sync::Arc};
+
+use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
+
+use crate::{
+    capability::{
+        bindings::exports::yoi::worker::worker::Failure,
+        llm::{LlmCtx, LlmView},
+        session::{SessionCtx, SessionView},
+        stdio::CapturedStream,
+    },
+    logs::OutputCapture,
+};
+
+use limiter::TurnLimiter;
+pub(crate) use meter::{Exceeded, TurnMeter};
+
+/// The most random bytes of one call: far more than any key or seed needs.
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
+
+/// What a Store holds.
+#[derive(Debug)]
+pub(crate) struct TurnState {
+    wasi: Wasi,
+    table: ResourceTable,
+    limiter: TurnLimiter,
+    session: SessionCtx,
+    llm: LlmCtx,
+}
+
+/// `WasiCtx` without its missing `Debug`.
+struct Wasi(WasiCtx);
+
+impl std::fmt::Debug for Wasi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WasiCtx")
+    }
+}
+
+impl WasiView for TurnState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi.0, table: &mut self.table }
+    }
+}
+
+impl TurnState {
+    pub(crate) fn session(&mut self) -> SessionView<'_> {
+        SessionView { ctx: &mut self.session, table: &mut self.table }
+    }
+
+    pub(crate) fn llm(&mut self) -> LlmView<'_> {
+        LlmView { ctx: &mut self.llm, session: &mut self.session, table: &mut self.table }
+    }
+}
+
+/// Runs the turn of `session` to its end. Dropping the future ends the guest at once.
+pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outcome {
+    let runtime = Arc::clone(&session.runtime);
+    let cell = Arc::clone(&session.cell);
+    let meter = Arc::clone(&session.meter);
+    let profile = &cell.meta.profile;
+
+    // Grants may have changed since the Worker was created: they are checked for every turn.
+    let pre = match profile.component.admit(&cell.meta.grants, &profile.profile.optional) {
+        Ok(pre) => pre,
+        Err(error) => return refused(&error),
+    };
+    let _ticking = runtime.engines.tick();
+    let mut store = new_store(pre.engine(), session, &output);
+    let mut call = pin!(async {
+        let guest = pre.instantiate_async(&mut store).await?;
+        guest.yoi_worker_worker().call_run(&mut store).await
+    });
+    let result = poll_fn(|context| {
+        meter.resume();
+        let poll = call.as_mut().poll(context);
+        meter.pause();
+        poll
+    })
+    .await;
+    outcome(result, &meter, &output, &runtime.limits)
+}
+
+fn new_store(
+    engine: &wasmtime::Engine,
+    session: SessionCtx,
+    output: &Arc<OutputCapture>,
+) -> Store<TurnState> {
+    let runtime = Arc::clone(&session.runtime);
+    let meter = Arc::clone(&session.meter);
+    let limits = &runtime.limits;
+    let handles = usize::try_from(limits.turn_handles).unwrap_or(usize::MAX);
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(handles);
+    let mut store = Store::new(
+        engine,
+        TurnState {
+            wasi: Wasi(wasi(output)),
+            table,
+            limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
+            llm: LlmCtx::new(runtime.host.clone()),
+            session,
+        },
+    );
+    store.limiter(|state| &mut state.limiter);
+    store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+    store.set_max_component_handles(handles);
+    // The default deadline of 0 has always passed.
+    store.set_epoch_deadline(1);
+    let cpu_limit_ms = limits.turn_cpu_ms;
+    store.epoch_deadline_callback(move |_| {
+        Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
+            meter.exceed(Exceeded::Cpu);
+            UpdateDeadline::Interrupt
+        } else {
+            // tokio's own yield goes behind every task that is ready; wasmtime's would starve
+            // timers.
+            UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+        })
+    });
+    store
+}
+
+/// No arguments, no environment, no directory, no network; output goes to the logs.
+fn wasi(output: &Arc<OutputCapture>) -> WasiCtx {
+    let captured = |stream| CapturedStream { output: Arc::clone(output), stream };
+    WasiCtxBuilder::new()
+        .stdout(captured(LogStream::Stdout))
+        .stderr(captured(LogStream::Stderr))
+        .max_random_size(MAX_RANDOM_BYTES)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .build()
+}
+
+fn outcome(
+    result: wasmtime::Result<Result<(), Failure>>,
+    meter: &TurnMeter,
+    output: &OutputCapture,
+    limits: &Limits,
+) -> Outcome {
+    let error = match result {
+        Ok(Ok(())) => return Outcome::Completed,
+        Ok(Err(failure)) => {
+            return Outcome::Failed { kind: FailureKind::Guest, message: failure.message };
+        }
+        Err(error) => error,
+    };
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        let message = format!("the guest exited with code {} instead of returning", exit.0);
+        return Outcome::Failed { kind: FailureKind::Guest, message };
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    // A guest that is refused memory aborts; one that is interrupted had used up its time.
+    let limit = match (meter.exceeded(), trap) {
+        (Some(Exceeded::Cpu), Some(Trap::Interrupt)) => Some(format!(
+            "the guest computed for longer than its limit of {} ms",
+            limits.turn_cpu_ms
+        )),
+        (Some(Exceeded::Memory), _) => Some(format!(
+            "the guest wanted more memory than its limit of {} bytes",
+            limits.turn_memory_bytes
+        )),
+        (Some(Exceeded::Table), _) => Some(format!(
+            "the guest wanted a table with more than its limit of {} elements",
+            limits.turn_table_elements
+        )),
+        _ => None,
+    };
+    if let Some(message) = limit {
+        return Outcome::Failed { kind: FailureKind::Limit, message };
+    }
+    let message = match output.panic_message() {
+        Some(panic) => format!("the guest panicked at {panic}"),
+        None => format!("the guest trapped: {}", error.root_cause()),
+    };
+    Outcome::Failed { kind: FailureKind::Trap, message }
+}
+
+fn refused(error: &RuntimeError) -> Outcome {
+    let kind = match error {
+        RuntimeError::MissingGrant { .. } => FailureKind::MissingGrant,
+        _ => FailureKind::Component,
+    };
+    Outcome::Failed { kind, message: error.to_string() }
+}

@@ -1,0 +1,112 @@
+//! Counts what a turn takes, readable while the guest runs and after it was dropped.
+
+use std::{
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use worker_types::{Receipt, TokenUsage};
+
+/// The counters of one turn. The guest's thread writes, the supervisor reads.
+#[derive(Debug)]
+pub(crate) struct TurnMeter {
+    started: Instant,
+    /// Time spent polling the guest, up to the last pause.
+    polled_us: AtomicU64,
+    /// When the poll that is going on began, in microseconds since `started` plus one; 0 between
+    /// polls.
+    resumed_at: AtomicU64,
+    peak_memory_bytes: AtomicU64,
+    host_calls: AtomicU64,
+    model_calls: AtomicU64,
+    tokens: Mutex<TokenUsage>,
+    exceeded: OnceLock<Exceeded>,
+}
+
+/// A limit that a guest ran into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exceeded {
+    Cpu,
+    Memory,
+    Table,
+}
+
+impl TurnMeter {
+    pub(crate) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            polled_us: AtomicU64::new(0),
+            resumed_at: AtomicU64::new(0),
+            peak_memory_bytes: AtomicU64::new(0),
+            host_calls: AtomicU64::new(0),
+            model_calls: AtomicU64::new(0),
+            tokens: Mutex::default(),
+            exceeded: OnceLock::new(),
+        }
+    }
+
+    /// The guest is about to be polled.
+    pub(super) fn resume(&self) {
+        self.resumed_at.store(self.wall_us() + 1, Relaxed);
+    }
+
+    /// The poll is over.
+    pub(super) fn pause(&self) {
+        let polled = self.cpu_us();
+        self.resumed_at.store(0, Relaxed);
+        self.polled_us.store(polled, Relaxed);
+    }
+
+    /// Time spent polling the guest, in microseconds.
+    pub(super) fn cpu_us(&self) -> u64 {
+        let current = match self.resumed_at.load(Relaxed) {
+            0 => 0,
+            resumed_at => self.wall_us().saturating_sub(resumed_at - 1),
+        };
+        self.polled_us.load(Relaxed) + current
+    }
+
+    fn wall_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The guest ran into a limit; the first one is remembered.
+    pub(crate) fn exceed(&self, limit: Exceeded) {
+        self.exceeded.get_or_init(|| limit);
+    }
+
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        self.exceeded.get().copied()
+    }
+
+    pub(super) fn note_memory(&self, bytes: u64) {
+        self.peak_memory_bytes.fetch_max(bytes, Relaxed);
+    }
+
+    pub(crate) fn count_host_call(&self) {
+        self.host_calls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_model_call(&self) {
+        self.model_calls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn add_tokens(&self, tokens: TokenUsage) {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).add(tokens);
+    }
+
+    /// What the turn has taken so far.
+    pub(crate) fn receipt(&self) -> Receipt {
+        Receipt {
+            wall_us: self.wall_us(),
+            cpu_us: self.cpu_us(),
+            peak_memory_bytes: self.peak_memory_bytes.load(Relaxed),
+            host_calls: self.host_calls.load(Relaxed),
+            model_calls: self.model_calls.load(Relaxed),
+            tokens: *self.tokens.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What the tests share: Runtimes with the product's and the hostile guests.
+
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
+
+use llm_engine::{ModelProvider, Models};
+use worker_runtime::{Events, Runtime, RuntimeBuilder};
+use worker_types::{
+    ComponentRef, CreateWorker, Cursor, Event, Grants, Input, InputOptions, ItemBody, Limits,
+    LiveEvent, ModelAlias, Outcome, Profile, ProfileName, TranscriptQuery, WorkerId,
+};
+
+/// How long a test waits for something that happens within milliseconds on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(crate) fn name(text: &str) -> ProfileName {
+    text.parse().expect("a valid name")
+}
+
+pub(crate) fn alias(text: &str) -> ModelAlias {
+    text.parse().expect("a valid alias")
+}
+
+pub(crate) fn llm_grant() -> Grants {
+    Grants::none().with_llm([alias("default")])
+}
+
+pub(crate) fn profile(text: &str) -> Profile {
+    Profile {
+        name: name(text),
+        description: String::new(),
+        component: ComponentRef::Builtin(name(text)),
+        optional: BTreeSet::new(),
+        config: Default::default(),
+    }
+}
+
+/// The product's profiles, and `hostile` (with models), `base` (without) and `network`.
+pub(crate) fn builder() -> RuntimeBuilder {
+    let guest = |name: &str, bytes: &'static [u8]| {
+        (ComponentRef::Builtin(self::name(name)), Cow::Borrowed(bytes))
+    };
+    Runtime::builder("test".parse().expect("a valid id"))
+        .components(builtin_workers::components())
+        .components([
+            guest("hostile", test_guests::HOSTILE),
+            guest("base", test_guests::HOSTILE_BASE),
+            guest("network", test_guests::NETWORK),
+        ])
+        .profiles(builtin_workers::profiles())
+        .profiles(["hostile", "base", "network"].map(profile))
+        .ceiling(llm_grant())
+}
+
+pub(crate) async fn runtime() -> Runtime {
+    builder().build().await.expect("a Runtime")
+}
+
+pub(crate) async fn runtime_with_limits(limits: Limits) -> Runtime {
+    builder().limits(limits).build().await.expect("a Runtime")
+}
+
+pub(crate) async fn runtime_with_model(model: impl ModelProvider) -> Runtime {
+    let models = Models::none().with("default", Arc::new(model));
+    builder().models(models).build().await.expect("a Runtime")
+}
+
+/// A Worker without grants.
+pub(crate) async fn worker(runtime: &Runtime, profile: &str) -> WorkerId {
+    let request = CreateWorker::profile(name(profile));
+    runtime.create(request).await.expect("a Worker").worker_id
+}
+
+/// A Worker that may call the model `default`.
+pub(crate) async fn llm_worker(runtime: &Runtime, profile: &str) -> WorkerId {
+    let request = CreateWorker::profile(name(profile)).grants(llm_grant());
+    runtime.create(request).await.expect("a Worker").worker_id
+}
+
+/// Starts a turn and does not wait for its end.
+pub(crate) async fn send(runtime: &Runtime, id: WorkerId, text: &str) -> worker_types::TurnId {
+    let input = Input::text(text);
+    runtime.input(id, input, InputOptions::default()).await.expect("an accepted input").turn_id
+}
+
+/// Runs a turn to its end.
+pub(crate) async fn turn(runtime: &Runtime, id: WorkerId, text: &str) -> Outcome {
+    let turn_id = send(runtime, id, text).await;
+    let outcome = tokio::time::timeout(PATIENCE, runtime.outcome(id, turn_id)).await;
+    outcome.expect("the turn ends").expect("an outcome")
+}
+
+/// Everything the Worker said so far.
+pub(crate) async fn said(runtime: &Runtime, id: WorkerId) -> Vec<String> {
+    let query = TranscriptQuery { limit: Some(1_000), ..Default::default() };
+    let page = runtime.transcript(id, query).await.expect("a transcript");
+    let texts = page.items.into_iter().filter_map(|item| match item.body {
+        ItemBody::AssistantMessage { text, .. } => Some(text),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// Runs a turn of a Worker without grants and returns the last thing it said.
+pub(crate) async fn answer(runtime: &Runtime, profile: &str, text: &str) -> String {
+    let id = worker(runtime, profile).await;
+    assert_eq!(turn(runtime, id, text).await, Outcome::Completed, "{text}");
+    said(runtime, id).await.pop().expect("an answer")
+}
+
+/// The whole log.
+pub(crate) async fn log(runtime: &Runtime, id: WorkerId) -> Vec<Event> {
+    runtime.event_page(id, Cursor::START, 1_000).await.expect("a page").events
+}
+
+/// The next event, which must come.
+pub(crate) async fn next(events: &mut Events) -> LiveEvent {
+    let event = tokio::time::timeout(PATIENCE, events.next()).await;
+    event.expect("an event in time").expect("an open stream").expect("a readable log")
+}
+
+/// Reads on until `found` returns something.
+pub(crate) async fn until<T>(
+    events: &mut Events,
+    mut found: impl FnMut(&LiveEvent) -> Option<T>,
+) -> T {
+    loop {
+        if let Some(found) = found(&next(events).await) {
+            return found;
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Each limit, with a guest that runs into it. The Worker takes the next input, and the host and
+//! the other Workers do not notice.
+
+use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
+
+use crate::harness::*;
+
+/// Runs `command` under `limits`; it must end as `kind` with a reason that contains `reason`, and
+/// the Worker must go on.
+async fn check(limits: Limits, command: &str, kind: FailureKind, reason: &str) {
+    let runtime = runtime_with_limits(limits).await;
+    let id = worker(&runtime, "base").await;
+    let outcome = turn(&runtime, id, command).await;
+    let Outcome::Failed { kind: ended, message } = &outcome else {
+        panic!("{command}: {outcome:?}")
+    };
+    assert_eq!(*ended, kind, "{command}: {message}");
+    assert!(message.contains(reason), "{command}: {message}");
+    assert_eq!(turn(&runtime, id, "print: next").await, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn turn_cpu_ms_ends_a_guest_that_spins() {
+    let limits = Limits { turn_cpu_ms: 50, ..Limits::default() };
+    check(limits.clone(), "spin", FailureKind::Limit, "limit of 50 ms").await;
+    check(limits, "spin-in-host-calls", FailureKind::Limit, "limit of 50 ms").await;
+}
+
+#[tokio::test]
+async fn turn_wall_ms_ends_a_guest_that_sleeps() {
+    let limits = Limits { turn_wall_ms: 50, ..Limits::default() };
+    check(limits, "sleep: 600000", FailureKind::Limit, "limit of 50 ms").await;
+}
+
+#[tokio::test]
+async fn turn_memory_bytes_ends_a_guest_that_grows() {
+    let limits = Limits { turn_memory_bytes: 16 << 20, ..Limits::default() };
+    check(limits.clone(), "hog: 64", FailureKind::Limit, "limit of 16777216 bytes").await;
+
+    // A guest that asks before it takes learns that there is no more, and goes on.
+    let runtime = runtime_with_limits(limits).await;
+    let id = worker(&runtime, "base").await;
+    assert_eq!(turn(&runtime, id, "grow: 64").await, Outcome::Completed);
+    let said = said(&runtime, id).await.pop().expect("an answer");
+    let got: u32 = said.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    assert!((8..16).contains(&got), "{said}");
+}
+
+#[tokio::test]
+async fn infinite_recursion_ends_the_guest_alone() {
+    check(Limits::default(), "recurse", FailureKind::Trap, "trapped").await;
+}
+
+#[tokio::test]
+async fn host_call_bytes_bounds_what_one_call_carries() {
+    let limits = Limits { host_call_bytes: 64 << 10, ..Limits::default() };
+    check(limits, "say: 100000", FailureKind::Trap, "trapped").await;
+}
+
+#[tokio::test]
+async fn turn_handles_bounds_the_resources_a_guest_holds() {
+    let limits = Limits { turn_handles: 20, ..Limits::default() };
+    check(limits, "handles: 100", FailureKind::Trap, "trapped").await;
+}
+
+#[tokio::test]
+async fn random_bytes_are_bounded_per_call() {
+    check(Limits::default(), "random: 100000000", FailureKind::Trap, "trapped").await;
+}
+
+#[tokio::test]
+async fn item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces() {
+    let limits = Limits { item_bytes: 1_000, ..Limits::default() };
+    check(limits.clone(), "say: 1001", FailureKind::Guest, "at most 1000 bytes").await;
+    check(limits, "utter-many: 1001", FailureKind::Guest, "at most 1000 bytes").await;
+}
+
+#[tokio::test]
+async fn state_bytes_bounds_what_a_guest_keeps() {
+    let limits = Limits { state_bytes: 1_000, ..Limits::default() };
+    check(limits, "state-big: 1001", FailureKind::Guest, "limit of 1000 bytes").await;
+}
+
+#[tokio::test]
+async fn turn_log_bytes_cuts_a_flood_of_output_and_says_so() {
+    let limits = Limits { turn_log_bytes: 1_000, ..Limits::default() };
+    let runtime = runtime_with_limits(limits).await;
+    let id = worker(&runtime, "base").await;
+    for command in ["stdout: 10000000", "stderr: 10000000"] {
+        let turn_id = send(&runtime, id, command).await;
+        assert_eq!(runtime.outcome(id, turn_id).await, Ok(Outcome::Completed));
+        let lines = runtime.logs(id, Some(turn_id)).await.expect("logs").lines;
+        let kept: usize = lines.iter().map(|line| line.text.len()).sum();
+        assert!(kept < 1_200, "{kept} bytes kept");
+        let last = lines.last().expect("a line");
+        assert_eq!(last.stream, LogStream::Host);
+        assert!(last.text.contains("were dropped"), "{}", last.text);
+    }
+}
+
+#[tokio::test]
+async fn live_turns_make_later_turns_wait_and_not_fail() {
+    let runtime = runtime_with_limits(Limits { live_turns: 1, ..Limits::default() }).await;
+    let first = worker(&runtime, "base").await;
+    let second = worker(&runtime, "base").await;
+    send(&runtime, first, "spin").await;
+    let waiting = send(&runtime, second, "print: at last").await;
+    let third = worker(&runtime, "base").await;
+    let cancelled = send(&runtime, third, "print: never").await;
+    runtime.cancel(third, Some(cancelled)).await.expect("a waiting turn can be cancelled");
+    assert!(!runtime.outcome(third, cancelled).await.expect("an outcome").is_completed());
+    runtime.cancel(first, None).await.expect("cancelled");
+    assert_eq!(runtime.outcome(second, waiting).await, Ok(Outcome::Completed));
+}
+
+#[tokio::test]
+async fn workers_bounds_how_many_are_kept() {
+    let runtime = runtime_with_limits(Limits { workers: 1, ..Limits::default() }).await;
+    worker(&runtime, "echo").await;
+    let refused = runtime.create(worker_types::CreateWorker::profile(name("echo"))).await;
+    assert!(matches!(refused, Err(RuntimeError::Capacity { .. })), "{refused:?}");
+}

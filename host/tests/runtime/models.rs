@@ -1,0 +1,160 @@
+//! Model calls: what is recorded, what reaches the guest, and what a failure leaves.
+
+use llm_engine::{
+    Message, ModelError, ModelEvent, ModelUsage, OfflineModel, Part, ScriptedModel, Step,
+};
+use worker_types::{
+    EventBody, ItemBody, ItemStatus, Origin, Outcome, StopReason, TokenUsage, TranscriptQuery,
+};
+
+use crate::harness::*;
+
+#[tokio::test]
+async fn the_offline_companion_chats_and_remembers() {
+    let runtime = runtime_with_model(OfflineModel::instant()).await;
+    let id = llm_worker(&runtime, "companion").await;
+    assert_eq!(turn(&runtime, id, "hello").await, Outcome::Completed);
+    assert_eq!(turn(&runtime, id, "how are you?").await, Outcome::Completed);
+    let said = said(&runtime, id).await;
+    assert_eq!(said.len(), 2);
+    assert!(said.iter().all(|text| text.contains("offline")), "{said:?}");
+    let offline = runtime.diagnostics().iter().any(|d| d.code == "offline_model");
+    assert!(offline, "an operator is told");
+}
+
+#[tokio::test]
+async fn the_context_history_is_the_whole_conversation() {
+    let model = ScriptedModel::new().answer("one").answer("two");
+    let runtime = runtime_with_model(model.clone()).await;
+    let id = llm_worker(&runtime, "companion").await;
+    turn(&runtime, id, "first").await;
+    turn(&runtime, id, "second").await;
+    let texts: Vec<String> = model.requests()[1]
+        .messages
+        .iter()
+        .map(|message| match message {
+            Message::User(parts) => match &parts[0] {
+                Part::Text(text) => format!("user: {text}"),
+                other => panic!("{other:?}"),
+            },
+            Message::Assistant(message) => format!("assistant: {}", message.text),
+            Message::Tool(_) => panic!("no tool was called"),
+        })
+        .collect();
+    assert_eq!(texts, ["user: first", "assistant: one", "user: second"]);
+    assert!(model.requests()[1].system.is_some(), "the companion has a prompt");
+}
+
+#[tokio::test]
+async fn the_host_records_answer_reasoning_and_usage_itself() {
+    let usage = ModelUsage { input: Some(7), output: Some(5), cached_input: None, reasoning: None };
+    let model = ScriptedModel::new().call([
+        Step::Event(ModelEvent::Reasoning("let me see".into())),
+        Step::text("42"),
+        Step::Event(ModelEvent::Usage(usage)),
+        Step::stop(),
+    ]);
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "companion").await;
+    assert_eq!(turn(&runtime, id, "what is it?").await, Outcome::Completed);
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    let kinds: Vec<_> = page
+        .items
+        .iter()
+        .map(|item| match &item.body {
+            ItemBody::UserMessage { .. } => "user",
+            ItemBody::Reasoning { .. } => "reasoning",
+            ItemBody::AssistantMessage { .. } => "assistant",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(kinds, ["user", "reasoning", "assistant"]);
+    assert!(page.items.iter().all(|item| item.origin == Origin::Host));
+    let tokens = TokenUsage { input: Some(7), output: Some(5), ..Default::default() };
+    assert_eq!(runtime.worker(id).expect("the Worker").usage.tokens, tokens);
+    assert_eq!(runtime.overview().usage.tokens, tokens);
+    let log = log(&runtime, id).await;
+    let recorded = log.iter().filter(|e| matches!(e.body, EventBody::UsageRecorded { .. }));
+    assert_eq!(recorded.count(), 1);
+}
+
+#[tokio::test]
+async fn every_way_a_provider_fails_ends_the_turn_with_a_reason_and_not_the_worker() {
+    let failures = [
+        (ModelError::Auth, "credentials"),
+        (ModelError::RateLimited { retry_after: None }, "too many model calls"),
+        (ModelError::Overloaded, "cannot serve"),
+        (ModelError::ContextOverflow, "context"),
+        (ModelError::Stalled, "silent"),
+        (ModelError::Invalid { message: "broken JSON".into() }, "broken JSON"),
+        (ModelError::Unreachable { message: "connection refused".into() }, "connection refused"),
+        (ModelError::Incomplete, "before it was complete"),
+    ];
+    for (error, reason) in failures {
+        let model = ScriptedModel::new()
+            .call([Step::text("half an ans"), Step::Error(error.clone())])
+            .answer("back again");
+        let runtime = runtime_with_model(model).await;
+        let id = llm_worker(&runtime, "companion").await;
+        let outcome = turn(&runtime, id, "hi").await;
+        let Outcome::Failed { message, .. } = &outcome else { panic!("{error:?}: {outcome:?}") };
+        assert!(message.contains(reason), "{error:?}: {message}");
+        let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+        let half = page.items.last().expect("the answer");
+        assert_eq!(half.status, ItemStatus::Incomplete, "nothing is lost");
+        assert_eq!(turn(&runtime, id, "again").await, Outcome::Completed);
+        assert_eq!(said(&runtime, id).await.pop().as_deref(), Some("back again"));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_an_end_is_a_failure_and_its_tool_requests_are_forgotten() {
+    let arguments = serde_json::json!({"command": "rm -rf /tmp/x"});
+    let model = ScriptedModel::new()
+        .call([Step::tool_request(0, "call-1", "shell", &arguments)])
+        .answer("back again");
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "companion").await;
+    assert!(matches!(turn(&runtime, id, "hi").await, Outcome::Failed { .. }));
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    assert!(!page.items.iter().any(|item| matches!(item.body, ItemBody::ToolCall { .. })));
+}
+
+#[tokio::test]
+async fn a_tool_request_that_nobody_takes_up_is_answered_at_the_end_of_the_turn() {
+    let arguments = serde_json::json!({"path": "a"});
+    let model = ScriptedModel::new().request_tool("call-1", "read", &arguments);
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "companion").await;
+    turn(&runtime, id, "hi").await;
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    let results = page.items.iter().filter(
+        |item| matches!(&item.body, ItemBody::ToolResult { call_id, .. } if call_id == "call-1"),
+    );
+    assert_eq!(results.count(), 1);
+}
+
+#[tokio::test]
+async fn invariant_8_cancel_reaches_the_model_stream() {
+    let model = ScriptedModel::new().hang();
+    let runtime = runtime_with_model(model.clone()).await;
+    let id = llm_worker(&runtime, "companion").await;
+    let turn_id = send(&runtime, id, "hi").await;
+    model.wait_for_open_streams(1).await;
+    runtime.cancel(id, Some(turn_id)).await.expect("cancelled");
+    model.wait_for_open_streams(0).await;
+    let outcome = runtime.outcome(id, turn_id).await;
+    assert_eq!(outcome, Ok(Outcome::Cancelled { reason: StopReason::Cancel }));
+}
+
+#[tokio::test]
+async fn a_completion_that_the_guest_drops_ends_and_stays_incomplete() {
+    let model = ScriptedModel::new().call([Step::text("one "), Step::Hang]);
+    let runtime = runtime_with_model(model.clone()).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    assert_eq!(turn(&runtime, id, "llm-drop").await, Outcome::Completed);
+    model.wait_for_open_streams(0).await;
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    let incomplete = page.items.iter().filter(|item| item.status == ItemStatus::Incomplete);
+    assert_eq!(incomplete.count(), 1);
+}
