@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::{broadcast, watch};
-use worker_types::{Event, EventBody, ItemDelta, ItemId, Seq, WorkerId};
+use worker_types::{Event, EventBody, ItemDelta, ItemId, Seq, WorkerId, WorkerStatus};
 
 use crate::{
     logs::{OutputCapture, WorkerLogs},
@@ -57,6 +57,13 @@ pub(crate) struct LiveReader {
     pub(crate) deltas: broadcast::Receiver<ItemDelta>,
 }
 
+/// What a commit made of a Worker.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Change {
+    pub(crate) before: Option<WorkerStatus>,
+    pub(crate) after: WorkerStatus,
+}
+
 impl WorkerCell {
     pub(crate) fn new(id: WorkerId, meta: WorkerMeta) -> Self {
         Self { id, meta, inner: Mutex::default() }
@@ -68,8 +75,10 @@ impl WorkerCell {
     }
 
     /// Folds events that are committed, and tells the live readers.
-    pub(crate) fn publish(&self, events: &[Event]) {
+    pub(crate) fn publish(&self, events: &[Event]) -> Change {
         let mut cell = self.lock();
+        // Before its first event a Worker is nothing.
+        let before = (cell.state.last_seq > Seq::ZERO).then(|| cell.state.status());
         for event in events {
             worker::evolve(&mut cell.state, event.at, &event.body);
             if let EventBody::ItemCompleted { item } = &event.body {
@@ -79,6 +88,7 @@ impl WorkerCell {
         if let Some(live) = cell.live.upgrade() {
             live.head.send_replace(cell.state.last_seq);
         }
+        Change { before, after: cell.state.status() }
     }
 
     /// Begins the text of an item that was just opened.

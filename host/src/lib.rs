@@ -1,4 +1,45 @@
-//! Runs AI workers as sandboxed WebAssembly components with a durable log: the embeddable Runtime.
+//! Runs AI workers as sandboxed WebAssembly components, each with a log of everything it did.
+//!
+//! A backend embeds a [`Runtime`], decides what its Workers may do, and talks to them:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use llm_engine::{Models, OfflineModel};
+//! # use worker_runtime::Runtime;
+//! # use worker_types::{CreateWorker, Cursor, Grants, Input, InputOptions, LiveEvent};
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let llm = Grants::none().with_llm(["default".parse()?]);
+//! let runtime = Runtime::builder("backend-internal".parse()?)
+//!     .models(Models::none().with("default", Arc::new(OfflineModel::instant())))
+//!     .components(builtin_workers::components())
+//!     .profiles(builtin_workers::profiles())
+//!     .ceiling(llm.clone())
+//!     .build()
+//!     .await?;
+//!
+//! let companion = CreateWorker::profile("companion".parse()?).grants(llm).label("user", "42");
+//! let worker = runtime.create(companion).await?;
+//! let turn = runtime.input(worker.worker_id, Input::text("hello"), InputOptions::default()).await?;
+//!
+//! let mut events = runtime.events(worker.worker_id, Cursor::START)?;
+//! while let Some(event) = events.next().await {
+//!     match event? {
+//!         LiveEvent::Delta(delta) => print!("{}", delta.text),
+//!         LiveEvent::Durable(event) if event.body.ends(turn.turn_id) => break,
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Every turn is a fresh wasmtime Store within [`Limits`](worker_types::Limits). A component's
+//! imports are read before it is instantiated: what is not granted is refused by name. Guests run
+//! on threads of their own, so one that spins does not delay the embedder.
+//!
+//! The library opens no socket, reads no environment and starts no process. It is built inside a
+//! tokio runtime, where model calls are made; several Runtimes may live in one process.
 
 mod builder;
 mod capability;

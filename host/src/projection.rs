@@ -204,8 +204,8 @@ mod tests {
                 after = page.last;
             }
             let all: Vec<u64> = (1..=count).collect();
-            prop_assert_eq!(backward, all.clone());
-            prop_assert_eq!(forward, all);
+            prop_assert_eq!(&backward, &all);
+            prop_assert_eq!(&forward, &all);
         }
     }
 

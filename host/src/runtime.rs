@@ -25,15 +25,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use worker_types::{
     CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted, InputOptions, Labels,
-    Limits, Outcome, Overview, Profile, ProfileName, RuntimeError, RuntimeId, Seq, TurnId, Usage,
+    Limits, Outcome, Overview, Profile, ProfileName, RuntimeError, RuntimeId, TurnId, Usage,
     WorkerId, WorkerStatus, WorkerView,
 };
 
 use crate::{
     RuntimeBuilder, Store,
-    cell::WorkerCell,
+    cell::{Change, WorkerCell},
     engine::{Engines, LoadedComponent},
-    supervisor::{self, AcceptedTurn, Reply, Request},
+    supervisor::{Reply, Request, Supervisor},
     worker::{self, Command, WorkerState},
 };
 
@@ -122,6 +122,7 @@ impl Runtime {
             return Err(RuntimeError::Capacity { reason });
         }
 
+        let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let mut bodies = vec![EventBody::WorkerCreated {
             display_name: request.display_name.clone(),
             profile: profile.profile.name.clone(),
@@ -129,15 +130,10 @@ impl Runtime {
             grants: request.grants.clone(),
             labels: request.labels.clone(),
         }];
-        let turn = match request.input {
-            None => None,
-            Some(input) => {
-                let permit = runtime.try_permit();
-                let command = Command::Input { parts: input.parts, begin: permit.is_some() };
-                bodies.extend(worker::decide(&WorkerState::default(), command)?);
-                Some(AcceptedTurn { turn_id: TurnId::ZERO.next(), permit })
-            }
-        };
+        if let Some(input) = request.input {
+            let command = Command::Input { parts: input.parts, begin: permit.is_some() };
+            bodies.extend(worker::decide(&WorkerState::default(), command)?);
+        }
         let meta = WorkerMeta {
             display_name: request.display_name.map(Into::into),
             profile: Arc::clone(profile),
@@ -145,21 +141,10 @@ impl Runtime {
             labels: request.labels,
         };
         let cell = Arc::new(WorkerCell::new(WorkerId::generate(), meta));
-        let events = supervisor::number(&cell, Seq::ZERO, bodies);
-        // A caller that goes away must not leave a Worker that is in the log and not in the table.
-        let runtime = Arc::clone(runtime);
-        let committed = self.0.tasks.spawn_on(
-            async move {
-                runtime.store.append(&events).await.map_err(internal)?;
-                cell.publish(&events);
-                runtime.count(None, &cell);
-                let view = runtime.view(&cell);
-                runtime.workers.insert(&runtime, cell, turn);
-                Ok(view)
-            },
-            &self.0.host,
-        );
-        committed.await.map_err(internal)?
+        let (reply, created) = oneshot::channel();
+        let supervisor = Supervisor::new(Arc::clone(runtime), cell);
+        runtime.tasks.spawn_on(supervisor.create(bodies, permit, reply), runtime.guests.handle());
+        created.await.map_err(|_| gone())?
     }
 
     /// Gives a Worker an input, which starts a turn. It is in the log when this returns.
@@ -248,9 +233,7 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         self.0.workers.send(&self.0, id, request(reply))?;
         // The task answers everything it takes; it only goes away with the guests' threads.
-        answer.await.map_err(|_| RuntimeError::RuntimeUnavailable {
-            reason: "the Runtime has shut down".to_owned(),
-        })?
+        answer.await.map_err(|_| gone())?
     }
 }
 
@@ -299,29 +282,25 @@ impl Inner {
 
     /// Folds committed events into what readers see.
     pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event]) {
-        let before = {
-            let cell = cell.lock();
-            (cell.state.status(), cell.state.usage)
-        };
-        cell.publish(events);
-        self.count(Some(before), cell);
-    }
-
-    /// Keeps the overview true over a change of one Worker.
-    fn count(&self, before: Option<(WorkerStatus, Usage)>, cell: &WorkerCell) {
-        let (status, usage) = {
-            let cell = cell.lock();
-            (cell.state.status(), cell.state.usage)
-        };
+        let Change { before, after } = cell.publish(events);
+        if before == Some(after) {
+            return;
+        }
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((before, used)) = before {
+        if let Some(before) = before {
             *slot(&mut overview, before) -= 1;
-            if used.turns != usage.turns {
-                overview.usage.add(usage.since(used));
+        }
+        *slot(&mut overview, after) += 1;
+        for event in events {
+            if let EventBody::TurnEnded { receipt, .. } = &event.body {
+                overview.usage.add(Usage::of(receipt));
             }
         }
-        *slot(&mut overview, status) += 1;
     }
+}
+
+fn gone() -> RuntimeError {
+    RuntimeError::RuntimeUnavailable { reason: "the Runtime has shut down".to_owned() }
 }
 
 fn slot(overview: &mut Overview, status: WorkerStatus) -> &mut u64 {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use worker_types::{
     Event, EventBody, FailureKind, InputAccepted, InputDisposition, InputPart, Outcome, Receipt,
-    RuntimeError, Seq, StopReason, TurnId,
+    RuntimeError, Seq, StopReason, TurnId, WorkerStatus, WorkerView,
 };
 
 use crate::{
@@ -41,11 +41,11 @@ pub(crate) enum Request {
 
 /// A turn whose input is in the log.
 #[derive(Debug)]
-pub(crate) struct AcceptedTurn {
-    pub(crate) turn_id: TurnId,
+struct AcceptedTurn {
+    turn_id: TurnId,
     /// The right to run, where it could be had when the input was accepted; `turn.started` is then
     /// in the log too.
-    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a turn is over, and who waits to hear that this is in the log.
@@ -60,22 +60,51 @@ enum TurnEnd {
 pub(crate) struct Supervisor {
     runtime: Arc<Inner>,
     cell: Arc<WorkerCell>,
+    /// Where requests come from; `sender` is for the table.
     requests: mpsc::Receiver<Request>,
+    sender: mpsc::Sender<Request>,
     /// Who waits for the end of the running turn.
     waiting: Vec<Reply<Outcome>>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        runtime: Arc<Inner>,
-        cell: Arc<WorkerCell>,
-        requests: mpsc::Receiver<Request>,
-    ) -> Self {
-        Self { runtime, cell, requests, waiting: Vec::new() }
+    pub(crate) fn new(runtime: Arc<Inner>, cell: Arc<WorkerCell>) -> Self {
+        let (sender, requests) = mpsc::channel(REQUEST_BACKLOG);
+        Self { runtime, cell, requests, sender, waiting: Vec::new() }
     }
 
-    /// Runs `turn`, if there is one, and serves requests until there are none.
-    pub(crate) async fn run(mut self, mut turn: Option<AcceptedTurn>) {
+    /// The way to this task.
+    pub(crate) fn sender(&self) -> mpsc::Sender<Request> {
+        self.sender.clone()
+    }
+
+    /// Commits the first events of a new Worker, puts it into the table, and runs its first turn,
+    /// if it has one. A caller that goes away changes nothing of this.
+    pub(crate) async fn create(
+        self,
+        bodies: Vec<EventBody>,
+        permit: Option<OwnedSemaphorePermit>,
+        reply: Reply<WorkerView>,
+    ) {
+        let events = number(&self.cell, Seq::ZERO, bodies);
+        if let Err(error) = self.runtime.store.append(&events).await {
+            let _ = reply.send(Err(internal(error)));
+            return;
+        }
+        self.runtime.publish(&self.cell, &events);
+        self.runtime.workers.insert(Arc::clone(&self.cell), self.sender());
+        let _ = reply.send(Ok(self.runtime.view(&self.cell)));
+        let accepted = matches!(self.cell.lock().state.status(), WorkerStatus::Running { .. });
+        let turn = accepted.then(|| AcceptedTurn { turn_id: TurnId::ZERO.next(), permit });
+        self.run(turn).await;
+    }
+
+    /// Serves requests until there are none.
+    pub(crate) async fn serve_requests(self) {
+        self.run(None).await;
+    }
+
+    async fn run(mut self, mut turn: Option<AcceptedTurn>) {
         loop {
             if let Some(turn) = turn.take() {
                 self.run_turn(turn).await;
@@ -311,7 +340,7 @@ impl Supervisor {
 }
 
 /// Makes the next events of a Worker's log of what was decided.
-pub(crate) fn number(cell: &WorkerCell, last_seq: Seq, bodies: Vec<EventBody>) -> Vec<Event> {
+fn number(cell: &WorkerCell, last_seq: Seq, bodies: Vec<EventBody>) -> Vec<Event> {
     let at = Timestamp::now();
     let mut seq = last_seq;
     let number = |body| {

@@ -200,13 +200,7 @@ pub(crate) fn evolve(state: &mut WorkerState, at: Timestamp, event: &EventBody) 
         }
         EventBody::TurnEnded { outcome, receipt, .. } => {
             state.last_outcome = Some(outcome.clone());
-            state.usage.add(Usage {
-                turns: 1,
-                wall_us: receipt.wall_us,
-                cpu_us: receipt.cpu_us,
-                model_calls: receipt.model_calls,
-                tokens: receipt.tokens,
-            });
+            state.usage.add(Usage::of(receipt));
             state.phase = Phase::Idle;
         }
         EventBody::ItemStarted { item } => {

@@ -135,6 +135,12 @@ impl EventBody {
             | Self::Unknown => None,
         }
     }
+
+    /// Whether this is the end of the turn `turn`.
+    #[must_use]
+    pub fn ends(&self, turn: TurnId) -> bool {
+        matches!(self, Self::TurnEnded { turn_id, .. } if *turn_id == turn)
+    }
 }
 
 /// What became of an input that was accepted.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Receipt;
+
 /// The tokens of model calls, as the provider counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TokenUsage {
@@ -20,20 +22,6 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// What was added since the total was `earlier`.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        let difference = |now: Option<u64>, then: Option<u64>| {
-            Some(now?.saturating_sub(then.unwrap_or(0))).filter(|more| *more > 0)
-        };
-        Self {
-            input: difference(self.input, earlier.input),
-            output: difference(self.output, earlier.output),
-            cached_input: difference(self.cached_input, earlier.cached_input),
-            reasoning: difference(self.reasoning, earlier.reasoning),
-        }
-    }
-
     /// Adds `other`: a count is known once either side knows it.
     pub fn add(&mut self, other: Self) {
         let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
@@ -64,15 +52,15 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What was added since the total was `earlier`.
+    /// What one turn took.
     #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
+    pub fn of(receipt: &Receipt) -> Self {
         Self {
-            turns: self.turns.saturating_sub(earlier.turns),
-            wall_us: self.wall_us.saturating_sub(earlier.wall_us),
-            cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
-            model_calls: self.model_calls.saturating_sub(earlier.model_calls),
-            tokens: self.tokens.since(earlier.tokens),
+            turns: 1,
+            wall_us: receipt.wall_us,
+            cpu_us: receipt.cpu_us,
+            model_calls: receipt.model_calls,
+            tokens: receipt.tokens,
         }
     }
 

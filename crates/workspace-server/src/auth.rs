@@ -14,7 +14,7 @@ use worker_types::RuntimeError;
 
 use crate::session::Doors;
 
-/// The cookie that names a browser's session.
+/// How the names of cookies with a browser's session begin; the Backend's port follows.
 pub(crate) const SESSION_COOKIE: &str = "yoi_session";
 
 /// The secret that gives a program, such as the CLI, access to the Backend.
@@ -176,7 +176,7 @@ fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == SESSION_COOKIE)
+        .filter(|(name, _)| name.starts_with(SESSION_COOKIE))
         .map(|(_, value)| value)
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn page(
         && let Some(token) = query.as_deref().and_then(token)
         && let Some(session) = state.auth.redeem_link(token, Instant::now())
     {
-        return signed_in(&session);
+        return signed_in(&session, state.own_address.port());
     }
     match state.auth.authenticate(&headers) {
         // A used link in a browser that is signed in leads on to the clean address.
@@ -50,9 +50,10 @@ fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("token="))
 }
 
-fn signed_in(session: &Secret) -> Response {
+fn signed_in(session: &Secret, port: u16) -> Response {
+    // Browsers keep cookies of a host whatever the port: the name keeps two Backends apart.
     let cookie =
-        format!("{SESSION_COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", session.reveal());
+        format!("{SESSION_COOKIE}_{port}={}; HttpOnly; SameSite=Strict; Path=/", session.reveal());
     ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 

@@ -31,6 +31,10 @@ impl OwnAddress {
         Self(address)
     }
 
+    pub(crate) fn port(self) -> u16 {
+        self.0.port()
+    }
+
     /// Whether `host` names this server. A DNS name never does, whatever it resolves to: a page of
     /// that name could otherwise read the API (DNS rebinding).
     fn is_named_by(self, host: &str) -> bool {

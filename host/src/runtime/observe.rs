@@ -213,7 +213,7 @@ impl Runtime {
 }
 
 impl Inner {
-    pub(super) fn view(&self, cell: &WorkerCell) -> WorkerView {
+    pub(crate) fn view(&self, cell: &WorkerCell) -> WorkerView {
         let state = cell.lock();
         let state = &state.state;
         let meta = &cell.meta;

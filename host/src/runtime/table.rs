@@ -12,7 +12,7 @@ use worker_types::{RuntimeError, WorkerId};
 use super::Inner;
 use crate::{
     cell::WorkerCell,
-    supervisor::{AcceptedTurn, REQUEST_BACKLOG, Request, Supervisor},
+    supervisor::{REQUEST_BACKLOG, Request, Supervisor},
 };
 
 /// The table. A Worker gets its task when it is asked for something, and loses it under the same
@@ -56,16 +56,9 @@ impl Workers {
             .collect()
     }
 
-    /// Adds a Worker that was just created, and gives it a task where it has a turn already.
-    pub(crate) fn insert(
-        &self,
-        runtime: &Arc<Inner>,
-        cell: Arc<WorkerCell>,
-        turn: Option<AcceptedTurn>,
-    ) {
-        let mut slots = self.lock();
-        let active = turn.map(|turn| activate(runtime, &cell, Some(turn)));
-        slots.insert(cell.id, Slot { cell, active });
+    /// Adds a Worker that was just created, whose task is the other end of `active`.
+    pub(crate) fn insert(&self, cell: Arc<WorkerCell>, active: mpsc::Sender<Request>) {
+        self.lock().insert(cell.id, Slot { cell, active: Some(active) });
     }
 
     /// Hands `request` to the Worker's task.
@@ -78,7 +71,7 @@ impl Workers {
         let mut slots = self.lock();
         let slot = slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
         let cell = &slot.cell;
-        let sender = slot.active.get_or_insert_with(|| activate(runtime, cell, None));
+        let sender = slot.active.get_or_insert_with(|| activate(runtime, cell));
         sender.try_send(request).map_err(|error| match error {
             TrySendError::Full(_) => RuntimeError::Capacity {
                 reason: format!("{REQUEST_BACKLOG} requests already wait for this Worker"),
@@ -115,13 +108,9 @@ impl Workers {
     }
 }
 
-fn activate(
-    runtime: &Arc<Inner>,
-    cell: &Arc<WorkerCell>,
-    turn: Option<AcceptedTurn>,
-) -> mpsc::Sender<Request> {
-    let (sender, requests) = mpsc::channel(REQUEST_BACKLOG);
-    let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell), requests);
-    runtime.tasks.spawn_on(supervisor.run(turn), runtime.guests.handle());
+fn activate(runtime: &Arc<Inner>, cell: &Arc<WorkerCell>) -> mpsc::Sender<Request> {
+    let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell));
+    let sender = supervisor.sender();
+    runtime.tasks.spawn_on(supervisor.serve_requests(), runtime.guests.handle());
     sender
 }

@@ -1,4 +1,6 @@
-//! Logs in memory, packed: an idle Worker's whole log is one buffer of JSON and one of offsets.
+//! Logs in memory, packed: an idle Worker's whole log is one buffer of events and one of offsets.
+
+mod packing;
 
 use std::{
     collections::HashMap,
@@ -20,7 +22,7 @@ pub(super) struct MemoryStore {
 /// One Worker's log.
 #[derive(Debug, Default)]
 struct Log {
-    /// The events' JSON, one after the other.
+    /// The events' packed JSON, one after the other.
     bytes: Vec<u8>,
     /// Where each ends; event `seq` is the one at index `seq - 1`.
     ends: Vec<u32>,
@@ -49,11 +51,12 @@ impl MemoryStore {
     pub(super) fn append(&self, events: &[Event]) -> Result<(), StoreError> {
         let Some(first) = events.first() else { return Ok(()) };
         // Encoded before the log is touched: a failure leaves it as it was.
-        let mut encoded = Vec::with_capacity(events.len() * 160);
+        let mut encoded = Vec::with_capacity(events.len() * 64);
         let mut ends = Vec::with_capacity(events.len());
         for event in events {
             let stored = Stored { at: event.at.as_microsecond(), body: &event.body };
-            serde_json::to_writer(&mut encoded, &stored).map_err(StoreError::Encoding)?;
+            let json = serde_json::to_vec(&stored).map_err(StoreError::Encoding)?;
+            packing::pack(&json, &mut encoded);
             ends.push(encoded.len());
         }
 
@@ -94,9 +97,9 @@ impl MemoryStore {
 impl Log {
     fn event(&self, worker_id: WorkerId, index: usize) -> Result<Event, StoreError> {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        let bytes = &self.bytes[start..self.ends[index] as usize];
+        let json = packing::unpack(&self.bytes[start..self.ends[index] as usize]);
         let stored: Stored<EventBody> =
-            serde_json::from_slice(bytes).map_err(StoreError::Encoding)?;
+            serde_json::from_slice(&json).map_err(StoreError::Encoding)?;
         Ok(Event {
             seq: Seq::new(index as u64 + 1),
             at: Timestamp::from_microsecond(stored.at).unwrap_or_default(),

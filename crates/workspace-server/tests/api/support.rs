@@ -61,7 +61,7 @@ impl Bench {
             (name("greedy"), llm("dear")),
         ]));
         let options = ServeOptions {
-            header_read_timeout: Duration::from_millis(200),
+            header_read_timeout: Duration::from_secs(1),
             max_connections: 4,
             ..ServeOptions::default()
         };

@@ -1,0 +1,133 @@
+//! `worker-runtime`: the Runtime as a process. In this version it runs one component and ends;
+//! serving Workers over HTTP comes with the network API.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
+
+use std::{borrow::Cow, error::Error, process::ExitCode};
+
+use worker_runtime::{
+    Runtime,
+    worker_types::{
+        ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, LiveEvent, Outcome,
+        Profile, RuntimeError,
+    },
+};
+
+const HELP: &str = "\
+worker-runtime - runs a Worker component in the sandbox, without any grant
+
+usage:
+  worker-runtime check COMPONENT.wasm          says whether it is a Worker, and what it needs
+  worker-runtime run COMPONENT.wasm \"INPUT\"    runs one turn; nothing is kept
+  worker-runtime --help | --version
+
+exit codes:
+  0  it is a Worker; its turn completed
+  1  it is none, it needs a grant, or its turn did not complete
+  2  wrong usage
+
+For models, profiles and a page to talk to, see `yoi --help`.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            Ok(true)
+        }
+        ["--version" | "-V"] => {
+            println!("worker-runtime {}", env!("CARGO_PKG_VERSION"));
+            Ok(true)
+        }
+        ["check", file] => check(file).await,
+        ["run", file, input] => run(file, input).await,
+        _ => {
+            eprintln!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("worker-runtime: {}", chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn check(file: &str) -> Result<bool, Box<dyn Error>> {
+    let runtime = load(file).await?;
+    match runtime.create(CreateWorker::default()).await {
+        Ok(worker) => println!("{}: a Worker that needs no grant", worker.component),
+        Err(RuntimeError::MissingGrant { interface, capability: Some(capability) }) => {
+            println!("a Worker that needs the grant `{capability}`: it imports {interface}");
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(true)
+}
+
+async fn run(file: &str, input: &str) -> Result<bool, Box<dyn Error>> {
+    let runtime = load(file).await?;
+    let request = CreateWorker::default().input(Input::text(input));
+    let worker = runtime.create(request).await?;
+    let mut events = runtime.events(worker.worker_id, Cursor::START)?;
+    while let Some(event) = events.next().await {
+        let LiveEvent::Durable(event) = event? else { continue };
+        match event.body {
+            EventBody::ItemCompleted { item } => {
+                if let ItemBody::AssistantMessage { text, .. } = item.body {
+                    println!("{}", printable(&text));
+                }
+            }
+            EventBody::TurnEnded { outcome: Outcome::Completed, .. } => return Ok(true),
+            EventBody::TurnEnded { outcome: Outcome::Failed { message, .. }, .. } => {
+                eprintln!("failed: {}", printable(&message));
+                return Ok(false);
+            }
+            EventBody::TurnEnded { outcome, .. } => {
+                eprintln!("{outcome:?}");
+                return Ok(false);
+            }
+            _ => {}
+        }
+    }
+    Ok(false)
+}
+
+/// A Runtime whose only profile is the component in `file`.
+async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let name = "component".parse()?;
+    let component = ComponentRef::Builtin("file".parse()?);
+    let profile = Profile {
+        name,
+        description: String::new(),
+        component: component.clone(),
+        optional: Default::default(),
+        config: Default::default(),
+    };
+    let runtime = Runtime::builder("worker-runtime".parse()?)
+        .default_profile(profile.name.clone())
+        .components([(component, Cow::Owned(bytes))])
+        .profiles([profile]);
+    Ok(runtime.build().await?)
+}
+
+/// A guest's text without the control characters that would drive the terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
