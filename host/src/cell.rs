@@ -81,7 +81,7 @@ impl WorkerCell {
         let before = (cell.state.last_seq > Seq::ZERO).then(|| cell.state.status());
         for event in events {
             worker::evolve(&mut cell.state, event.at, &event.body);
-            if let EventBody::ItemCompleted { item } = &event.body {
+            if let EventBody::ItemCompleted { item, .. } = &event.body {
                 cell.open.remove(&item.id);
             }
         }

@@ -111,10 +111,10 @@ impl Events {
     /// Keeps track of which items are open, as the caller sees it.
     fn follow(&mut self, event: &Event) {
         match &event.body {
-            EventBody::ItemStarted { item } => {
+            EventBody::ItemStarted { item, .. } => {
                 self.positions.insert(item.id, 0);
             }
-            EventBody::ItemCompleted { item } => {
+            EventBody::ItemCompleted { item, .. } => {
                 self.positions.remove(&item.id);
                 if let Some(open) = &mut self.snapshot {
                     open.remove(&item.id);

@@ -77,7 +77,7 @@ async fn run(file: &str, input: &str) -> Result<bool, Box<dyn Error>> {
     while let Some(event) = events.next().await {
         let LiveEvent::Durable(event) = event? else { continue };
         match event.body {
-            EventBody::ItemCompleted { item } => {
+            EventBody::ItemCompleted { item, .. } => {
                 if let ItemBody::AssistantMessage { text, .. } = item.body {
                     println!("{}", printable(&text));
                 }

@@ -46,10 +46,10 @@ impl Transcript {
 
     fn apply(&mut self, event: Event) {
         match event.body {
-            EventBody::InputAccepted { item } => self.pending = Some(item),
+            EventBody::InputAccepted { item, .. } => self.pending = Some(item),
             EventBody::TurnStarted { .. } => self.items.extend(self.pending.take()),
-            EventBody::ItemStarted { item } => self.items.push(item),
-            EventBody::ItemCompleted { item } => {
+            EventBody::ItemStarted { item, .. } => self.items.push(item),
+            EventBody::ItemCompleted { item, .. } => {
                 // An item that was opened keeps its place; open ones are near the end.
                 match self.items.iter_mut().rev().find(|open| open.id == item.id) {
                     Some(open) => *open = item,
@@ -109,8 +109,8 @@ impl Transcript {
         let total = self.items.len();
         let items: Vec<Item> = self.items.into_iter().skip(from).take(to - from).collect();
         TranscriptPage {
-            first: items.first().map(|item| item.id),
-            last: items.last().map(|item| item.id),
+            first_item: items.first().map(|item| item.id),
+            last_item: items.last().map(|item| item.id),
             more_before: from > 0,
             more_after: to < total,
             items,
@@ -190,7 +190,7 @@ mod tests {
             loop {
                 backward.splice(0..0, ids(&page));
                 if !page.more_before { break }
-                let query = TranscriptQuery { before: page.first, ..query };
+                let query = TranscriptQuery { before: page.first_item, ..query };
                 page = transcript(count).page(query, Cursor::START);
             }
             let mut forward = Vec::new();
@@ -201,7 +201,7 @@ mod tests {
                 prop_assert!(page.items.len() <= limit as usize);
                 forward.extend(ids(&page));
                 if !page.more_after { break }
-                after = page.last;
+                after = page.last_item;
             }
             let all: Vec<u64> = (1..=count).collect();
             prop_assert_eq!(&backward, &all);

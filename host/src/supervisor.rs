@@ -205,7 +205,7 @@ impl Supervisor {
             cell: Arc::clone(&self.cell),
             turn_id,
             input,
-            ledger: Ledger::new(ledger, Arc::clone(&self.cell), limits.item_bytes),
+            ledger: Ledger::new(ledger, Arc::clone(&self.cell), Arc::clone(meter), limits),
             meter: Arc::clone(meter),
             requested_calls: Vec::new(),
             begun_calls: 0,

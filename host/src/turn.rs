@@ -4,7 +4,13 @@
 mod limiter;
 mod meter;
 
-use std::{future::poll_fn, pin::pin, sync::Arc};
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
@@ -18,6 +24,7 @@ use crate::{
         stdio::CapturedStream,
     },
     logs::OutputCapture,
+    runtime::internal,
 };
 
 use limiter::TurnLimiter;
@@ -81,13 +88,18 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
     });
     let result = poll_fn(|context| {
         meter.resume();
-        let poll = call.as_mut().poll(context);
+        // A host function that panics ends this turn, and nothing else.
+        let poll = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
         meter.pause();
-        poll
+        poll.unwrap_or_else(|_| Poll::Ready(Err(internal(HostPanicked).into())))
     })
     .await;
-    outcome(result, &meter, &output, &runtime.limits)
+    outcome(result, &meter, &output, &runtime.limits).bounded()
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("a host function panicked")]
+struct HostPanicked;
 
 fn new_store(
     engine: &wasmtime::Engine,
@@ -154,6 +166,9 @@ fn outcome(
         }
         Err(error) => error,
     };
+    if let Some(error) = error.downcast_ref::<RuntimeError>() {
+        return Outcome::Failed { kind: FailureKind::Internal, message: error.to_string() };
+    }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         let message = format!("the guest exited with code {} instead of returning", exit.0);
         return Outcome::Failed { kind: FailureKind::Guest, message };

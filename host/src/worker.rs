@@ -15,6 +15,9 @@ use worker_types::{
 #[cfg(test)]
 mod tests;
 
+/// What a tool call is answered with that nobody answered.
+pub(crate) const INTERRUPTED: &str = "interrupted: outcome unknown";
+
 /// The fold of a Worker's log, as far as deciding needs it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct WorkerState {
@@ -100,7 +103,7 @@ pub(crate) fn decide(
         }
         Command::OpenItem { origin, body } => {
             let item = state.next_item(origin, ItemStatus::InProgress, body)?;
-            Ok(vec![EventBody::ItemStarted { item }])
+            Ok(vec![EventBody::ItemStarted { turn_id: item.turn_id, item }])
         }
         Command::AddItem { origin, body } => {
             if let ItemBody::ToolResult { call_id, .. } = &body
@@ -109,12 +112,12 @@ pub(crate) fn decide(
                 return Err(invalid(format!("no open tool call has the id `{call_id}`")));
             }
             let item = state.next_item(origin, ItemStatus::Completed, body)?;
-            Ok(vec![EventBody::ItemCompleted { item }])
+            Ok(vec![completed(item)])
         }
         Command::CloseItem { id, text, status } => {
             let body = state.open_turn()?.items.get(&id);
             let body = body.ok_or_else(|| invalid(format!("item {id} is not open")))?;
-            Ok(vec![EventBody::ItemCompleted { item: state.closed_item(id, body, text, status)? }])
+            Ok(vec![completed(state.closed_item(id, body, text, status)?)])
         }
         Command::RecordUsage { model, tokens } => {
             let turn_id = state.open_turn()?.id;
@@ -177,7 +180,7 @@ pub(crate) fn evolve(state: &mut WorkerState, at: Timestamp, event: &EventBody) 
         EventBody::WorkerCreated { .. } => state.created_at = at,
         EventBody::WorkerStopped => state.phase = Phase::Stopped,
         EventBody::WorkerStarted => state.phase = Phase::Idle,
-        EventBody::InputAccepted { item } => {
+        EventBody::InputAccepted { item, .. } => {
             state.last_turn = item.turn_id;
             state.last_item = item.id;
             state.last_outcome = None;
@@ -203,13 +206,13 @@ pub(crate) fn evolve(state: &mut WorkerState, at: Timestamp, event: &EventBody) 
             state.usage.add(Usage::of(receipt));
             state.phase = Phase::Idle;
         }
-        EventBody::ItemStarted { item } => {
+        EventBody::ItemStarted { item, .. } => {
             state.last_item = item.id;
             if let Phase::Turn(turn) = &mut state.phase {
                 turn.items.insert(item.id, item.body.clone());
             }
         }
-        EventBody::ItemCompleted { item } => {
+        EventBody::ItemCompleted { item, .. } => {
             state.last_item = state.last_item.max(item.id);
             if let Phase::Turn(turn) = &mut state.phase {
                 turn.complete(item);
@@ -348,7 +351,7 @@ fn accept(
         status: ItemStatus::Completed,
         body: ItemBody::UserMessage { parts },
     };
-    let mut events = vec![EventBody::InputAccepted { item }];
+    let mut events = vec![EventBody::InputAccepted { turn_id, item }];
     if begin {
         events.push(EventBody::TurnStarted { turn_id });
     }
@@ -370,28 +373,29 @@ fn end_turn(
     }
     for (id, body) in &turn.items {
         let text = texts.remove(id).unwrap_or_default();
-        let item = state.closed_item(*id, body, text, ItemStatus::Incomplete)?;
-        events.push(EventBody::ItemCompleted { item });
+        events.push(completed(state.closed_item(*id, body, text, ItemStatus::Incomplete)?));
     }
     let mut last_item = state.last_item;
     for call_id in &turn.calls {
         last_item = last_item.next();
-        events.push(EventBody::ItemCompleted {
-            item: Item {
-                id: last_item,
-                turn_id: turn.id,
-                origin: Origin::Host,
-                status: ItemStatus::Completed,
-                body: ItemBody::ToolResult {
-                    call_id: call_id.clone(),
-                    outcome: ToolOutcome::Interrupted,
-                    text: "interrupted: outcome unknown".to_owned(),
-                },
+        events.push(completed(Item {
+            id: last_item,
+            turn_id: turn.id,
+            origin: Origin::Host,
+            status: ItemStatus::Completed,
+            body: ItemBody::ToolResult {
+                call_id: call_id.clone(),
+                outcome: ToolOutcome::Interrupted,
+                text: INTERRUPTED.to_owned(),
             },
-        });
+        }));
     }
     events.push(EventBody::TurnEnded { turn_id: turn.id, outcome, receipt });
     Ok(events)
+}
+
+fn completed(item: Item) -> EventBody {
+    EventBody::ItemCompleted { turn_id: item.turn_id, item }
 }
 
 fn invalid(reason: String) -> RuntimeError {

@@ -51,6 +51,8 @@ pub enum EventBody {
     /// An input was acknowledged; its turn will run.
     #[serde(rename = "input.accepted")]
     InputAccepted {
+        /// The turn it starts.
+        turn_id: TurnId,
         /// The user's message. It takes its place in the transcript when its turn starts.
         item: Item,
     },
@@ -73,12 +75,16 @@ pub enum EventBody {
     /// An item was opened; live deltas may follow until it is completed.
     #[serde(rename = "item.started")]
     ItemStarted {
+        /// The turn it belongs to.
+        turn_id: TurnId,
         /// The item, with `status: in_progress`.
         item: Item,
     },
     /// An item is final, whether it was opened before or is said all at once.
     #[serde(rename = "item.completed")]
     ItemCompleted {
+        /// The turn it belongs to.
+        turn_id: TurnId,
         /// The item, with `status: completed` or `incomplete`.
         item: Item,
     },
@@ -124,10 +130,10 @@ impl EventBody {
             Self::TurnStarted { turn_id }
             | Self::TurnEnded { turn_id, .. }
             | Self::UsageRecorded { turn_id, .. }
-            | Self::StateSet { turn_id, .. } => Some(*turn_id),
-            Self::InputAccepted { item }
-            | Self::ItemStarted { item }
-            | Self::ItemCompleted { item } => Some(item.turn_id),
+            | Self::StateSet { turn_id, .. }
+            | Self::InputAccepted { turn_id, .. }
+            | Self::ItemStarted { turn_id, .. }
+            | Self::ItemCompleted { turn_id, .. } => Some(*turn_id),
             Self::WorkerCreated { .. }
             | Self::WorkerStopped
             | Self::WorkerStarted
@@ -173,7 +179,22 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// The most bytes of a failure's message: a page of text.
+const MESSAGE_BYTES: usize = 4_096;
+
 impl Outcome {
+    /// The same with a message of at most 4 KiB; a longer one ends with `…`.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if let Self::Failed { message, .. } = &mut self
+            && message.len() > MESSAGE_BYTES
+        {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES - '…'.len_utf8()));
+            message.push('…');
+        }
+        self
+    }
+
     /// Whether the turn did what it was asked to.
     #[must_use]
     pub fn is_completed(&self) -> bool {
@@ -271,6 +292,14 @@ pub struct ItemSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_failure_message_is_cut_between_characters() {
+        let message = "ä".repeat(MESSAGE_BYTES);
+        let outcome = Outcome::Failed { kind: FailureKind::Guest, message }.bounded();
+        let Outcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
+        assert!(message.len() <= MESSAGE_BYTES && message.ends_with("ä…"));
+    }
 
     #[test]
     fn readers_skip_kinds_they_do_not_know() {

@@ -26,6 +26,11 @@ pub struct Limits {
     pub turn_log_bytes: u64,
     /// The most bytes of one input or one item. Default: 1 MiB.
     pub item_bytes: u64,
+    /// The most bytes that a turn may add to its Worker's log. Default: 64 MiB.
+    pub turn_record_bytes: u64,
+    /// Events per second that a turn may record, after as many at once; a guest that is faster
+    /// waits. Default: 1,000.
+    pub events_per_second: u64,
     /// The most bytes of a Worker's durable state, keys and values together. Default: 64 KiB.
     pub state_bytes: u64,
     /// The most turns that run at once; more wait. Default: 64 per core.
@@ -49,6 +54,8 @@ impl Default for Limits {
             turn_handles: 1_024,
             turn_log_bytes: 64 << 10,
             item_bytes: 1 << 20,
+            turn_record_bytes: 64 << 20,
+            events_per_second: 1_000,
             state_bytes: 64 << 10,
             live_turns: cores * 64,
             workers: 1_000_000,

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Cursor, Event, Grants, Item, Labels, Limits, ProfileName, RuntimeId, Seq,
-    TurnId, Usage, WorkerId,
+    ComponentDigest, Cursor, Event, Grants, Item, ItemId, Labels, Limits, ProfileName, RuntimeId,
+    Seq, TurnId, Usage, WorkerId,
 };
 
 /// What a Runtime is and how it fares.
@@ -141,6 +141,7 @@ pub enum WorkerStatus {
     /// A turn.
     Running {
         /// The turn.
+        #[serde(rename = "turn")]
         turn_id: TurnId,
     },
     /// Nothing, until it is started.
@@ -178,9 +179,9 @@ pub struct TranscriptPage {
     /// The items.
     pub items: Vec<Item>,
     /// The item before which older ones lie; pass it as `before`.
-    pub first: Option<crate::ItemId>,
+    pub first_item: Option<ItemId>,
     /// The last item of the page; pass it as `after`.
-    pub last: Option<crate::ItemId>,
+    pub last_item: Option<ItemId>,
     /// Whether older items exist.
     pub more_before: bool,
     /// Whether newer items exist.

@@ -159,7 +159,7 @@ input.addEventListener("keydown", (event) => {
   send();
 });
 const onClick = (id, act) => at(id).addEventListener("click", act);
-onClick("cancel", () => attempt(() => api.cancel(open.id, state.turn_id)));
+onClick("cancel", () => attempt(() => api.cancel(open.id, state.turn)));
 onClick("start", () => attempt(() => api.start(open.id)));
 onClick("dismiss", () => (at("problem").hidden = true));
 onClick("new-conversation", () => (location.hash = "new"));

@@ -96,7 +96,7 @@ export class Conversation {
     follow("turn.started", ({ turn_id }) => {
       // The person's message takes its place now, not when it was accepted.
       if (this.#accepted.has(turn_id)) this.#view.put(this.#accepted.get(turn_id));
-      this.#on.state({ status: "running", turn_id });
+      this.#on.state({ status: "running", turn: turn_id });
     });
     follow("turn.ended", ({ turn_id, outcome }) => {
       this.#view.end(turn_id, outcome);
@@ -113,7 +113,7 @@ export class Conversation {
 
   #show(page) {
     for (const item of page.items) this.#view.put(item);
-    this.#oldest = page.more_before ? page.first : null;
+    this.#oldest = page.more_before ? page.first_item : null;
   }
 
   /** Reads everything anew: the server did not like the place in the log, or was not there. */

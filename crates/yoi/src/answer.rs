@@ -31,8 +31,8 @@ impl AnswerPrinter {
         }
         match event {
             LiveEvent::Durable(event) => match &event.body {
-                EventBody::ItemStarted { item } => self.item(item, false)?,
-                EventBody::ItemCompleted { item } => self.item(item, true)?,
+                EventBody::ItemStarted { item, .. } => self.item(item, false)?,
+                EventBody::ItemCompleted { item, .. } => self.item(item, true)?,
                 EventBody::TurnEnded { turn_id, outcome, .. } if *turn_id == self.turn => {
                     self.end_line()?;
                     return Ok(Some(outcome.clone()));

@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
-use worker_types::{ItemBody, ItemId, ItemStatus, Origin, RuntimeError};
+use worker_types::{ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError};
 
-use crate::{cell::WorkerCell, worker::Command};
+use crate::{cell::WorkerCell, turn::TurnMeter, worker::Command};
+
+/// What an event costs beside its content: ids, times, names of fields.
+const EVENT_BYTES: u64 = 128;
 
 /// Commands that are to be committed together.
 #[derive(Debug)]
@@ -27,7 +30,10 @@ pub(crate) struct Recorded {
 pub(crate) struct Ledger {
     requests: mpsc::Sender<LedgerRequest>,
     cell: Arc<WorkerCell>,
+    meter: Arc<TurnMeter>,
     item_bytes: usize,
+    turn_bytes: u64,
+    events_per_second: u64,
 }
 
 /// Why something is not in the log.
@@ -39,6 +45,9 @@ pub(crate) enum RecordError {
     /// An item grew too large.
     #[error("an item may have at most {limit_bytes} bytes")]
     ItemTooLarge { limit_bytes: usize },
+    /// The turn wrote too much.
+    #[error("a turn may record at most {limit_bytes} bytes")]
+    TurnTooLarge { limit_bytes: u64 },
     /// The turn is over; what the guest wants no longer matters.
     #[error("the turn is over")]
     TurnOver,
@@ -48,13 +57,27 @@ impl Ledger {
     pub(crate) fn new(
         requests: mpsc::Sender<LedgerRequest>,
         cell: Arc<WorkerCell>,
-        item_bytes: u64,
+        meter: Arc<TurnMeter>,
+        limits: &Limits,
     ) -> Self {
-        Self { requests, cell, item_bytes: usize::try_from(item_bytes).unwrap_or(usize::MAX) }
+        Self {
+            requests,
+            cell,
+            meter,
+            item_bytes: usize::try_from(limits.item_bytes).unwrap_or(usize::MAX),
+            turn_bytes: limits.turn_record_bytes,
+            events_per_second: limits.events_per_second,
+        }
     }
 
-    /// Commits `commands` together. They are in the log when this returns.
+    /// Commits `commands` together. They are in the log when this returns. A guest that records
+    /// faster than it may waits here.
     pub(crate) async fn record(&self, commands: Vec<Command>) -> Result<Recorded, RecordError> {
+        self.charge(commands.iter().map(content_bytes).sum())?;
+        let early = self.meter.record_events(commands.len() as u64, self.events_per_second);
+        if let Some(early) = early {
+            tokio::time::sleep(early).await;
+        }
         let (reply, answer) = oneshot::channel();
         let request = LedgerRequest { commands, reply };
         self.requests.send(request).await.map_err(|_| RecordError::TurnOver)?;
@@ -79,6 +102,7 @@ impl Ledger {
 
     /// Adds to the text of an open item: live readers see it at once, the log when it is closed.
     pub(crate) fn push_text(&self, id: ItemId, text: &str) -> Result<(), RecordError> {
+        self.charge(text.len() as u64)?;
         if self.cell.push_text(id, text, self.item_bytes) {
             Ok(())
         } else {
@@ -100,6 +124,14 @@ impl Ledger {
         self.record(vec![self.close(id, status)]).await.map(drop)
     }
 
+    /// Counts what is about to be added to the log.
+    fn charge(&self, bytes: u64) -> Result<(), RecordError> {
+        if self.meter.record_bytes(bytes) > self.turn_bytes {
+            return Err(RecordError::TurnTooLarge { limit_bytes: self.turn_bytes });
+        }
+        Ok(())
+    }
+
     /// Refuses a text that no item may have.
     pub(crate) fn check_size(&self, text: &str) -> Result<(), RecordError> {
         if text.len() <= self.item_bytes {
@@ -108,4 +140,31 @@ impl Ledger {
             Err(RecordError::ItemTooLarge { limit_bytes: self.item_bytes })
         }
     }
+}
+
+/// The bytes that a command adds to the log. An open item's text was counted when it came.
+fn content_bytes(command: &Command) -> u64 {
+    let content = match command {
+        Command::AddItem { body, .. } => match body {
+            ItemBody::AssistantMessage { text, .. }
+            | ItemBody::Reasoning { text }
+            | ItemBody::ToolResult { text, .. }
+            | ItemBody::Notice { text, .. } => text.len(),
+            ItemBody::ToolCall { call_id, name, arguments } => {
+                call_id.len() + name.len() + arguments.to_string().len()
+            }
+            // Guests do not speak for users.
+            ItemBody::UserMessage { .. } => 0,
+        },
+        Command::SetValue { key, value, .. } => key.len() + value.as_ref().map_or(0, String::len),
+        Command::CloseItem { .. }
+        | Command::OpenItem { .. }
+        | Command::RecordUsage { .. }
+        | Command::Input { .. }
+        | Command::Begin
+        | Command::EndTurn { .. }
+        | Command::Stop { .. }
+        | Command::Start => 0,
+    };
+    EVENT_BYTES + content as u64
 }

@@ -24,7 +24,7 @@ use crate::{
     projection::Transcript,
     runtime::Inner,
     turn::{TurnMeter, TurnState},
-    worker::Command,
+    worker::{Command, INTERRUPTED},
 };
 
 /// The most entries of one `history` call.
@@ -222,8 +222,10 @@ impl session::HostToolCall for SessionView<'_> {
         arguments: String,
     ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
         self.ctx.meter.count_host_call();
-        if let Err(error) = self.ctx.ledger.check_size(&arguments) {
-            return guest_result(Err(error));
+        for text in [&name, &arguments] {
+            if let Err(error) = self.ctx.ledger.check_size(text) {
+                return guest_result(Err(error));
+            }
         }
         self.ctx.begun_calls += 1;
         let call_id = format!("turn-{}-call-{}", self.ctx.turn_id, self.ctx.begun_calls);
@@ -280,7 +282,7 @@ impl session::HostToolCall for SessionView<'_> {
         let body = ItemBody::ToolResult {
             call_id,
             outcome: ToolOutcome::Interrupted,
-            text: "interrupted: outcome unknown".to_owned(),
+            text: INTERRUPTED.to_owned(),
         };
         guest_result(self.ctx.ledger.add_item(Origin::Host, body).await).map(drop)
     }
@@ -290,9 +292,7 @@ impl session::HostToolCall for SessionView<'_> {
 fn guest_result<T>(result: Result<T, RecordError>) -> wasmtime::Result<Result<T, types::Error>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(error @ (RecordError::Refused(_) | RecordError::ItemTooLarge { .. })) => {
-            Ok(Err(types::Error::Other(error.to_string())))
-        }
         Err(error @ RecordError::TurnOver) => Err(error.into()),
+        Err(error) => Ok(Err(types::Error::Other(error.to_string()))),
     }
 }

@@ -5,7 +5,7 @@ use std::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use worker_types::{Receipt, TokenUsage};
@@ -22,6 +22,8 @@ pub(crate) struct TurnMeter {
     peak_memory_bytes: AtomicU64,
     host_calls: AtomicU64,
     model_calls: AtomicU64,
+    recorded_events: AtomicU64,
+    recorded_bytes: AtomicU64,
     tokens: Mutex<TokenUsage>,
     exceeded: OnceLock<Exceeded>,
 }
@@ -43,6 +45,8 @@ impl TurnMeter {
             peak_memory_bytes: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             model_calls: AtomicU64::new(0),
+            recorded_events: AtomicU64::new(0),
+            recorded_bytes: AtomicU64::new(0),
             tokens: Mutex::default(),
             exceeded: OnceLock::new(),
         }
@@ -92,6 +96,21 @@ impl TurnMeter {
 
     pub(crate) fn count_model_call(&self) {
         self.model_calls.fetch_add(1, Relaxed);
+    }
+
+    /// Counts bytes that are about to be recorded, and returns all of them.
+    pub(crate) fn record_bytes(&self, bytes: u64) -> u64 {
+        self.recorded_bytes.fetch_add(bytes, Relaxed).saturating_add(bytes)
+    }
+
+    /// Counts events that are about to be recorded. Where there are more than one second's worth
+    /// and `per_second` since the turn began, returns how much too early they are.
+    pub(crate) fn record_events(&self, events: u64, per_second: u64) -> Option<Duration> {
+        let recorded = self.recorded_events.fetch_add(events, Relaxed).saturating_add(events);
+        let beyond = recorded.saturating_sub(per_second);
+        let due_us = beyond.saturating_mul(1_000_000) / per_second.max(1);
+        let early = due_us.saturating_sub(self.wall_us());
+        (early > 0).then(|| Duration::from_micros(early))
     }
 
     pub(crate) fn add_tokens(&self, tokens: TokenUsage) {

@@ -94,7 +94,7 @@ proptest! {
         let mut open_calls = BTreeSet::new();
         for event in &log {
             match event {
-                EventBody::InputAccepted { item } => {
+                EventBody::InputAccepted { item, .. } => {
                     turns += 1;
                     prop_assert_eq!(item.turn_id, TurnId::new(turns), "turns are counted");
                     prop_assert_eq!(running, None, "one turn at a time");
@@ -106,10 +106,10 @@ proptest! {
                     prop_assert!(open_items.is_empty(), "no item stays open: {open_items:?}");
                     prop_assert!(open_calls.is_empty(), "no call stays open: {open_calls:?}");
                 }
-                EventBody::ItemStarted { item } => {
+                EventBody::ItemStarted { item, .. } => {
                     prop_assert!(open_items.insert(item.id), "item ids are unique");
                 }
-                EventBody::ItemCompleted { item } => {
+                EventBody::ItemCompleted { item, .. } => {
                     open_items.remove(&item.id);
                     match &item.body {
                         ItemBody::ToolCall { call_id, .. } => {
@@ -166,7 +166,7 @@ fn an_open_item_ends_incomplete_with_the_text_so_far() {
         texts: BTreeMap::from([(ItemId::new(2), "half a".to_owned())]),
     };
     let events = decide(&state, end).expect("the turn ends");
-    let EventBody::ItemCompleted { item } = &events[0] else { panic!("{events:?}") };
+    let EventBody::ItemCompleted { item, .. } = &events[0] else { panic!("{events:?}") };
     assert_eq!(item.status, ItemStatus::Incomplete);
     assert_eq!(item.body, ItemBody::AssistantMessage { text: "half a".into(), model: None });
 }

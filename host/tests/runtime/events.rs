@@ -27,7 +27,7 @@ impl Reader {
                 assert_eq!(event.seq, self.last.next(), "no gap, no repetition");
                 self.last = event.seq;
                 match event.body {
-                    EventBody::ItemCompleted { item } => {
+                    EventBody::ItemCompleted { item, .. } => {
                         if let ItemBody::AssistantMessage { text, .. } = item.body
                             && let Some(seen) = self.texts.get(&item.id)
                         {

@@ -76,6 +76,34 @@ async fn item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces() {
 }
 
 #[tokio::test]
+async fn turn_record_bytes_bounds_what_a_turn_adds_to_the_log() {
+    let limits = Limits { turn_record_bytes: 10_000, ..Limits::default() };
+    check(limits.clone(), "say-many: 1000", FailureKind::Guest, "at most 10000 bytes").await;
+    check(limits, "utter-many: 10000", FailureKind::Guest, "at most 10000 bytes").await;
+}
+
+#[tokio::test]
+async fn events_per_second_makes_a_guest_that_floods_wait() {
+    let limits = Limits { events_per_second: 10, turn_wall_ms: 500, ..Limits::default() };
+    let runtime = runtime_with_limits(limits).await;
+    let id = worker(&runtime, "base").await;
+    let outcome = turn(&runtime, id, "say-many: 100000").await;
+    assert!(matches!(outcome, Outcome::Failed { kind: FailureKind::Limit, .. }), "{outcome:?}");
+    // Ten at once, and ten a second for half a second.
+    let said = said(&runtime, id).await.len();
+    assert!((10..=16).contains(&said), "{said}");
+}
+
+#[tokio::test]
+async fn a_failure_message_is_bounded() {
+    let runtime = runtime_with_limits(Limits::default()).await;
+    let id = worker(&runtime, "base").await;
+    let outcome = turn(&runtime, id, &format!("fail: {}", "x".repeat(100_000))).await;
+    let Outcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(message.len() <= 4_096);
+}
+
+#[tokio::test]
 async fn state_bytes_bounds_what_a_guest_keeps() {
     let limits = Limits { state_bytes: 1_000, ..Limits::default() };
     check(limits, "state-big: 1001", FailureKind::Guest, "limit of 1000 bytes").await;

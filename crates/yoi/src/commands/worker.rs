@@ -299,7 +299,7 @@ async fn transcript(
                 print_item(item, output)?;
             }
         }
-        match page.last {
+        match page.last_item {
             Some(last) if page.more_after => after = last.to_string(),
             _ => return Ok(()),
         }

@@ -6,18 +6,19 @@
 
 /// Fragments of events as `serde_json` writes them; the byte for one is its index plus one. Their
 /// order is part of the format only while the process lives.
-const FRAGMENTS: [&[u8]; 26] = [
+const FRAGMENTS: [&[u8]; 27] = [
     br#"{"at":"#,
     br#","type":"worker.created","profile":""#,
     br#","component":"sha256:"#,
     br#","grants":{"#,
-    br#","type":"input.accepted","item":{"id":"#,
-    br#","type":"item.started","item":{"id":"#,
-    br#","type":"item.completed","item":{"id":"#,
+    br#","type":"input.accepted","turn_id":"#,
+    br#","type":"item.started","turn_id":"#,
+    br#","type":"item.completed","turn_id":"#,
     br#","type":"turn.started""#,
     br#","type":"turn.ended""#,
     br#","type":"usage.recorded""#,
     br#","turn_id":"#,
+    br#","item":{"id":"#,
     br#","origin":"host""#,
     br#","origin":"guest""#,
     br#","status":"completed","kind":"#,
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_common_events_shrink_to_a_third() {
-        let json = br#"{"at":1,"type":"item.completed","item":{"id":2,"turn_id":1,"origin":"guest","status":"completed","kind":"assistant_message","text":"hello"}}"#;
+        let json = br#"{"at":1,"type":"item.completed","turn_id":1,"item":{"id":2,"turn_id":1,"origin":"guest","status":"completed","kind":"assistant_message","text":"hello"}}"#;
         assert!(packed(json).len() * 3 < json.len(), "{}", packed(json).len());
     }
 }
