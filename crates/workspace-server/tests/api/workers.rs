@@ -68,7 +68,7 @@ async fn a_conversation_is_in_the_transcript_in_order() {
     assert_eq!(newest["items"].as_array().expect("items").len(), 1);
     assert_eq!(newest["items"][0], page["items"][3]);
     assert_eq!(newest["more_before"], true);
-    let before = format!("{worker}/transcript?limit=2&before={}", newest["first"]);
+    let before = format!("{worker}/transcript?limit=2&before={}", newest["first_item"]);
     let earlier = bench.get(&before).await.ok();
     assert_eq!(earlier["items"][1], page["items"][2]);
     assert_eq!(earlier["more_after"], true);
@@ -96,7 +96,7 @@ async fn a_busy_worker_refuses_input_until_it_is_cancelled() {
     assert_eq!(accepted["status"], "running");
     assert_eq!(accepted["turn_id"], 1);
     let shown = bench.get(&worker).await.ok();
-    assert_eq!((&shown["status"], &shown["turn_id"]), (&json!("running"), &json!(1)));
+    assert_eq!((&shown["status"], &shown["turn"]), (&json!("running"), &json!(1)));
 
     let busy = bench.post(&input, r#"{"text":"b","if_busy":"reject"}"#).await;
     let problem = busy.problem(409, "busy");
