@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     error::Error,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, Mutex},
 };
 
 use llm_engine::Models;
@@ -16,7 +16,8 @@ use worker_types::{
 
 use crate::{
     Runtime, Store,
-    engine::{Engines, LoadComponentError, LoadedComponent},
+    engine::{Engines, LoadComponentError, LoadedComponent, live_turns},
+    error_chain::error_chain,
     runtime::{GuestThreads, Inner, InstalledProfile},
 };
 
@@ -48,7 +49,7 @@ pub enum RuntimeBuildError {
     /// `build` was called outside a tokio runtime.
     #[error("a Runtime is built inside a tokio runtime")]
     NoTokio(#[source] tokio::runtime::TryCurrentError),
-    /// A profile names a component that was not given.
+    /// A profile names a component that was not given, or is none.
     #[error("profile `{profile}` cannot be installed")]
     Profile {
         /// The profile.
@@ -152,8 +153,7 @@ impl RuntimeBuilder {
         {
             return Err(RuntimeBuildError::DefaultProfile(name.clone()));
         }
-        let engines =
-            Engines::new(&self.limits).map_err(|error| RuntimeBuildError::Engine(error.into()))?;
+        let engines = Engines::new(&self.limits).map_err(RuntimeBuildError::Engine)?;
         let guests = GuestThreads::start().map_err(RuntimeBuildError::GuestThreads)?;
 
         let (components, profiles, limits) = (self.components, self.profiles, self.limits);
@@ -164,7 +164,6 @@ impl RuntimeBuilder {
         let compiled = tokio::task::spawn_blocking(compile).await;
         let (engines, profiles, limits) = compiled.map_err(RuntimeBuildError::Compiler)??;
 
-        let permits = usize::try_from(limits.live_turns).unwrap_or(usize::MAX);
         Ok(Runtime(Arc::new(Inner {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
             id: self.id,
@@ -175,13 +174,12 @@ impl RuntimeBuilder {
             store: self.store,
             engines,
             workers: Default::default(),
-            permits: Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(live_turns(&limits) as usize)),
             limits,
             overview: Mutex::new(Overview::default()),
             guests,
             host,
             tasks: TaskTracker::new(),
-            draining: AtomicBool::new(false),
             interrupt: CancellationToken::new(),
             closing: CancellationToken::new(),
         })))
@@ -217,12 +215,5 @@ fn install(
 }
 
 fn invalid_component(error: &LoadComponentError) -> RuntimeError {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason.push_str(": ");
-        reason.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    RuntimeError::InvalidComponent { reason }
+    RuntimeError::InvalidComponent { reason: error_chain(error) }
 }

@@ -64,6 +64,13 @@ pub(crate) struct Change {
     pub(crate) after: WorkerStatus,
 }
 
+impl CellState {
+    /// The texts of all open items.
+    pub(crate) fn open_texts(&self) -> BTreeMap<ItemId, String> {
+        self.open.clone()
+    }
+}
+
 impl WorkerCell {
     pub(crate) fn new(id: WorkerId, meta: WorkerMeta) -> Self {
         Self { id, meta, inner: Mutex::default() }
@@ -118,11 +125,6 @@ impl WorkerCell {
     /// The text of an open item.
     pub(crate) fn text(&self, id: ItemId) -> String {
         self.lock().open.get(&id).cloned().unwrap_or_default()
-    }
-
-    /// The texts of all open items.
-    pub(crate) fn open_texts(&self) -> BTreeMap<ItemId, String> {
-        self.lock().open.clone()
     }
 
     /// Joins the live readers. The texts of the open items are as of the first delta that the

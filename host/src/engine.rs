@@ -5,12 +5,16 @@ mod component;
 mod imports;
 mod ticker;
 
+use std::error::Error;
+
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use worker_types::Limits;
 
 pub(crate) use component::{LoadComponentError, LoadedComponent};
 pub(crate) use ticker::{Ticker, Ticking};
 
+/// Slots of the pool. Each reserves some GiB of addresses, of which there are 128 TiB.
+const MAX_LIVE_TURNS: u32 = 4_096;
 /// Core instances of a component that the pool takes. A component built by `cargo` has four: its
 /// module, and the shims that the component model needs around it.
 const POOL_INSTANCES_PER_COMPONENT: u32 = 10;
@@ -34,10 +38,10 @@ pub(crate) struct Engines {
 }
 
 impl Engines {
-    pub(crate) fn new(limits: &Limits) -> wasmtime::Result<Self> {
+    pub(crate) fn new(limits: &Limits) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let pooling = Engine::new(&config(Some(pool(limits))))?;
         let on_demand = Engine::new(&config(None))?;
-        let ticker = Ticker::start([pooling.weak(), on_demand.weak()]);
+        let ticker = Ticker::start([pooling.weak(), on_demand.weak()])?;
         Ok(Self { pooling, on_demand, ticker })
     }
 
@@ -45,6 +49,11 @@ impl Engines {
     pub(crate) fn tick(&self) -> Ticking {
         self.ticker.tick()
     }
+}
+
+/// How many turns may run at once: what the limit says, within what an address space has room for.
+pub(crate) fn live_turns(limits: &Limits) -> u32 {
+    u32::try_from(limits.live_turns).unwrap_or(u32::MAX).clamp(1, MAX_LIVE_TURNS)
 }
 
 fn config(pool: Option<PoolingAllocationConfig>) -> Config {
@@ -67,7 +76,7 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
     // A turn that waits for a slot has waited for its permit already.
-    let turns = u32::try_from(limits.live_turns).unwrap_or(u32::MAX).clamp(1, 4_096);
+    let turns = live_turns(limits);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(turns)
         .total_core_instances(turns * POOL_INSTANCES_PER_COMPONENT)

@@ -75,7 +75,7 @@ impl Events {
             }
             let head = *self.reader.head.borrow_and_update();
             if self.read < head {
-                if let Err(error) = self.read_log().await {
+                if let Err(error) = self.read_log(head).await {
                     return Some(Err(error));
                 }
             } else if let Some(open) = self.snapshot.take() {
@@ -89,7 +89,7 @@ impl Events {
                         Err(RecvError::Lagged(_) | RecvError::Closed) => self.resubscribe(),
                     },
                     () = self.closing.cancelled() => {
-                        if *self.reader.head.borrow() == self.read {
+                        if *self.reader.head.borrow() <= self.read {
                             return None;
                         }
                     }
@@ -98,9 +98,10 @@ impl Events {
         }
     }
 
-    async fn read_log(&mut self) -> Result<(), RuntimeError> {
-        let events = self.runtime.store.read(self.cell.id, self.read, PAGE).await;
-        for event in events.map_err(internal)? {
+    /// Reads on, but not beyond `head`: what is not folded yet is not to be seen either.
+    async fn read_log(&mut self, head: Seq) -> Result<(), RuntimeError> {
+        let page = self.runtime.store.read(self.cell.id, self.read, head, PAGE).await;
+        for event in page.map_err(internal)? {
             self.read = event.seq;
             self.follow(&event);
             self.ready.push_back(LiveEvent::Durable(event));

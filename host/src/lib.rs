@@ -45,6 +45,7 @@ mod builder;
 mod capability;
 mod cell;
 mod engine;
+mod error_chain;
 mod events;
 mod logs;
 mod projection;
@@ -55,6 +56,7 @@ mod turn;
 mod worker;
 
 pub use builder::{RuntimeBuildError, RuntimeBuilder};
+pub use error_chain::error_chain;
 pub use events::Events;
 pub use runtime::Runtime;
 pub use store::Store;

@@ -5,7 +5,7 @@
 use std::{borrow::Cow, error::Error, process::ExitCode};
 
 use worker_runtime::{
-    Runtime,
+    Runtime, error_chain,
     worker_types::{
         ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, LiveEvent, Outcome,
         Profile, RuntimeError,
@@ -51,7 +51,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("worker-runtime: {}", chain(&*error));
+            eprintln!("worker-runtime: {}", error_chain(&*error));
             ExitCode::FAILURE
         }
     }
@@ -119,15 +119,4 @@ async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
 /// A guest's text without the control characters that would drive the terminal.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

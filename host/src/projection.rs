@@ -35,11 +35,14 @@ impl Transcript {
         let mut transcript = Self::default();
         let mut read = Seq::ZERO;
         while read < until {
-            let left = usize::try_from(until.get() - read.get()).unwrap_or(usize::MAX);
-            let events = store.read(worker_id, read, left.min(PAGE)).await?;
-            let Some(last) = events.last() else { break };
-            read = last.seq;
-            events.into_iter().for_each(|event| transcript.apply(event));
+            for event in store.read(worker_id, read, until, PAGE).await? {
+                read = event.seq;
+                transcript.apply(event);
+            }
+            if read < until {
+                // A long log is folded in pieces: others on this thread do not wait for all of it.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(transcript)
     }
@@ -94,7 +97,8 @@ impl Transcript {
         let mut bytes = 0;
         let mut fits = |item: &&Item| {
             let first = bytes == 0;
-            bytes += content_bytes(item);
+            // Never zero, so that the first item is known.
+            bytes += 1 + item.body.len() as u64;
             first || bytes <= max_bytes
         };
         let window = &self.items[start..end];
@@ -128,10 +132,8 @@ pub(crate) async fn outcome(
 ) -> Result<Option<Outcome>, StoreError> {
     let mut read = Seq::ZERO;
     while read < until {
-        let events = store.read(worker_id, read, PAGE).await?;
-        let Some(last) = events.last() else { break };
-        read = last.seq;
-        for event in events {
+        for event in store.read(worker_id, read, until, PAGE).await? {
+            read = event.seq;
             if let EventBody::TurnEnded { turn_id: ended, outcome, .. } = event.body
                 && ended == turn_id
             {
@@ -140,19 +142,6 @@ pub(crate) async fn outcome(
         }
     }
     Ok(None)
-}
-
-/// What an item counts against a page's bytes; never zero.
-fn content_bytes(item: &Item) -> u64 {
-    let content = match &item.body {
-        ItemBody::UserMessage { parts } => parts.iter().map(|part| part.len()).sum(),
-        ItemBody::AssistantMessage { text, .. }
-        | ItemBody::Reasoning { text }
-        | ItemBody::ToolResult { text, .. }
-        | ItemBody::Notice { text, .. } => text.len(),
-        ItemBody::ToolCall { name, arguments, .. } => name.len() + arguments.to_string().len(),
-    };
-    1 + content as u64
 }
 
 #[cfg(test)]

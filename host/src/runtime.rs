@@ -8,10 +8,7 @@ mod validate;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -33,12 +30,13 @@ use crate::{
     RuntimeBuilder, Store,
     cell::{Change, WorkerCell},
     engine::{Engines, LoadedComponent},
+    projection,
     supervisor::{Reply, Request, Supervisor},
     worker::{self, Command, WorkerState},
 };
 
 pub(crate) use guest_threads::GuestThreads;
-use table::Workers;
+use table::{Workers, shutting_down};
 
 /// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
 /// same Runtime.
@@ -66,7 +64,6 @@ pub(crate) struct Inner {
     /// The embedder's tokio runtime: model calls are made there.
     pub(crate) host: Handle,
     pub(crate) tasks: TaskTracker,
-    pub(crate) draining: AtomicBool,
     /// Ends running turns as interrupted.
     pub(crate) interrupt: CancellationToken,
     /// Ends the event streams.
@@ -117,10 +114,6 @@ impl Runtime {
             RuntimeError::GrantExceedsCeiling { exceeds: exceeds.to_string() }
         })?;
         profile.component.admit(&request.grants, &profile.profile.optional)?;
-        if runtime.workers.len() as u64 >= runtime.limits.workers {
-            let reason = format!("this Runtime keeps at most {} Workers", runtime.limits.workers);
-            return Err(RuntimeError::Capacity { reason });
-        }
 
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let mut bodies = vec![EventBody::WorkerCreated {
@@ -143,8 +136,8 @@ impl Runtime {
         let cell = Arc::new(WorkerCell::new(WorkerId::generate(), meta));
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
-        runtime.tasks.spawn_on(supervisor.create(bodies, permit, reply), runtime.guests.handle());
-        created.await.map_err(|_| gone())?
+        runtime.workers.spawn_creation(runtime, supervisor.create(bodies, permit, reply))?;
+        created.await.map_err(|_| shutting_down())?
     }
 
     /// Gives a Worker an input, which starts a turn. It is in the log when this returns.
@@ -171,16 +164,27 @@ impl Runtime {
     ///
     /// `InvalidInput` where the Worker has no such turn, `UnknownWorker`.
     pub async fn outcome(&self, id: WorkerId, turn_id: TurnId) -> Result<Outcome, RuntimeError> {
-        {
-            let cell = self.0.workers.cell(id)?;
-            let cell = cell.lock();
-            if cell.state.last_turn() == turn_id
-                && let Some(outcome) = cell.state.last_outcome()
-            {
-                return Ok(outcome.clone());
+        let cell = self.0.workers.cell(id)?;
+        loop {
+            let until = {
+                let cell = cell.lock();
+                let running = cell.state.unfinished_turn().map(|(turn_id, _)| turn_id);
+                match cell.state.last_outcome() {
+                    Some(outcome) if cell.state.last_turn() == turn_id => {
+                        return Ok(outcome.clone());
+                    }
+                    _ if running == Some(turn_id) => None,
+                    _ => Some(cell.state.last_seq),
+                }
+            };
+            if let Some(until) = until {
+                let outcome = projection::outcome(&self.0.store, id, turn_id, until).await;
+                return outcome.map_err(internal)?.ok_or_else(|| RuntimeError::InvalidInput {
+                    reason: "the Worker has no such turn".to_owned(),
+                });
             }
+            self.ask(id, |reply| Request::End { turn_id, reply }).await?;
         }
-        self.ask(id, |reply| Request::Outcome { turn_id, reply }).await
     }
 
     /// Cancels the running turn. With a `turn_id` only that one: if it is over, nothing happens.
@@ -212,13 +216,14 @@ impl Runtime {
         self.ask(id, |reply| Request::Start { reply }).await
     }
 
-    /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
+    /// Takes no more work (commands for Workers without a running turn are refused as unavailable), gives running turns `grace` to end, then ends them as interrupted. When
     /// this returns, everything is in the log and the event streams have ended.
     pub async fn shutdown(&self, grace: Duration) {
-        self.0.draining.store(true, Ordering::SeqCst);
+        self.0.workers.close();
         self.0.tasks.close();
-        if tokio::time::timeout(grace, self.0.tasks.wait()).await.is_err() {
-            self.0.interrupt.cancel();
+        let ended = tokio::time::timeout(grace, self.0.tasks.wait()).await;
+        self.0.interrupt.cancel();
+        if ended.is_err() {
             self.0.tasks.wait().await;
         }
         self.0.closing.cancel();
@@ -232,18 +237,16 @@ impl Runtime {
     ) -> Result<T, RuntimeError> {
         let (reply, answer) = oneshot::channel();
         self.0.workers.send(&self.0, id, request(reply))?;
-        // The task answers everything it takes; it only goes away with the guests' threads.
-        answer.await.map_err(|_| gone())?
+        // The task answers everything it takes, unless it panics.
+        answer.await.map_err(|_| RuntimeError::RuntimeUnavailable {
+            reason: "the Worker's task failed: try again".to_owned(),
+        })?
     }
 }
 
 impl Inner {
     fn check_accepting(&self) -> Result<(), RuntimeError> {
-        if self.draining.load(Ordering::SeqCst) {
-            let reason = "it is shutting down".to_owned();
-            return Err(RuntimeError::RuntimeUnavailable { reason });
-        }
-        Ok(())
+        if self.workers.is_closed() { Err(shutting_down()) } else { Ok(()) }
     }
 
     fn profile(&self, name: Option<&ProfileName>) -> Result<&Arc<InstalledProfile>, RuntimeError> {
@@ -283,7 +286,8 @@ impl Inner {
     /// Folds committed events into what readers see.
     pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event]) {
         let Change { before, after } = cell.publish(events);
-        if before == Some(after) {
+        let ended = |event: &Event| matches!(event.body, EventBody::TurnEnded { .. });
+        if before == Some(after) && !events.iter().any(ended) {
             return;
         }
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
@@ -297,10 +301,6 @@ impl Inner {
             }
         }
     }
-}
-
-fn gone() -> RuntimeError {
-    RuntimeError::RuntimeUnavailable { reason: "the Runtime has shut down".to_owned() }
 }
 
 fn slot(overview: &mut Overview, status: WorkerStatus) -> &mut u64 {

@@ -15,12 +15,15 @@ enum Kind {
     Memory(MemoryStore),
 }
 
-/// Why the store did not do what was asked. What was asked may or may not be in it.
+/// Why the store did not do what was asked. Nothing of it was done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StoreError {
     /// The events do not follow what is there.
     #[error("event {offered} does not follow event {last} of Worker {worker_id}")]
     Gap { worker_id: WorkerId, last: Seq, offered: Seq },
+    /// The log ends before the event that is its last.
+    #[error("the log of Worker {worker_id} ends at event {end}, not at {last}")]
+    Short { worker_id: WorkerId, end: Seq, last: Seq },
     /// An event cannot be written or read back.
     #[error("failed to encode an event")]
     Encoding(#[source] serde_json::Error),
@@ -49,16 +52,24 @@ impl Store {
         }
     }
 
-    /// The events of a Worker after `after`, oldest first, at most `limit`.
+    /// The events of a Worker after `after` and up to `until`, oldest first: at most `limit`, and
+    /// at least one where there are any.
     #[expect(clippy::unused_async, reason = "a store on disk reads elsewhere")]
     pub(crate) async fn read(
         &self,
         worker_id: WorkerId,
         after: Seq,
+        until: Seq,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        match &self.0 {
+        let wanted = until.get().saturating_sub(after.get());
+        let limit = limit.min(usize::try_from(wanted).unwrap_or(usize::MAX));
+        let events = match &self.0 {
             Kind::Memory(store) => store.read(worker_id, after, limit),
+        }?;
+        if events.is_empty() && limit > 0 {
+            return Err(StoreError::Short { worker_id, end: after, last: until });
         }
+        Ok(events)
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use worker_types::{
     Event, EventBody, FailureKind, InputAccepted, InputDisposition, InputPart, Outcome, Receipt,
-    RuntimeError, Seq, StopReason, TurnId, WorkerStatus, WorkerView,
+    RuntimeError, Seq, StopReason, TurnId, WorkerView,
 };
 
 use crate::{
@@ -17,11 +17,13 @@ use crate::{
     },
     cell::WorkerCell,
     logs::OutputCapture,
-    projection,
     runtime::{Inner, internal},
     turn::{self, TurnMeter},
     worker::{self, Command},
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Requests that may wait for one Worker. Each is answered within microseconds, unless the Worker's
 /// store is slow: then the callers wait rather than pile up.
@@ -32,20 +34,28 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, RuntimeError>>;
 /// What somebody wants of an active Worker.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Input { parts: Vec<InputPart>, reply: Reply<InputAccepted> },
-    Cancel { turn_id: Option<TurnId>, reply: Reply<()> },
-    Stop { reply: Reply<()> },
-    Start { reply: Reply<()> },
-    Outcome { turn_id: TurnId, reply: Reply<Outcome> },
-}
-
-/// A turn whose input is in the log.
-#[derive(Debug)]
-struct AcceptedTurn {
-    turn_id: TurnId,
-    /// The right to run, where it could be had when the input was accepted; `turn.started` is then
-    /// in the log too.
-    permit: Option<OwnedSemaphorePermit>,
+    Input {
+        parts: Vec<InputPart>,
+        reply: Reply<InputAccepted>,
+    },
+    Cancel {
+        turn_id: Option<TurnId>,
+        reply: Reply<()>,
+    },
+    Stop {
+        reply: Reply<()>,
+    },
+    Start {
+        reply: Reply<()>,
+    },
+    /// Answered once this turn does not run, or not any more.
+    End {
+        turn_id: TurnId,
+        reply: Reply<()>,
+    },
+    /// Makes the task panic, as a defect would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// Why a turn is over, and who waits to hear that this is in the log.
@@ -64,7 +74,7 @@ pub(crate) struct Supervisor {
     requests: mpsc::Receiver<Request>,
     sender: mpsc::Sender<Request>,
     /// Who waits for the end of the running turn.
-    waiting: Vec<Reply<Outcome>>,
+    waiting: Vec<Reply<()>>,
 }
 
 impl Supervisor {
@@ -88,36 +98,45 @@ impl Supervisor {
     ) {
         let events = number(&self.cell, Seq::ZERO, bodies);
         if let Err(error) = self.runtime.store.append(&events).await {
+            self.runtime.workers.created(None);
             let _ = reply.send(Err(internal(error)));
             return;
         }
         self.runtime.publish(&self.cell, &events);
-        self.runtime.workers.insert(Arc::clone(&self.cell), self.sender());
+        self.runtime.workers.created(Some((Arc::clone(&self.cell), self.sender())));
         let _ = reply.send(Ok(self.runtime.view(&self.cell)));
-        let accepted = matches!(self.cell.lock().state.status(), WorkerStatus::Running { .. });
-        let turn = accepted.then(|| AcceptedTurn { turn_id: TurnId::ZERO.next(), permit });
-        self.run(turn).await;
+        self.run(permit).await;
     }
 
-    /// Serves requests until there are none.
-    pub(crate) async fn serve_requests(self) {
-        self.run(None).await;
-    }
-
-    async fn run(mut self, mut turn: Option<AcceptedTurn>) {
+    /// Finishes what the log says is unfinished and serves requests, until there is neither. With
+    /// `permit` a turn that has started may run.
+    pub(crate) async fn run(mut self, mut permit: Option<OwnedSemaphorePermit>) {
         loop {
-            if let Some(turn) = turn.take() {
-                self.run_turn(turn).await;
+            let unfinished = self.cell.lock().state.unfinished_turn();
+            if let Some((turn_id, started)) = unfinished {
+                let ended = match permit.take() {
+                    // It started under another task, which is gone.
+                    None if started => {
+                        let end = TurnEnd::Outcome(Outcome::Interrupted);
+                        self.end_turn(end, &TurnMeter::start()).await
+                    }
+                    permit => self.run_turn(turn_id, permit).await,
+                };
+                if ended.is_ok() {
+                    continue;
+                }
+                // The store did not take the end. The next request is the occasion to try again.
             }
             match self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests) {
-                Some(request) => turn = self.serve(request).await,
+                Some(request) => permit = self.serve(request).await,
                 None => return,
             }
         }
     }
 
-    /// Serves a request while no turn runs.
-    async fn serve(&mut self, request: Request) -> Option<AcceptedTurn> {
+    /// Serves a request while no turn runs. Returns the right to run the turn that an input started,
+    /// where it could be had at once.
+    async fn serve(&mut self, request: Request) -> Option<OwnedSemaphorePermit> {
         // A caller that went away does not need the answer.
         match request {
             Request::Input { parts, reply } => {
@@ -129,7 +148,7 @@ impl Supervisor {
                         let seq = events.first().map_or(Seq::ZERO, |event| event.seq);
                         let status = InputDisposition::Running;
                         let _ = reply.send(Ok(InputAccepted { turn_id, seq, status }));
-                        return Some(AcceptedTurn { turn_id, permit });
+                        return permit;
                     }
                     Err(error) => drop(reply.send(Err(error))),
                 }
@@ -144,24 +163,29 @@ impl Supervisor {
             Request::Start { reply } => {
                 drop(reply.send(self.commit(vec![Command::Start]).await.map(drop)));
             }
-            Request::Outcome { turn_id, reply } => drop(reply.send(self.outcome(turn_id).await)),
+            Request::End { reply, .. } => drop(reply.send(Ok(()))),
+            #[cfg(test)]
+            Request::Panic => panic!("asked to"),
         }
         None
     }
 
-    async fn run_turn(&mut self, accepted: AcceptedTurn) {
-        let meter = Arc::new(TurnMeter::start());
-        let turn_id = accepted.turn_id;
-        let permit = match accepted.permit {
+    async fn run_turn(
+        &mut self,
+        turn_id: TurnId,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), RuntimeError> {
+        let permit = match permit {
             Some(permit) => Ok(permit),
             None => self.wait_for_permit(turn_id).await,
         };
+        let meter = Arc::new(TurnMeter::start());
         // Held until the end is in the log.
         let (end, _permit) = match permit {
             Ok(permit) => (self.drive(turn_id, &meter).await, Some(permit)),
             Err(end) => (end, None),
         };
-        self.end_turn(end, &meter).await;
+        self.end_turn(end, &meter).await
     }
 
     /// Waits for the right to run. The turn may be over before it got it.
@@ -208,7 +232,7 @@ impl Supervisor {
             ledger: Ledger::new(ledger, Arc::clone(&self.cell), Arc::clone(meter), limits),
             meter: Arc::clone(meter),
             requested_calls: Vec::new(),
-            begun_calls: 0,
+            calls: 0,
         };
         let mut guest = pin!(turn::run(session, output));
         let mut deadline = pin!(tokio::time::sleep(Duration::from_millis(limits.turn_wall_ms)));
@@ -253,12 +277,13 @@ impl Supervisor {
             }
             Request::Stop { reply } => return Some(TurnEnd::Stop(reply)),
             Request::Start { reply } => drop(reply.send(Ok(()))),
-            Request::Outcome { turn_id: asked, reply } if asked == turn_id => {
+            Request::End { turn_id: asked, reply } if asked == turn_id => {
+                self.waiting.retain(|waiting| !waiting.is_closed());
                 self.waiting.push(reply);
             }
-            Request::Outcome { turn_id: asked, reply } => {
-                drop(reply.send(self.outcome(asked).await));
-            }
+            Request::End { reply, .. } => drop(reply.send(Ok(()))),
+            #[cfg(test)]
+            Request::Panic => panic!("asked to"),
         }
         None
     }
@@ -273,9 +298,9 @@ impl Supervisor {
         let _ = request.reply.send(recorded);
     }
 
-    async fn end_turn(&mut self, end: TurnEnd, meter: &TurnMeter) {
+    async fn end_turn(&mut self, end: TurnEnd, meter: &TurnMeter) -> Result<(), RuntimeError> {
         let receipt = meter.receipt();
-        let texts = self.cell.open_texts();
+        let texts = self.cell.lock().open_texts();
         let (command, reply) = match end {
             TurnEnd::Outcome(outcome) => (Command::EndTurn { outcome, receipt, texts }, None),
             TurnEnd::Cancel(reply) => {
@@ -287,14 +312,12 @@ impl Supervisor {
         self.keep_output();
         let committed = self.commit(vec![command]).await.map(drop);
         for waiting in std::mem::take(&mut self.waiting) {
-            let outcome = committed.clone().and_then(|()| {
-                self.cell.lock().state.last_outcome().cloned().ok_or_else(unknown_turn)
-            });
-            let _ = waiting.send(outcome);
+            let _ = waiting.send(committed.clone());
         }
         if let Some(reply) = reply {
-            let _ = reply.send(committed);
+            let _ = reply.send(committed.clone());
         }
+        committed
     }
 
     /// Moves what the turn printed to the Worker's logs.
@@ -319,39 +342,19 @@ impl Supervisor {
         self.runtime.publish(&self.cell, &events);
         Ok(events)
     }
-
-    /// The outcome of a turn that is not running.
-    async fn outcome(&self, turn_id: TurnId) -> Result<Outcome, RuntimeError> {
-        let (last_turn, outcome, last_seq) = {
-            let cell = self.cell.lock();
-            let state = &cell.state;
-            (state.last_turn(), state.last_outcome().cloned(), state.last_seq)
-        };
-        if last_turn == turn_id
-            && let Some(outcome) = outcome
-        {
-            return Ok(outcome);
-        }
-        projection::outcome(&self.runtime.store, self.cell.id, turn_id, last_seq)
-            .await
-            .map_err(internal)?
-            .ok_or_else(unknown_turn)
-    }
 }
 
 /// Makes the next events of a Worker's log of what was decided.
 fn number(cell: &WorkerCell, last_seq: Seq, bodies: Vec<EventBody>) -> Vec<Event> {
-    let at = Timestamp::now();
+    // As precise as every store keeps it, so that a fold of the log is the fold of what was read.
+    let now = Timestamp::now();
+    let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
     let mut seq = last_seq;
     let number = |body| {
         seq = seq.next();
         Event { seq, at, worker_id: cell.id, body }
     };
     bodies.into_iter().map(number).collect()
-}
-
-fn unknown_turn() -> RuntimeError {
-    RuntimeError::InvalidInput { reason: "the Worker has no such turn".to_owned() }
 }
 
 fn internal_failure(error: &RuntimeError) -> Outcome {

@@ -28,7 +28,8 @@ use crate::{
 };
 
 use limiter::TurnLimiter;
-pub(crate) use meter::{Exceeded, TurnMeter};
+use meter::Refused;
+pub(crate) use meter::TurnMeter;
 
 /// The most random bytes of one call: far more than any key or seed needs.
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
@@ -75,10 +76,13 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
     let meter = Arc::clone(&session.meter);
     let profile = &cell.meta.profile;
 
-    // Grants may have changed since the Worker was created: they are checked for every turn.
+    // Checked at creation, and again here: nothing is instantiated without it.
     let pre = match profile.component.admit(&cell.meta.grants, &profile.profile.optional) {
         Ok(pre) => pre,
-        Err(error) => return refused(&error),
+        Err(error) => {
+            let message = error.to_string();
+            return Outcome::Failed { kind: FailureKind::MissingGrant, message };
+        }
     };
     let _ticking = runtime.engines.tick();
     let mut store = new_store(pre.engine(), session, &output);
@@ -130,7 +134,6 @@ fn new_store(
     let cpu_limit_ms = limits.turn_cpu_ms;
     store.epoch_deadline_callback(move |_| {
         Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
-            meter.exceed(Exceeded::Cpu);
             UpdateDeadline::Interrupt
         } else {
             // tokio's own yield goes behind every task that is ready; wasmtime's would starve
@@ -174,36 +177,33 @@ fn outcome(
         return Outcome::Failed { kind: FailureKind::Guest, message };
     }
     let trap = error.downcast_ref::<Trap>().copied();
-    // A guest that is refused memory aborts; one that is interrupted had used up its time.
-    let limit = match (meter.exceeded(), trap) {
-        (Some(Exceeded::Cpu), Some(Trap::Interrupt)) => Some(format!(
+    let panic = output.panic_message();
+    // Only the meter interrupts. A guest that is refused memory either copes, or aborts without a
+    // panic, or could not even be instantiated.
+    let refused = meter
+        .refused()
+        .filter(|_| panic.is_none() && matches!(trap, None | Some(Trap::UnreachableCodeReached)));
+    let limit = match (trap, refused) {
+        (Some(Trap::Interrupt), _) => Some(format!(
             "the guest computed for longer than its limit of {} ms",
             limits.turn_cpu_ms
         )),
-        (Some(Exceeded::Memory), _) => Some(format!(
+        (_, Some(Refused::Memory)) => Some(format!(
             "the guest wanted more memory than its limit of {} bytes",
             limits.turn_memory_bytes
         )),
-        (Some(Exceeded::Table), _) => Some(format!(
+        (_, Some(Refused::Table)) => Some(format!(
             "the guest wanted a table with more than its limit of {} elements",
             limits.turn_table_elements
         )),
-        _ => None,
+        (_, None) => None,
     };
     if let Some(message) = limit {
         return Outcome::Failed { kind: FailureKind::Limit, message };
     }
-    let message = match output.panic_message() {
+    let message = match panic {
         Some(panic) => format!("the guest panicked at {panic}"),
         None => format!("the guest trapped: {}", error.root_cause()),
     };
     Outcome::Failed { kind: FailureKind::Trap, message }
-}
-
-fn refused(error: &RuntimeError) -> Outcome {
-    let kind = match error {
-        RuntimeError::MissingGrant { .. } => FailureKind::MissingGrant,
-        _ => FailureKind::Component,
-    };
-    Outcome::Failed { kind, message: error.to_string() }
 }

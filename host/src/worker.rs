@@ -106,10 +106,15 @@ pub(crate) fn decide(
             Ok(vec![EventBody::ItemStarted { turn_id: item.turn_id, item }])
         }
         Command::AddItem { origin, body } => {
-            if let ItemBody::ToolResult { call_id, .. } = &body
-                && !state.open_turn()?.calls.contains(call_id)
-            {
-                return Err(invalid(format!("no open tool call has the id `{call_id}`")));
+            let open = |call_id| Ok(state.open_turn()?.calls.contains(call_id));
+            match &body {
+                ItemBody::ToolResult { call_id, .. } if !open(call_id)? => {
+                    return Err(invalid(format!("no open tool call has the id `{call_id}`")));
+                }
+                ItemBody::ToolCall { call_id, .. } if open(call_id)? => {
+                    return Err(invalid(format!("the tool call `{call_id}` is open already")));
+                }
+                _ => {}
             }
             let item = state.next_item(origin, ItemStatus::Completed, body)?;
             Ok(vec![completed(item)])
@@ -238,6 +243,14 @@ impl WorkerState {
         }
     }
 
+    /// The turn that was accepted and has not ended, and whether it has started.
+    pub(crate) fn unfinished_turn(&self) -> Option<(TurnId, bool)> {
+        match &self.phase {
+            Phase::Turn(turn) => Some((turn.id, turn.started)),
+            Phase::Idle | Phase::Stopped => None,
+        }
+    }
+
     /// The newest turn that was accepted.
     pub(crate) fn last_turn(&self) -> TurnId {
         self.last_turn
@@ -328,7 +341,8 @@ impl OpenTurn {
             ItemBody::UserMessage { .. }
             | ItemBody::AssistantMessage { .. }
             | ItemBody::Reasoning { .. }
-            | ItemBody::Notice { .. } => {}
+            | ItemBody::Notice { .. }
+            | ItemBody::Unknown => {}
         }
     }
 }

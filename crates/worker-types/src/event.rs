@@ -153,8 +153,11 @@ impl EventBody {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputDisposition {
-    /// Its turn is running.
+    /// Its turn is running, or starts as soon as there is room.
     Running,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// How a turn ended.
@@ -177,6 +180,9 @@ pub enum Outcome {
     },
     /// The Runtime went away before the turn ended.
     Interrupted,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The most bytes of a failure's message: a page of text.
@@ -214,10 +220,11 @@ pub enum FailureKind {
     Limit,
     /// The component cannot run with what the Worker was granted.
     MissingGrant,
-    /// The component cannot be loaded.
-    Component,
     /// The host failed; the operator's log has the cause.
     Internal,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// Who or what ended a turn that was cancelled.
@@ -228,6 +235,9 @@ pub enum StopReason {
     Cancel,
     /// The Worker was stopped.
     Stop,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a turn took. A value that is not known is absent.

@@ -8,8 +8,7 @@ use crate::ModelAlias;
 
 /// What a Worker may do beyond computing and answering.
 ///
-/// Grants form a lattice: [`Grants::within`] says whether one set of grants asks for no more than
-/// another.
+/// [`Grants::within`] is a partial order: whether one set of grants asks for no more than another.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
@@ -94,12 +93,18 @@ impl Grants {
 
     /// Fails with the first thing that these grants have and `ceiling` has not.
     pub fn within(&self, ceiling: &Self) -> Result<(), Exceeds> {
-        let Some(llm) = &self.llm else { return Ok(()) };
-        let Some(allowed) = &ceiling.llm else { return Err(Exceeds::Capability(Capability::Llm)) };
-        match llm.models.difference(&allowed.models).next() {
-            Some(model) => Err(Exceeds::Model(model.clone())),
-            None => Ok(()),
-        }
+        // Taken apart, so that a grant added later is missed by the compiler and not by us.
+        let Self { llm } = self;
+        llm_within(llm.as_ref(), ceiling.llm.as_ref())
+    }
+}
+
+fn llm_within(asked: Option<&LlmGrant>, ceiling: Option<&LlmGrant>) -> Result<(), Exceeds> {
+    let Some(asked) = asked else { return Ok(()) };
+    let Some(ceiling) = ceiling else { return Err(Exceeds::Capability(Capability::Llm)) };
+    match asked.models.difference(&ceiling.models).next() {
+        Some(model) => Err(Exceeds::Model(model.clone())),
+        None => Ok(()),
     }
 }
 

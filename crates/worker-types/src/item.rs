@@ -90,6 +90,33 @@ pub enum ItemBody {
         /// One or more sentences.
         text: String,
     },
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ItemBody {
+    /// The bytes of its content; what it takes beside that is bounded by its kind.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::UserMessage { parts } => parts.iter().map(InputPart::len).sum(),
+            Self::AssistantMessage { text, .. }
+            | Self::Reasoning { text }
+            | Self::Notice { text, .. } => text.len(),
+            Self::ToolCall { call_id, name, arguments } => {
+                call_id.len() + name.len() + arguments.to_string().len()
+            }
+            Self::ToolResult { call_id, text, .. } => call_id.len() + text.len(),
+            Self::Unknown => 0,
+        }
+    }
+
+    /// Whether it has no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// How a tool call ended.

@@ -35,7 +35,7 @@ pub use request::{
 };
 pub use usage::{TokenUsage, Usage};
 pub use view::{
-    CapabilityStatus, Diagnostic, EventPage, Implementation, LogLine, LogPage, LogStream,
-    ModelStatus, Overview, RuntimeStatus, RuntimeSummary, TranscriptPage, WorkerPage, WorkerStatus,
-    WorkerView,
+    CapabilityStatus, DEFAULT_WORKERS, Diagnostic, EventPage, Implementation, LogLine, LogPage,
+    LogStream, MAX_WORKERS, ModelStatus, Overview, RuntimeStatus, RuntimeSummary, TranscriptPage,
+    WorkerPage, WorkerStatus, WorkerView,
 };

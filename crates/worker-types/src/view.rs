@@ -50,6 +50,8 @@ pub struct ModelStatus {
 pub enum RuntimeStatus {
     /// It does.
     Ready,
+    /// It does not answer; its diagnostics say why.
+    Unavailable,
     /// It is shutting down: running turns end, no new ones begin.
     Draining,
     /// A state this version does not know; treat it as not ready.
@@ -130,6 +132,9 @@ pub struct WorkerView {
 pub enum Implementation {
     /// A WebAssembly component.
     Component,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// What a Worker is doing. Clients treat values they do not know as busy.
@@ -164,6 +169,12 @@ impl WorkerStatus {
     }
 }
 
+/// The page of a caller that does not say how many Workers it wants.
+pub const DEFAULT_WORKERS: u32 = 100;
+
+/// The most Workers of a page.
+pub const MAX_WORKERS: u32 = 1_000;
+
 /// A page of Workers, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerPage {
@@ -171,6 +182,9 @@ pub struct WorkerPage {
     pub workers: Vec<WorkerView>,
     /// What to pass as `after` for the next page; absent on the last.
     pub next: Option<WorkerId>,
+    /// What is missing from the page and why: such as a Runtime that did not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A bounded piece of a transcript, oldest first.

@@ -16,6 +16,8 @@ pub(crate) fn conversation(items: &[Item]) -> Vec<(ItemId, Message)> {
             ItemBody::UserMessage { parts } => {
                 messages.push((item.id, Message::User(parts.iter().map(part_for_model).collect())));
             }
+            // An answer that has no text has its tool requests, if any, in the items after it.
+            ItemBody::AssistantMessage { text, .. } if text.is_empty() => {}
             ItemBody::AssistantMessage { text, .. } => {
                 let message = AssistantMessage { text: text.clone(), tool_requests: Vec::new() };
                 messages.push((item.id, Message::Assistant(message)));
@@ -44,7 +46,7 @@ pub(crate) fn conversation(items: &[Item]) -> Vec<(ItemId, Message)> {
                 };
                 messages.push((item.id, Message::Tool(response)));
             }
-            ItemBody::Reasoning { .. } | ItemBody::Notice { .. } => {}
+            ItemBody::Reasoning { .. } | ItemBody::Notice { .. } | ItemBody::Unknown => {}
         }
     }
     messages
@@ -121,6 +123,7 @@ pub(crate) fn message_from_guest(message: wit::Message) -> Result<Message, Strin
                     media_type: image.media_type,
                     base64: BASE64_STANDARD.encode(image.data),
                 }),
+                wit::Part::Other(_) => Err("a part is of an unknown kind".to_owned()),
             });
             Message::User(parts.collect::<Result<_, String>>()?)
         }
@@ -141,6 +144,7 @@ pub(crate) fn message_from_guest(message: wit::Message) -> Result<Message, Strin
             text: response.text,
             is_error: response.is_error,
         }),
+        wit::Message::Other(_) => return Err("a message is of an unknown kind".to_owned()),
     })
 }
 

@@ -145,17 +145,7 @@ impl Ledger {
 /// The bytes that a command adds to the log. An open item's text was counted when it came.
 fn content_bytes(command: &Command) -> u64 {
     let content = match command {
-        Command::AddItem { body, .. } => match body {
-            ItemBody::AssistantMessage { text, .. }
-            | ItemBody::Reasoning { text }
-            | ItemBody::ToolResult { text, .. }
-            | ItemBody::Notice { text, .. } => text.len(),
-            ItemBody::ToolCall { call_id, name, arguments } => {
-                call_id.len() + name.len() + arguments.to_string().len()
-            }
-            // Guests do not speak for users.
-            ItemBody::UserMessage { .. } => 0,
-        },
+        Command::AddItem { body, .. } => body.len(),
         Command::SetValue { key, value, .. } => key.len() + value.as_ref().map_or(0, String::len),
         Command::CloseItem { .. }
         | Command::OpenItem { .. }

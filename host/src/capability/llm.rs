@@ -60,7 +60,8 @@ pub struct Completion {
 /// A tool request that is being pieced together.
 #[derive(Debug, Default)]
 struct RequestedTool {
-    call_id: Option<String>,
+    /// The host's id for the call; the guest is given it in place of the model's.
+    call_id: String,
     name: String,
     arguments: String,
 }
@@ -134,6 +135,9 @@ async fn model_request(
     session: &SessionCtx,
     request: Request,
 ) -> wasmtime::Result<Result<ModelRequest, String>> {
+    if let Some((name, _)) = request.options.first() {
+        return Ok(Err(format!("unknown option `{name}`")));
+    }
     let messages = match request.context {
         llm::Context::History => {
             let cell = &session.cell;
@@ -195,7 +199,10 @@ impl llm::HostCompletion for LlmView<'_> {
         if completion.finished {
             return Ok(Ok(None));
         }
-        let piece = completion.pieces.recv().await.unwrap_or(Err(ModelError::Cancelled));
+        let mut piece = completion.pieces.recv().await.unwrap_or(Err(ModelError::Cancelled));
+        if let Ok(ModelEvent::ToolRequest(piece)) = &mut piece {
+            completion.name_call(piece, self.session);
+        }
         let recorded = match piece {
             Ok(ModelEvent::Finish(_)) => completion
                 .finish(&ledger)
@@ -240,6 +247,17 @@ impl llm::HostCompletion for LlmView<'_> {
 }
 
 impl Completion {
+    /// Gives a tool request that begins an id of ours.
+    fn name_call(&mut self, piece: &mut ToolRequestPiece, session: &mut SessionCtx) {
+        let request = self.requests.entry(piece.index).or_insert_with(|| RequestedTool {
+            call_id: session.new_call_id(),
+            ..RequestedTool::default()
+        });
+        if piece.call_id.is_some() {
+            piece.call_id = Some(request.call_id.clone());
+        }
+    }
+
     /// Records a piece before the guest sees it.
     async fn record(
         &mut self,
@@ -270,7 +288,10 @@ impl Completion {
             }
             Ok(ModelEvent::ToolRequest(piece)) => {
                 let request = self.requests.entry(piece.index).or_default();
-                request.add(piece);
+                if let Some(name) = &piece.name {
+                    request.name.clone_from(name);
+                }
+                request.arguments.push_str(&piece.arguments);
                 ledger.check_size(&request.arguments)
             }
             Ok(ModelEvent::Usage(usage)) => {
@@ -285,11 +306,10 @@ impl Completion {
     async fn finish(&mut self, ledger: &Ledger) -> Result<Vec<String>, RecordError> {
         let mut commands = self.close(ledger, ItemStatus::Completed);
         let mut calls = Vec::new();
-        for (index, request) in std::mem::take(&mut self.requests) {
-            let call_id = request.call_id.unwrap_or_else(|| format!("call-{index}"));
-            calls.push(call_id.clone());
+        for request in std::mem::take(&mut self.requests).into_values() {
+            calls.push(request.call_id.clone());
             let body = ItemBody::ToolCall {
-                call_id,
+                call_id: request.call_id,
                 name: request.name,
                 arguments: arguments_from_text(request.arguments),
             };
@@ -321,18 +341,6 @@ impl Completion {
             commands.push(Command::RecordUsage { model: self.alias.clone(), tokens });
         }
         commands
-    }
-}
-
-impl RequestedTool {
-    fn add(&mut self, piece: &ToolRequestPiece) {
-        if let Some(call_id) = &piece.call_id {
-            self.call_id = Some(call_id.clone());
-        }
-        if let Some(name) = &piece.name {
-            self.name.clone_from(name);
-        }
-        self.arguments.push_str(&piece.arguments);
     }
 }
 
@@ -373,9 +381,10 @@ fn event_for_guest(event: ModelEvent) -> CompletionEvent {
 
 fn error_for_guest(error: ModelError) -> LlmError {
     match error {
-        ModelError::RateLimited { retry_after } => LlmError::RateLimited(
-            retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
-        ),
+        ModelError::RateLimited { retry_after } => LlmError::RateLimited(llm::RateLimit {
+            retry_after_ms: retry_after
+                .map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        }),
         ModelError::ContextOverflow => LlmError::ContextOverflow,
         ModelError::Overloaded => LlmError::Overloaded,
         ModelError::Auth => LlmError::Auth,

@@ -41,11 +41,18 @@ pub(crate) struct SessionCtx {
     pub(crate) meter: Arc<TurnMeter>,
     /// Tool calls that models asked for in this turn and nobody has taken up.
     pub(crate) requested_calls: Vec<String>,
-    /// Tool calls the guest began by itself.
-    pub(crate) begun_calls: u64,
+    /// Tool calls of this turn, the guest's own and those that models asked for.
+    pub(crate) calls: u64,
 }
 
 impl SessionCtx {
+    /// A tool call's id that is unique within the Worker. Those of models are unique within one
+    /// answer at best.
+    pub(crate) fn new_call_id(&mut self) -> String {
+        self.calls += 1;
+        format!("call-{}-{}", self.turn_id, self.calls)
+    }
+
     fn profile(&self) -> &Profile {
         &self.cell.meta.profile.profile
     }
@@ -227,8 +234,7 @@ impl session::HostToolCall for SessionView<'_> {
                 return guest_result(Err(error));
             }
         }
-        self.ctx.begun_calls += 1;
-        let call_id = format!("turn-{}-call-{}", self.ctx.turn_id, self.ctx.begun_calls);
+        let call_id = self.ctx.new_call_id();
         let body = ItemBody::ToolCall {
             call_id: call_id.clone(),
             name,
@@ -268,10 +274,14 @@ impl session::HostToolCall for SessionView<'_> {
         outcome: WitOutcome,
     ) -> wasmtime::Result<Result<(), types::Error>> {
         self.ctx.meter.count_host_call();
+        let call_id = self.table.delete(this)?.call_id;
         if let Err(error) = self.ctx.ledger.check_size(&outcome.text) {
+            // The tool ran, and its call is over: that its answer cannot be kept is the answer.
+            let text = format!("the result cannot be kept: {error}");
+            let body = ItemBody::ToolResult { call_id, outcome: ToolOutcome::Error, text };
+            self.ctx.ledger.add_item(Origin::Host, body).await?;
             return guest_result(Err(error));
         }
-        let call_id = self.table.delete(this)?.call_id;
         let result = if outcome.is_error { ToolOutcome::Error } else { ToolOutcome::Ok };
         let body = ItemBody::ToolResult { call_id, outcome: result, text: outcome.text };
         guest_result(self.ctx.ledger.add_item(Origin::Guest, body).await)

@@ -1,6 +1,7 @@
 //! Advances the epochs of the engines every millisecond while a turn runs.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -38,16 +39,14 @@ struct Shared {
 pub(crate) struct Ticking(Arc<Shared>);
 
 impl Ticker {
-    pub(crate) fn start(engines: [EngineWeak; 2]) -> Self {
+    /// Starts the thread. Without it nothing would ever interrupt a guest, so a failure is one.
+    pub(crate) fn start(engines: [EngineWeak; 2]) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let thread = thread::Builder::new()
-            .name("epoch-ticker".to_owned())
-            .spawn({
-                let shared = Arc::clone(&shared);
-                move || run(&shared, &engines)
-            })
-            .ok();
-        Self { shared, thread }
+        let thread = thread::Builder::new().name("epoch-ticker".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(&shared, &engines)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     pub(crate) fn tick(&self) -> Ticking {

@@ -1,19 +1,17 @@
 //! What a Runtime shows: of itself, and of its Workers.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, PoisonError};
 
 use worker_types::{
-    CapabilityStatus, Cursor, Diagnostic, EventPage, Implementation, LogPage, ModelStatus,
-    Overview, ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary, Seq, TranscriptPage,
-    TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerView,
+    CapabilityStatus, Cursor, DEFAULT_WORKERS, Diagnostic, EventPage, Implementation, LogPage,
+    MAX_WORKERS, ModelStatus, Overview, ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary,
+    Seq, TranscriptPage, TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerView,
 };
 
 use super::{Inner, Runtime, internal};
 use crate::{cell::WorkerCell, events::Events, projection::Transcript};
 
-/// The page of a caller that does not say how many it wants, and the most it can get.
-const DEFAULT_WORKERS: u32 = 100;
-const MAX_WORKERS: u32 = 1_000;
+/// The most events of a page.
 const MAX_EVENTS: usize = 1_000;
 
 /// Workers looked at under one lock while a filter searches.
@@ -47,11 +45,7 @@ impl Runtime {
     /// Whether it takes work.
     #[must_use]
     pub fn status(&self) -> RuntimeStatus {
-        if self.0.draining.load(Ordering::SeqCst) {
-            RuntimeStatus::Draining
-        } else {
-            RuntimeStatus::Ready
-        }
+        if self.0.workers.is_closed() { RuntimeStatus::Draining } else { RuntimeStatus::Ready }
     }
 
     /// What it can grant, and why not the rest.
@@ -123,12 +117,12 @@ impl Runtime {
                 }
                 if workers.len() == limit {
                     let next = workers.last().map(|view: &WorkerView| view.worker_id);
-                    return Ok(WorkerPage { workers, next });
+                    return Ok(WorkerPage { workers, next, diagnostics: Vec::new() });
                 }
                 workers.push(self.0.view(&cell));
             }
             if last_page {
-                return Ok(WorkerPage { workers, next: None });
+                return Ok(WorkerPage { workers, next: None, diagnostics: Vec::new() });
             }
         }
     }
@@ -154,10 +148,13 @@ impl Runtime {
         query: TranscriptQuery,
     ) -> Result<TranscriptPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
-        let until = cell.lock().state.last_seq;
+        let (until, texts) = {
+            let cell = cell.lock();
+            (cell.state.last_seq, cell.open_texts())
+        };
         let transcript = Transcript::load(&self.0.store, id, until).await.map_err(internal)?;
         let cursor = Cursor::new(self.0.store.log_id(), until);
-        Ok(transcript.with_open_texts(cell.open_texts()).page(query, cursor))
+        Ok(transcript.with_open_texts(texts).page(query, cursor))
     }
 
     /// A page of a Worker's durable events after `after`, oldest first: at most `limit`, and at
@@ -174,8 +171,9 @@ impl Runtime {
     ) -> Result<EventPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let after = self.0.check_cursor(&cell, after)?;
+        let until = cell.lock().state.last_seq;
         let limit = limit.clamp(1, MAX_EVENTS);
-        let events = self.0.store.read(id, after, limit).await.map_err(internal)?;
+        let events = self.0.store.read(id, after, until, limit).await.map_err(internal)?;
         let last = events.last().map_or(after, |event| event.seq);
         Ok(EventPage { events, next: Cursor::new(self.0.store.log_id(), last) })
     }

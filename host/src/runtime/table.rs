@@ -19,7 +19,16 @@ use crate::{
 /// lock when nothing is left to do: no request falls between.
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
-    slots: Mutex<BTreeMap<WorkerId, Slot>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    slots: BTreeMap<WorkerId, Slot>,
+    /// Workers whose creation is not in the log yet.
+    creating: u64,
+    /// Whether the Runtime shuts down: no task is spawned any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -31,34 +40,55 @@ struct Slot {
 
 impl Workers {
     pub(crate) fn cell(&self, id: WorkerId) -> Result<Arc<WorkerCell>, RuntimeError> {
-        let slots = self.lock();
-        let slot = slots.get(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
+        let table = self.lock();
+        let slot = table.slots.get(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
         Ok(Arc::clone(&slot.cell))
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().slots.len()
     }
 
     /// The Worker that was created last.
     pub(crate) fn newest(&self) -> Option<Arc<WorkerCell>> {
-        self.lock().last_key_value().map(|(_, slot)| Arc::clone(&slot.cell))
+        self.lock().slots.last_key_value().map(|(_, slot)| Arc::clone(&slot.cell))
     }
 
     /// Up to `count` Workers after `after`, in the order of their creation.
     pub(crate) fn page(&self, after: Option<WorkerId>, count: usize) -> Vec<Arc<WorkerCell>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let slots = self.lock();
-        slots
-            .range((from, Bound::Unbounded))
-            .take(count)
-            .map(|(_, slot)| Arc::clone(&slot.cell))
-            .collect()
+        let table = self.lock();
+        let slots = table.slots.range((from, Bound::Unbounded)).take(count);
+        slots.map(|(_, slot)| Arc::clone(&slot.cell)).collect()
     }
 
-    /// Adds a Worker that was just created, whose task is the other end of `active`.
-    pub(crate) fn insert(&self, cell: Arc<WorkerCell>, active: mpsc::Sender<Request>) {
-        self.lock().insert(cell.id, Slot { cell, active: Some(active) });
+    /// Spawns the task that creates a Worker, if there is room for one.
+    pub(crate) fn spawn_creation(
+        &self,
+        runtime: &Inner,
+        creation: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), RuntimeError> {
+        let mut table = self.lock();
+        if table.closed {
+            return Err(shutting_down());
+        }
+        let limit = runtime.limits.workers;
+        if table.slots.len() as u64 + table.creating >= limit {
+            let reason = format!("this Runtime keeps at most {limit} Workers");
+            return Err(RuntimeError::Capacity { reason });
+        }
+        table.creating += 1;
+        runtime.tasks.spawn_on(creation, runtime.guests.handle());
+        Ok(())
+    }
+
+    /// Ends a creation: with the Worker and the way to its task, or with nothing.
+    pub(crate) fn created(&self, worker: Option<(Arc<WorkerCell>, mpsc::Sender<Request>)>) {
+        let mut table = self.lock();
+        table.creating -= 1;
+        if let Some((cell, active)) = worker {
+            table.slots.insert(cell.id, Slot { cell, active: Some(active) });
+        }
     }
 
     /// Hands `request` to the Worker's task.
@@ -68,17 +98,20 @@ impl Workers {
         id: WorkerId,
         request: Request,
     ) -> Result<(), RuntimeError> {
-        let mut slots = self.lock();
-        let slot = slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
-        let cell = &slot.cell;
-        let sender = slot.active.get_or_insert_with(|| activate(runtime, cell));
+        let mut table = self.lock();
+        let closed = table.closed;
+        let slot = table.slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
+        // A closed way is that of a task that panicked: the next one mends what it left.
+        let sender = match slot.active.take_if(|sender| !sender.is_closed()) {
+            Some(sender) => slot.active.insert(sender),
+            None if closed => return Err(shutting_down()),
+            None => slot.active.insert(activate(runtime, &slot.cell)),
+        };
         sender.try_send(request).map_err(|error| match error {
             TrySendError::Full(_) => RuntimeError::Capacity {
                 reason: format!("{REQUEST_BACKLOG} requests already wait for this Worker"),
             },
-            TrySendError::Closed(_) => {
-                RuntimeError::RuntimeUnavailable { reason: "the Runtime has shut down".to_owned() }
-            }
+            TrySendError::Closed(_) => shutting_down(),
         })
     }
 
@@ -91,26 +124,40 @@ impl Workers {
         if let Ok(request) = requests.try_recv() {
             return Some(request);
         }
-        let mut slots = self.lock();
+        let mut table = self.lock();
         // Requests are only sent under this lock.
         if let Ok(request) = requests.try_recv() {
             return Some(request);
         }
-        if let Some(slot) = slots.get_mut(&id) {
+        if let Some(slot) = table.slots.get_mut(&id) {
             slot.active = None;
         }
         None
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Slot>> {
-        // Nothing panics between a lock and the end of its change.
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Lets no task begin any more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
     }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing panics between a lock and the end of its change.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The answer to whoever comes late.
+pub(super) fn shutting_down() -> RuntimeError {
+    RuntimeError::RuntimeUnavailable { reason: "it is shutting down".to_owned() }
 }
 
 fn activate(runtime: &Arc<Inner>, cell: &Arc<WorkerCell>) -> mpsc::Sender<Request> {
     let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell));
     let sender = supervisor.sender();
-    runtime.tasks.spawn_on(supervisor.serve_requests(), runtime.guests.handle());
+    runtime.tasks.spawn_on(supervisor.run(None), runtime.guests.handle());
     sender
 }

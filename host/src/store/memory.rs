@@ -81,11 +81,26 @@ impl MemoryStore {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
-        let logs = self.lock();
-        let Some(log) = logs.get(&worker_id) else { return Ok(Vec::new()) };
-        let start = usize::try_from(after.get()).unwrap_or(usize::MAX).min(log.ends.len());
-        let end = start.saturating_add(limit).min(log.ends.len());
-        (start..end).map(|index| log.event(worker_id, index)).collect()
+        // Copied under the lock, decoded outside of it: others append meanwhile.
+        let (first, events) = {
+            let logs = self.lock();
+            let Some(log) = logs.get(&worker_id) else { return Ok(Vec::new()) };
+            let start = usize::try_from(after.get()).unwrap_or(usize::MAX).min(log.ends.len());
+            let end = start.saturating_add(limit).min(log.ends.len());
+            (start, (start..end).map(|index| log.packed(index).to_vec()).collect::<Vec<_>>())
+        };
+        let decode = |(index, packed): (usize, Vec<u8>)| {
+            let json = packing::unpack(&packed);
+            let stored: Stored<EventBody> =
+                serde_json::from_slice(&json).map_err(StoreError::Encoding)?;
+            Ok(Event {
+                seq: Seq::new((first + index) as u64 + 1),
+                at: Timestamp::from_microsecond(stored.at).unwrap_or_default(),
+                worker_id,
+                body: stored.body,
+            })
+        };
+        events.into_iter().enumerate().map(decode).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<WorkerId, Log>> {
@@ -95,17 +110,9 @@ impl MemoryStore {
 }
 
 impl Log {
-    fn event(&self, worker_id: WorkerId, index: usize) -> Result<Event, StoreError> {
+    fn packed(&self, index: usize) -> &[u8] {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        let json = packing::unpack(&self.bytes[start..self.ends[index] as usize]);
-        let stored: Stored<EventBody> =
-            serde_json::from_slice(&json).map_err(StoreError::Encoding)?;
-        Ok(Event {
-            seq: Seq::new(index as u64 + 1),
-            at: Timestamp::from_microsecond(stored.at).unwrap_or_default(),
-            worker_id,
-            body: stored.body,
-        })
+        &self.bytes[start..self.ends[index] as usize]
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use wasmtime::ResourceLimiter;
 use worker_types::Limits;
 
-use super::meter::{Exceeded, TurnMeter};
+use super::meter::{Refused, TurnMeter};
 
 /// Memories and tables of one Store: more than any toolchain makes, few enough to account for.
 const MAX_MEMORIES: usize = 32;
@@ -47,7 +47,7 @@ impl ResourceLimiter for TurnLimiter {
         let more = desired.saturating_sub(current);
         let held = self.held.saturating_add(more);
         if held > self.memory_limit {
-            self.meter.exceed(Exceeded::Memory);
+            self.meter.refuse(Refused::Memory);
             return Ok(false);
         }
         self.held = held;
@@ -69,7 +69,7 @@ impl ResourceLimiter for TurnLimiter {
     ) -> wasmtime::Result<bool> {
         let allowed = desired <= self.table_limit;
         if !allowed {
-            self.meter.exceed(Exceeded::Table);
+            self.meter.refuse(Refused::Table);
         }
         Ok(allowed)
     }
@@ -100,7 +100,7 @@ mod tests {
         assert!(!limiter.memory_growing(0, 60, None).expect("an answer"), "a second memory");
         assert!(limiter.memory_growing(60, 100, None).expect("an answer"), "the first one grows");
         assert_eq!(meter.receipt().peak_memory_bytes, 100);
-        assert_eq!(meter.exceeded(), Some(Exceeded::Memory));
+        assert_eq!(meter.refused(), Some(Refused::Memory));
     }
 
     #[test]

@@ -25,13 +25,12 @@ pub(crate) struct TurnMeter {
     recorded_events: AtomicU64,
     recorded_bytes: AtomicU64,
     tokens: Mutex<TokenUsage>,
-    exceeded: OnceLock<Exceeded>,
+    refused: OnceLock<Refused>,
 }
 
-/// A limit that a guest ran into.
+/// What a guest was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exceeded {
-    Cpu,
+pub(crate) enum Refused {
     Memory,
     Table,
 }
@@ -48,7 +47,7 @@ impl TurnMeter {
             recorded_events: AtomicU64::new(0),
             recorded_bytes: AtomicU64::new(0),
             tokens: Mutex::default(),
-            exceeded: OnceLock::new(),
+            refused: OnceLock::new(),
         }
     }
 
@@ -77,13 +76,13 @@ impl TurnMeter {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The guest ran into a limit; the first one is remembered.
-    pub(crate) fn exceed(&self, limit: Exceeded) {
-        self.exceeded.get_or_init(|| limit);
+    /// The guest was refused something; the first is remembered.
+    pub(crate) fn refuse(&self, limit: Refused) {
+        self.refused.get_or_init(|| limit);
     }
 
-    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
-        self.exceeded.get().copied()
+    pub(crate) fn refused(&self) -> Option<Refused> {
+        self.refused.get().copied()
     }
 
     pub(super) fn note_memory(&self, bytes: u64) {

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
+use worker_types::{Event, WorkerId};
 
 use super::*;
+use crate::Store;
 
 fn command() -> impl Strategy<Value = Command> {
     let text = || prop::sample::select(vec!["", "a", "long enough"]).prop_map(str::to_owned);
@@ -14,6 +16,14 @@ fn command() -> impl Strategy<Value = Command> {
         }),
         1 => Just(Command::Begin),
         2 => Just(Command::OpenItem { origin: Origin::Guest, body: said() }),
+        1 => Just(Command::OpenItem {
+            origin: Origin::Host,
+            body: ItemBody::Reasoning { text: String::new() }
+        }),
+        1 => Just(Command::RecordUsage {
+            model: "default".parse().expect("a valid alias"),
+            tokens: TokenUsage { input: Some(3), ..TokenUsage::default() }
+        }),
         2 => (item(), text()).prop_map(|(id, text)| Command::CloseItem {
             id,
             text,
@@ -51,32 +61,73 @@ fn run(commands: Vec<Command>) -> (WorkerState, Vec<EventBody>) {
     let mut state = WorkerState::default();
     let mut log = Vec::new();
     for command in commands {
-        let before = state.clone();
-        match decide(&state, command) {
-            Ok(events) => {
-                for event in events {
-                    evolve(&mut state, Timestamp::UNIX_EPOCH, &event);
-                    log.push(event);
-                }
-            }
-            Err(_) => assert_eq!(state, before, "a refusal changes nothing"),
+        for event in decide(&state, command).unwrap_or_default() {
+            evolve(&mut state, Timestamp::UNIX_EPOCH, &event);
+            log.push(event);
         }
     }
     (state, log)
 }
 
+/// The same events as a store gives them back.
+fn stored(log: &[EventBody]) -> Vec<Event> {
+    let store = Store::memory();
+    let worker_id = WorkerId::generate();
+    let events: Vec<Event> = log
+        .iter()
+        .zip(1..)
+        .map(|(body, seq)| Event {
+            seq: Seq::new(seq),
+            at: Timestamp::UNIX_EPOCH,
+            worker_id,
+            body: body.clone(),
+        })
+        .collect();
+    let until = Seq::new(events.len() as u64);
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(async {
+        store.append(&events).await.expect("appended");
+        store.read(worker_id, Seq::ZERO, until, usize::MAX).await.expect("read back")
+    })
+}
+
 proptest! {
     #[test]
-    fn invariant_5_the_state_is_the_fold_of_the_log(
+    fn invariant_5_the_state_is_the_fold_of_what_the_store_gives_back(
         commands in prop::collection::vec(command(), 0..60)
     ) {
         let (state, log) = run(commands);
         let mut folded = WorkerState::default();
-        for event in &log {
-            evolve(&mut folded, Timestamp::UNIX_EPOCH, event);
+        for event in stored(&log) {
+            evolve(&mut folded, event.at, &event.body);
+            prop_assert_eq!(folded.last_seq, event.seq, "no gap in seq");
         }
-        prop_assert_eq!(&folded, &state);
-        prop_assert_eq!(state.last_seq, Seq::new(log.len() as u64), "no gap in seq");
+        prop_assert_eq!(folded, state);
+    }
+
+    #[test]
+    fn commands_in_one_commit_do_what_they_do_one_after_the_other(
+        before in prop::collection::vec(command(), 0..10),
+        batch in prop::collection::vec(command(), 1..6)
+    ) {
+        let (state, _) = run(before);
+        let mut one_by_one = state.clone();
+        let mut expected = Ok(Vec::new());
+        for command in batch.clone() {
+            let decided = decide(&one_by_one, command);
+            if let Ok(events) = &decided {
+                for event in events {
+                    evolve(&mut one_by_one, Timestamp::UNIX_EPOCH, event);
+                }
+            }
+            expected = expected.and_then(|mut all: Vec<EventBody>| {
+                all.extend(decided?);
+                Ok(all)
+            });
+            if expected.is_err() {
+                break;
+            }
+        }
+        prop_assert_eq!(decide_all(&state, batch), expected);
     }
 
     #[test]
@@ -113,7 +164,8 @@ proptest! {
                     open_items.remove(&item.id);
                     match &item.body {
                         ItemBody::ToolCall { call_id, .. } => {
-                            open_calls.insert(call_id.clone());
+                            let new = open_calls.insert(call_id.clone());
+                            prop_assert!(new, "an open call's id is not given to another");
                         }
                         ItemBody::ToolResult { call_id, .. } => {
                             prop_assert!(open_calls.remove(call_id), "a result has its call");

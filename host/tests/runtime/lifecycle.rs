@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use llm_engine::{OfflineModel, ScriptedModel};
 use worker_types::{
-    CreateWorker, Cursor, EventBody, Input, InputOptions, InputPart, ItemBody, ItemStatus,
-    LiveEvent, Outcome, RuntimeError, RuntimeStatus, Seq, StopReason, TranscriptQuery, TurnId,
-    WorkerId, WorkerQuery, WorkerStatus,
+    CreateWorker, Cursor, EventBody, FailureKind, Input, InputOptions, InputPart, ItemBody,
+    ItemStatus, LiveEvent, Outcome, RuntimeError, RuntimeStatus, Seq, StopReason, TranscriptQuery,
+    TurnId, WorkerId, WorkerQuery, WorkerStatus,
 };
 
 use crate::harness::*;
@@ -347,4 +348,58 @@ async fn several_runtimes_live_in_one_process() {
     assert_eq!(turn(&one, id, "mine").await, Outcome::Completed);
     one.shutdown(Duration::ZERO).await;
     assert_eq!(answer(&two, "echo", "still here").await, "still here");
+}
+
+#[tokio::test]
+async fn the_history_has_what_the_turn_itself_said_and_did() {
+    let runtime = runtime().await;
+    let id = worker(&runtime, "base").await;
+    assert_eq!(turn(&runtime, id, "earlier").await, Outcome::Completed);
+    assert_eq!(turn(&runtime, id, "say-history: one").await, Outcome::Completed);
+    assert_eq!(
+        said(&runtime, id).await.pop().expect("the history"),
+        "5 entries, more: false\nuser: earlier\nassistant: earlier\nuser: say-history: one\n\
+         assistant: one\ntool: worked"
+    );
+}
+
+#[tokio::test]
+async fn a_history_page_without_a_sensible_limit_is_an_error_and_no_trap() {
+    let runtime = runtime().await;
+    let id = worker(&runtime, "base").await;
+    for limit in [0, 1_001, u32::MAX] {
+        let outcome = turn(&runtime, id, &format!("history: {limit}")).await;
+        let Outcome::Failed { kind, message } = outcome else { panic!("{limit}: {outcome:?}") };
+        assert_eq!(kind, FailureKind::Guest, "{message}");
+        assert_eq!(message, format!("a history page has 1 to 1000 entries, not {limit}"));
+    }
+    assert_eq!(turn(&runtime, id, "history: 1").await, Outcome::Completed);
+    assert_eq!(said(&runtime, id).await, ["1 entries, more: true\nuser: history: 1"]);
+}
+
+#[tokio::test]
+async fn options_and_kinds_that_nobody_defined_are_invalid() {
+    let runtime = runtime_with_model(OfflineModel::instant()).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    assert_eq!(turn(&runtime, id, "llm-option: effort").await, Outcome::Completed);
+    assert_eq!(said(&runtime, id).await, ["invalid: unknown option `effort`"]);
+    for command in ["llm-other: {}", "llm-other-part: {}"] {
+        let outcome = turn(&runtime, id, command).await;
+        let Outcome::Failed { kind, message } = outcome else { panic!("{command}: {outcome:?}") };
+        assert_eq!(kind, FailureKind::Guest, "{message}");
+        assert!(message.contains("of an unknown kind"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_tool_call_is_taken_up_once() {
+    let model = ScriptedModel::new().request_tool("c1", "lookup", &serde_json::json!({}));
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    assert_eq!(turn(&runtime, id, "llm-take-twice").await, Outcome::Completed);
+    let taken = said(&runtime, id).await.pop().expect("how it went");
+    assert!(taken.starts_with("first: ok\nsecond: error: no model asked for"), "{taken}");
+    assert_eq!(turn(&runtime, id, "tool-take: nobody").await, Outcome::Completed);
+    let taken = said(&runtime, id).await.pop().expect("how it went");
+    assert!(taken.starts_with("first: error: no model asked for"), "{taken}");
 }

@@ -129,7 +129,7 @@ async fn a_tool_request_that_nobody_takes_up_is_answered_at_the_end_of_the_turn(
     turn(&runtime, id, "hi").await;
     let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
     let results = page.items.iter().filter(
-        |item| matches!(&item.body, ItemBody::ToolResult { call_id, .. } if call_id == "call-1"),
+        |item| matches!(&item.body, ItemBody::ToolResult { call_id, .. } if call_id == "call-1-1"),
     );
     assert_eq!(results.count(), 1);
 }

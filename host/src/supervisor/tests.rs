@@ -1,0 +1,40 @@
+use std::borrow::Cow;
+
+use worker_types::{ComponentRef, CreateWorker, Input, Profile};
+
+use super::*;
+use crate::Runtime;
+
+#[tokio::test]
+async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
+    let component = ComponentRef::Builtin("base".parse().expect("a valid name"));
+    let profile = Profile {
+        name: "base".parse().expect("a valid name"),
+        description: String::new(),
+        component: component.clone(),
+        optional: Default::default(),
+        config: Default::default(),
+    };
+    let name = profile.name.clone();
+    let runtime = Runtime::builder("test".parse().expect("a valid id"))
+        .components([(component, Cow::Borrowed(test_guests::HOSTILE_BASE))])
+        .profiles([profile])
+        .build()
+        .await
+        .expect("a Runtime");
+    let spin = CreateWorker::profile(name).input(Input::text("spin"));
+    let id = runtime.create(spin).await.expect("a Worker").worker_id;
+    let turn_id = TurnId::ZERO.next();
+
+    let (reply, lost) = oneshot::channel();
+    runtime.0.workers.send(&runtime.0, id, Request::End { turn_id, reply }).expect("sent");
+    runtime.0.workers.send(&runtime.0, id, Request::Panic).expect("sent");
+    lost.await.expect_err("the task is gone, and with it whoever it knew");
+
+    let outcome = runtime.outcome(id, turn_id).await;
+    assert_eq!(outcome, Ok(Outcome::Interrupted), "the turn has its one end");
+    let next = runtime.input(id, Input::text("next"), Default::default()).await;
+    let turn_id = next.expect("an accepted input").turn_id;
+    assert_eq!(runtime.outcome(id, turn_id).await, Ok(Outcome::Completed));
+    assert_eq!(runtime.overview().idle, 1);
+}
