@@ -11,6 +11,8 @@ pub enum ConfigValue {
     Number(f64),
     /// Text.
     Text(String),
+    /// A kind that this version has no name for, as JSON text.
+    Other(String),
 }
 
 /// A type that a setting can be read as: `bool`, `i64`, `f64`, `String`, or [`ConfigValue`] for
@@ -47,7 +49,7 @@ impl FromConfig for f64 {
         match value {
             ConfigValue::Number(value) => Some(value),
             ConfigValue::Integer(value) => Some(value as Self),
-            ConfigValue::Boolean(_) | ConfigValue::Text(_) => None,
+            ConfigValue::Boolean(_) | ConfigValue::Text(_) | ConfigValue::Other(_) => None,
         }
     }
 }

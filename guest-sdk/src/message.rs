@@ -9,6 +9,8 @@ pub enum Part {
     Json(String),
     /// A picture.
     Image(Image),
+    /// A kind that this version has no name for, as JSON text. Skip it: a host refuses it back.
+    Other(String),
 }
 
 /// A picture within a message.
@@ -60,6 +62,8 @@ pub enum Message {
     Assistant(AssistantMessage),
     /// From a tool.
     Tool(ToolResponse),
+    /// A kind that this version has no name for, as JSON text. Skip it: a host refuses it back.
+    Other(String),
 }
 
 impl Message {
@@ -76,13 +80,14 @@ impl Message {
     }
 
     /// Its text: the text parts of a person's message on lines of their own, or what the assistant
-    /// or the tool said.
+    /// or the tool said. A kind without a name has none.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
             Self::User(parts) => text_of(parts),
             Self::Assistant(message) => message.text.clone(),
             Self::Tool(response) => response.text.clone(),
+            Self::Other(_) => String::new(),
         }
     }
 }
@@ -112,7 +117,7 @@ pub(crate) fn text_of(parts: &[Part]) -> String {
         .iter()
         .filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
-            Part::Json(_) | Part::Image(_) => None,
+            Part::Json(_) | Part::Image(_) | Part::Other(_) => None,
         })
         .collect();
     texts.join("\n")

@@ -167,6 +167,8 @@ pub enum CompletionEvent {
     Usage(Usage),
     /// The end, and the only sign of success.
     Finish(FinishReason),
+    /// A kind that this version has no name for, as JSON text. Skip it.
+    Other(String),
 }
 
 /// A running model call: an iterator over the pieces of the answer.

@@ -161,7 +161,6 @@ impl TestTurn {
         let Self { mut host, history } = self;
         host.log = history;
         host.log.push(Message::User(host.input.clone()));
-        host.input_id = host.log.len();
 
         let (result, host) = scripted::run(host, || W::run(Turn::new()));
 
@@ -174,7 +173,7 @@ impl TestTurn {
             answers: host
                 .answers
                 .into_iter()
-                .map(|Said { text, complete }| TestAnswer { text, complete })
+                .map(|Said { text, complete, .. }| TestAnswer { text, complete })
                 .collect(),
             tool_calls: host
                 .calls

@@ -58,8 +58,9 @@ impl Turn {
         self.capabilities().iter().any(|granted| granted == capability)
     }
 
-    /// The newest entries of the conversation up to and including this turn's input: at most
-    /// `limit` of them (1 to 1,000), and no more than one host call may carry.
+    /// The newest entries of the conversation: everything so far, this turn's own messages
+    /// included. At most `limit` of them, and no more than one host call may carry. Fails unless
+    /// `limit` is 1 to 1,000.
     pub fn history(&self, limit: u32) -> Result<HistoryPage, Error> {
         host::history(None, limit)
     }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use worker_guest::{
     AssistantMessage, CompletionEvent, ConfigValue, Context, Error, Failure, FinishReason,
-    LlmError, Message, Part, Request, ToolRequest, ToolSchema, Turn, Usage, Worker,
+    LlmError, Message, Part, Request, ToolRequest, ToolRequestPiece, ToolSchema, Turn, Usage,
+    Worker,
     testing::{TestAnswer, TestOutcome, TestToolCall, TestTurn},
     worker,
 };
@@ -37,10 +38,9 @@ fn the_input_is_its_parts_and_its_text_their_lines() {
 }
 
 #[test]
-fn history_is_paged_from_the_input_back() {
+fn history_is_paged_from_the_newest_back() {
     let before = [Message::user("a"), Message::assistant("b")];
     let outcome = run!(TestTurn::text("c").history(before), |turn| {
-        turn.say("not in the history of this turn")?;
         let newest = turn.history(2)?;
         assert!(newest.more);
         let texts: Vec<_> = newest.entries.iter().map(|entry| entry.message.text()).collect();
@@ -51,6 +51,89 @@ fn history_is_paged_from_the_input_back() {
         assert_eq!(older.entries.len(), 1);
         assert_eq!(older.entries[0].message, Message::user("a"));
         assert_eq!(turn.history_before(older.entries[0].id, 9)?.entries, []);
+        Ok(())
+    });
+    assert_eq!(outcome.result, Ok(()));
+}
+
+#[test]
+fn history_has_what_the_turn_itself_said_and_did_in_order() {
+    let test = TestTurn::text("go")
+        .grant("llm")
+        .model_answers([
+            Ok(CompletionEvent::Text("I look".into())),
+            Ok(CompletionEvent::Other("{}".into())),
+            Ok(CompletionEvent::ToolRequest(ToolRequestPiece {
+                index: 0,
+                call_id: Some("c1".into()),
+                name: Some("lookup".into()),
+                arguments: "{}".into(),
+            })),
+            Ok(CompletionEvent::Finish(FinishReason::ToolRequests)),
+        ])
+        .model_answers([Ok(CompletionEvent::Text("half".into())), Err(LlmError::Stalled)])
+        .model_says(["whole"]);
+    let outcome = run!(test, |turn| {
+        turn.complete(Request::history("default"))?.text()?;
+        turn.take_tool("c1")?.end(Ok("found"))?;
+        assert!(turn.complete(Request::history("default"))?.text().is_err());
+        drop(turn.begin_tool("lost", "{}")?);
+        let mut opened_first = turn.utter()?;
+        assert_eq!(turn.history(1)?.entries[0].message.text(), "interrupted: outcome unknown");
+        turn.say("said second")?;
+        opened_first.delta("ended last")?;
+        opened_first.end()?;
+        turn.utter()?.delta("cut")?;
+        turn.complete(Request::history("default"))?.text()?;
+
+        let page = turn.history(1000)?;
+        assert!(!page.more);
+        let told: Vec<String> = page.entries.iter().map(|entry| told(&entry.message)).collect();
+        assert_eq!(
+            told,
+            [
+                "user: go",
+                "assistant: I look, c1 lookup",
+                "tool: c1 found",
+                "assistant: half, call-2 lost",
+                "tool: call-2 interrupted: outcome unknown",
+                "assistant: ended last",
+                "assistant: said second",
+                "assistant: cut",
+                "assistant: whole",
+            ]
+        );
+        Ok(())
+    });
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.said, ["ended last", "said second"]);
+    assert_eq!(outcome.incomplete, ["cut"]);
+}
+
+fn told(message: &Message) -> String {
+    match message {
+        Message::User(_) => format!("user: {}", message.text()),
+        Message::Assistant(assistant) => {
+            let requests = assistant.tool_requests.iter();
+            let requests =
+                requests.map(|request| format!(", {} {}", request.call_id, request.name));
+            format!("assistant: {}{}", assistant.text, requests.collect::<String>())
+        }
+        Message::Tool(response) => format!("tool: {} {}", response.call_id, response.text),
+        Message::Other(_) => String::new(),
+    }
+}
+
+#[test]
+fn a_page_of_history_has_1_to_1000_entries() {
+    let outcome = run!(TestTurn::text("c"), |turn| {
+        for limit in [0, 1001, u32::MAX] {
+            for page in [turn.history(limit), turn.history_before(1, limit)] {
+                let Err(Error::Other(message)) = page else { panic!("{limit}: {page:?}") };
+                assert!(message.contains(&limit.to_string()), "{message}");
+            }
+        }
+        assert_eq!(turn.history(1)?, turn.history(1000)?);
         Ok(())
     });
     assert_eq!(outcome.result, Ok(()));
@@ -241,6 +324,22 @@ fn a_request_carries_what_the_worker_built() {
     assert_eq!(request.tools[0].name, "t");
     assert_eq!(request.context, Context::Messages(vec![Message::user("sum up")]));
     assert_eq!((request.max_output_tokens, request.temperature), (Some(9), Some(0.5)));
+}
+
+#[test]
+fn a_request_with_a_kind_that_has_no_name_is_invalid() {
+    let outcome = run!(TestTurn::text("").grant("llm"), |turn| {
+        for message in
+            [Message::Other("{}".into()), Message::User(vec![Part::Other(r#"{"k":1}"#.into())])]
+        {
+            assert_eq!(message.text(), "", "nobody can read it");
+            let refused = turn.complete(Request::messages("default", [message])).map(drop);
+            assert!(matches!(refused, Err(LlmError::Invalid(_))), "{refused:?}");
+        }
+        Ok(())
+    });
+    assert_eq!(outcome.result, Ok(()));
+    assert_eq!(outcome.answers, []);
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub(crate) fn config(key: &str) -> Option<ConfigValue> {
         session::ConfigValue::Integer(value) => ConfigValue::Integer(value),
         session::ConfigValue::Number(value) => ConfigValue::Number(value),
         session::ConfigValue::Text(value) => ConfigValue::Text(value),
+        session::ConfigValue::Other(value) => ConfigValue::Other(value),
     })
 }
 
@@ -133,8 +134,8 @@ impl From<llm::LlmError> for LlmError {
         match error {
             llm::LlmError::NotGranted => Self::NotGranted,
             llm::LlmError::Revoked => Self::Revoked,
-            llm::LlmError::RateLimited(milliseconds) => {
-                Self::RateLimited { retry_after: milliseconds.map(Duration::from_millis) }
+            llm::LlmError::RateLimited(limit) => {
+                Self::RateLimited { retry_after: limit.retry_after_ms.map(Duration::from_millis) }
             }
             llm::LlmError::ContextOverflow => Self::ContextOverflow,
             llm::LlmError::Overloaded => Self::Overloaded,
@@ -156,6 +157,7 @@ impl From<types::Part> for Part {
             types::Part::Image(image) => {
                 Self::Image(Image { media_type: image.media_type, data: image.data })
             }
+            types::Part::Other(json) => Self::Other(json),
         }
     }
 }
@@ -168,6 +170,7 @@ impl From<Part> for types::Part {
             Part::Image(image) => {
                 Self::Image(types::Image { media_type: image.media_type, data: image.data })
             }
+            Part::Other(json) => Self::Other(json),
         }
     }
 }
@@ -193,6 +196,7 @@ impl From<types::Message> for Message {
                 text: response.text,
                 is_error: response.is_error,
             }),
+            types::Message::Other(json) => Self::Other(json),
         }
     }
 }
@@ -218,6 +222,7 @@ impl From<Message> for types::Message {
                 text: response.text,
                 is_error: response.is_error,
             }),
+            Message::Other(json) => Self::Other(json),
         }
     }
 }
@@ -244,6 +249,8 @@ impl From<Request> for llm::Request {
             },
             max_output_tokens: request.max_output_tokens,
             temperature: request.temperature,
+            // None is defined yet.
+            options: Vec::new(),
         }
     }
 }
@@ -272,6 +279,7 @@ impl From<llm::CompletionEvent> for CompletionEvent {
                 llm::FinishReason::ContentFilter => FinishReason::ContentFilter,
                 llm::FinishReason::Other(reason) => FinishReason::Other(reason),
             }),
+            llm::CompletionEvent::Other(json) => Self::Other(json),
         }
     }
 }

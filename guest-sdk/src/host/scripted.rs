@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    AssistantMessage, CompletionEvent, ConfigValue, Entry, Error, HistoryPage, LlmError, Message,
-    Part, Request, ToolRequest, ToolRequestPiece, ToolResponse,
+    AssistantMessage, CompletionEvent, ConfigValue, Context, Entry, Error, HistoryPage, LlmError,
+    Message, Part, Request, ToolRequest, ToolRequestPiece, ToolResponse,
 };
 
 /// The bound of a Worker's state unless an operator says otherwise.
@@ -15,6 +15,9 @@ const MAX_STATE_BYTES: usize = 64 << 10;
 
 /// The most entries in one page of history.
 const MAX_HISTORY_ENTRIES: u32 = 1000;
+
+/// What the model is told of a call that was dropped.
+const INTERRUPTED: &str = "interrupted: outcome unknown";
 
 thread_local! {
     static HOST: RefCell<Option<Host>> = const { RefCell::new(None) };
@@ -32,11 +35,9 @@ pub(crate) struct Host {
     /// What the model does in each call to come.
     pub(crate) script: VecDeque<VecDeque<Result<CompletionEvent, LlmError>>>,
     pub(crate) state: BTreeMap<String, String>,
-    /// The conversation: what was said before, the input, and what is completed in the turn. The
-    /// id of an entry is its place, from 1.
+    /// What was said before, the input, and what the turn itself adds. The id of an item is its
+    /// place, from 1.
     pub(crate) log: Vec<Message>,
-    /// The id of the input.
-    pub(crate) input_id: usize,
     pub(crate) utterances: Vec<Said>,
     pub(crate) answers: Vec<Said>,
     pub(crate) calls: Vec<Call>,
@@ -48,6 +49,26 @@ pub(crate) struct Host {
 pub(crate) struct Said {
     pub(crate) text: String,
     pub(crate) complete: bool,
+    /// Its place in the log, which it takes with its first piece and keeps.
+    entry: Option<usize>,
+}
+
+impl Said {
+    fn open(&mut self, log: &mut Vec<Message>) {
+        if self.entry.is_none() {
+            log.push(Message::assistant(""));
+            self.entry = Some(log.len() - 1);
+        }
+    }
+
+    /// Puts into the log what there is of it.
+    fn close(&self, log: &mut [Message]) {
+        if let Some(entry) = self.entry
+            && let Message::Assistant(message) = &mut log[entry]
+        {
+            message.text.clone_from(&self.text);
+        }
+    }
 }
 
 /// A call of a tool that the Worker runs.
@@ -57,6 +78,16 @@ pub(crate) struct Call {
     /// Whether the Worker may still take it up.
     can_be_taken: bool,
     pub(crate) result: Option<Result<String, String>>,
+}
+
+impl Call {
+    fn answered(&self, text: &str, is_error: bool) -> Message {
+        Message::Tool(ToolResponse {
+            call_id: self.request.call_id.clone(),
+            text: text.to_owned(),
+            is_error,
+        })
+    }
 }
 
 /// Runs `turn` on this thread with `host` behind it.
@@ -80,6 +111,11 @@ fn with<T>(use_host: impl FnOnce(&mut Host) -> T) -> T {
     })
 }
 
+/// Like [`with`], for handles that go away: one that its turn left behind has nothing to tell.
+fn with_if_running(use_host: impl FnOnce(&mut Host)) {
+    HOST.with_borrow_mut(|host| host.as_mut().map(use_host));
+}
+
 pub(crate) fn turn_id() -> u64 {
     with(|host| host.turn_id)
 }
@@ -97,16 +133,39 @@ pub(crate) fn capabilities() -> Vec<String> {
 }
 
 pub(crate) fn history(before: Option<u64>, limit: u32) -> Result<HistoryPage, Error> {
+    if limit == 0 || limit > MAX_HISTORY_ENTRIES {
+        let message = format!("a history page has 1 to {MAX_HISTORY_ENTRIES} entries, not {limit}");
+        return Err(Error::Other(message));
+    }
     with(|host| {
-        let end = before.map_or(host.input_id, |id| {
-            usize::try_from(id).unwrap_or(usize::MAX).saturating_sub(1).min(host.log.len())
-        });
-        let start = end.saturating_sub(limit.clamp(1, MAX_HISTORY_ENTRIES) as usize);
-        let entries = (start..end)
-            .map(|index| Entry { id: index as u64 + 1, message: host.log[index].clone() })
-            .collect();
-        Ok(HistoryPage { entries, more: start > 0 })
+        let mut entries = conversation(&host.log);
+        if let Some(before) = before {
+            entries.retain(|entry| entry.id < before);
+        }
+        let first = entries.len().saturating_sub(limit as usize);
+        Ok(HistoryPage { entries: entries.split_off(first), more: first > 0 })
     })
+}
+
+/// What the log reads like: a tool request belongs to the text before it, and a message without
+/// either is not there yet.
+fn conversation(log: &[Message]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = Vec::new();
+    for (message, id) in log.iter().zip(1..) {
+        if let Message::Assistant(assistant) = message
+            && assistant.text.is_empty()
+        {
+            if let Some(Entry { message: Message::Assistant(said), .. }) = entries.last_mut() {
+                said.tool_requests.extend_from_slice(&assistant.tool_requests);
+                continue;
+            }
+            if assistant.tool_requests.is_empty() {
+                continue;
+            }
+        }
+        entries.push(Entry { id, message: message.clone() });
+    }
+    entries
 }
 
 pub(crate) fn say(text: &str) -> Result<(), Error> {
@@ -150,14 +209,27 @@ pub(crate) fn config(key: &str) -> Option<ConfigValue> {
 pub(crate) fn complete(request: Request) -> Result<Completion, LlmError> {
     with(|host| {
         let granted = host.capabilities.iter().any(|name| name == "llm");
+        let named = kinds_have_names(&request.context);
         host.requests.push(request);
         if !granted {
             return Err(LlmError::NotGranted);
+        }
+        if !named {
+            return Err(LlmError::Invalid("a message or a part is of an unknown kind".into()));
         }
         let events =
             host.script.pop_front().expect("the test says what the model does in each call");
         host.answers.push(Said::default());
         Ok(Completion { events, answer: host.answers.len() - 1, tools: BTreeMap::new() })
+    })
+}
+
+fn kinds_have_names(context: &Context) -> bool {
+    let Context::Messages(messages) = context else { return true };
+    messages.iter().all(|message| match message {
+        Message::User(parts) => !parts.iter().any(|part| matches!(part, Part::Other(_))),
+        Message::Assistant(_) | Message::Tool(_) => true,
+        Message::Other(_) => false,
     })
 }
 
@@ -171,7 +243,9 @@ pub(crate) struct Utterance {
 impl Utterance {
     pub(crate) fn open() -> Result<Self, Error> {
         with(|host| {
-            host.utterances.push(Said::default());
+            let mut said = Said::default();
+            said.open(&mut host.log);
+            host.utterances.push(said);
             Ok(Self { index: host.utterances.len() - 1 })
         })
     }
@@ -182,12 +256,14 @@ impl Utterance {
     }
 
     pub(crate) fn end(self) -> Result<(), Error> {
-        with(|host| {
-            let said = &mut host.utterances[self.index];
-            said.complete = true;
-            host.log.push(Message::assistant(&said.text));
-        });
+        with(|host| host.utterances[self.index].complete = true);
         Ok(())
+    }
+}
+
+impl Drop for Utterance {
+    fn drop(&mut self) {
+        with_if_running(|host| host.utterances[self.index].close(&mut host.log));
     }
 }
 
@@ -207,7 +283,7 @@ impl ToolCall {
                 name: name.to_owned(),
                 arguments: arguments.to_owned(),
             };
-            host.log.push(asked(String::new(), vec![request.clone()]));
+            host.log.push(asked(request.clone()));
             host.calls.push(Call { request, can_be_taken: false, result: None });
             Ok(Self { index })
         })
@@ -237,13 +313,20 @@ impl ToolCall {
             call.result = Some(result.map(ToOwned::to_owned).map_err(ToOwned::to_owned));
             let is_error = result.is_err();
             let (Ok(text) | Err(text)) = result;
-            host.log.push(Message::Tool(ToolResponse {
-                call_id: call.request.call_id.clone(),
-                text: text.to_owned(),
-                is_error,
-            }));
+            host.log.push(call.answered(text, is_error));
         });
         Ok(())
+    }
+}
+
+impl Drop for ToolCall {
+    fn drop(&mut self) {
+        with_if_running(|host| {
+            let call = &host.calls[self.index];
+            if call.result.is_none() {
+                host.log.push(call.answered(INTERRUPTED, true));
+            }
+        });
     }
 }
 
@@ -259,16 +342,23 @@ pub(crate) struct Completion {
 
 impl Completion {
     pub(crate) fn next(&mut self) -> Result<Option<CompletionEvent>, LlmError> {
-        let event = self.events.pop_front().transpose()?;
+        let event = self.events.pop_front();
         match &event {
-            Some(CompletionEvent::Text(text)) => {
-                with(|host| host.answers[self.answer].text.push_str(text));
-            }
-            Some(CompletionEvent::ToolRequest(piece)) => self.collect(piece),
-            Some(CompletionEvent::Finish(_)) => self.record(),
-            Some(CompletionEvent::Reasoning(_) | CompletionEvent::Usage(_)) | None => {}
+            Some(Ok(CompletionEvent::Text(text))) => with(|host| {
+                let answer = &mut host.answers[self.answer];
+                answer.open(&mut host.log);
+                answer.text.push_str(text);
+            }),
+            Some(Ok(CompletionEvent::ToolRequest(piece))) => self.collect(piece),
+            Some(Ok(CompletionEvent::Finish(_))) => self.record(),
+            Some(Ok(
+                CompletionEvent::Reasoning(_)
+                | CompletionEvent::Usage(_)
+                | CompletionEvent::Other(_),
+            )) => {}
+            Some(Err(_)) | None => self.close(),
         }
-        Ok(event)
+        event.transpose()
     }
 
     fn collect(&mut self, piece: &ToolRequestPiece) {
@@ -288,7 +378,8 @@ impl Completion {
         with(|host| {
             let answer = &mut host.answers[self.answer];
             answer.complete = true;
-            host.log.push(asked(answer.text.clone(), requests.clone()));
+            answer.close(&mut host.log);
+            host.log.extend(requests.iter().cloned().map(asked));
             host.calls.extend(requests.into_iter().map(|request| Call {
                 request,
                 can_be_taken: true,
@@ -296,8 +387,19 @@ impl Completion {
             }));
         });
     }
+
+    /// What the model said until now is in the log, and nothing of what it asked for.
+    fn close(&self) {
+        with_if_running(|host| host.answers[self.answer].close(&mut host.log));
+    }
 }
 
-const fn asked(text: String, tool_requests: Vec<ToolRequest>) -> Message {
-    Message::Assistant(AssistantMessage { text, tool_requests })
+impl Drop for Completion {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn asked(request: ToolRequest) -> Message {
+    Message::Assistant(AssistantMessage { text: String::new(), tool_requests: vec![request] })
 }

@@ -8,12 +8,14 @@
 //! - Ending badly: `trap`, `panic: TEXT`, `fail: TEXT`, `exit: CODE` (WASI keeps of the code only
 //!   whether it is 0), `utter-hang`, `tool-trap`.
 //! - Transcript: `utter: A|B|C`, `utter-drop: TEXT`, `tool`, `tool: JSON`, `tool-fail: TEXT`,
-//!   `tool-drop`, `tool-take: CALL_ID`, `history`, `history: LIMIT`, `steering`.
+//!   `tool-drop`, `tool-big: BYTES`, `tool-name: BYTES`, `tool-take: CALL_ID` (twice), `history`,
+//!   `history: LIMIT`, `say-history: TEXT`, `steering`.
 //! - Turn and state: `turn`, `capabilities`, `config: KEY`, `state-set: KEY=VALUE`,
-//!   `state-get: KEY`, `state-remove: KEY`.
+//!   `state-get: KEY`, `state-get-big: BYTES`, `state-remove: KEY`.
 //! - WASI: `print: TEXT`, `stdin`, `env`, `fs`, `clock`.
 //! - Model: `llm: TEXT`, `llm-history`, `llm-model: ALIAS`, `llm-drop`, `llm-hold`, `llm-many: N`,
-//!   `llm-tools: ANSWER`.
+//!   `llm-tools: ANSWER`, `llm-take-twice`, `llm-option: NAME`, `llm-other: JSON`,
+//!   `llm-other-part: JSON`.
 
 mod command;
 mod misbehave;
@@ -75,6 +77,36 @@ mod tests {
         assert_eq!(run_command("state-set: k=v").state["k"], "v");
         assert_eq!(run_command("fail: why").result, Err(Failure::new("why")));
         assert!(run_command("say: many").result.is_err());
+    }
+
+    #[test]
+    fn what_the_host_refuses_is_told() {
+        assert_eq!(run_command("config: absent").said, ["(none)"]);
+        assert_eq!(run_command("state-get-big: 1048576").said, ["(none)"]);
+        assert_eq!(run_command("tool-big: 9").said, ["ok"]);
+        assert_eq!(run_command("tool-name: 9").tool_calls[0].name, "xxxxxxxxx");
+        assert!(run_command("tool-take: c1").said[0].starts_with("first: error: "));
+        assert!(run_command("history: 0").result.is_err());
+        assert!(run_command("history: 1001").result.is_err());
+        assert!(run_command("llm-other: {}").result.is_err());
+    }
+
+    #[test]
+    fn a_call_that_the_model_asked_for_is_taken_up_once() {
+        let test =
+            TestTurn::text("llm-take-twice").grant("llm").model_asks_for("c1", "lookup", "{}");
+        let outcome = test.run::<Hostile>();
+        let said = &outcome.said[0];
+        assert!(said.starts_with("first: ok\nsecond: error: "), "{said}");
+        assert_eq!(outcome.tool_calls[0].result, Some(Ok("taken".to_owned())));
+    }
+
+    #[test]
+    fn the_history_has_what_the_turn_said_before() {
+        let said = run_command("say-history: one").said;
+        let expected = "3 entries, more: false\n\
+            user: say-history: one\nassistant: one\ntool: worked";
+        assert_eq!(said, ["one", expected]);
     }
 
     #[test]

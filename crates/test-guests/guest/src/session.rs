@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use worker_guest::{ConfigValue, Failure, Message, Part, Turn};
+use worker_guest::{ConfigValue, Error, Failure, Message, Part, Turn};
 
 use crate::Command;
 
@@ -16,12 +16,16 @@ pub(crate) fn run(turn: &Turn, command: Command<'_>) -> Option<Result<(), Failur
         "tool" => tool(turn, command),
         "tool-fail" => tool_fail(turn, command),
         "tool-drop" => tool_drop(turn),
-        "tool-take" => tool_take(turn, command),
+        "tool-big" => tool_big(turn, command),
+        "tool-name" => tool_name(turn, command),
+        "tool-take" => tool_take(turn, command.argument),
         "state-set" => state_set(turn, command),
         "state-remove" => turn.state_remove(command.argument).map_err(Into::into),
         "state-get" => state_get(turn, command),
+        "state-get-big" => state_get_big(turn, command),
         "state-big" => state_big(turn, command),
         "history" => history(turn, command),
+        "say-history" => say_history(turn, command),
         "steering" => steering(turn),
         "turn" => describe(turn),
         "config" => config(turn, command),
@@ -85,10 +89,33 @@ fn tool_drop(turn: &Turn) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes up the call with this id, whether or not a model asked for it.
-fn tool_take(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
-    turn.take_tool(command.argument)?.end(Ok("taken"))?;
+/// Ends a call with a result of so many bytes, and says how that went.
+fn tool_big(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let result = "x".repeat(command.number()?);
+    let ended = turn.begin_tool("big", "{}")?.end(Ok(&result));
+    turn.say(&told(ended))?;
     Ok(())
+}
+
+/// Calls a tool with a name of so many bytes, and says how that went.
+fn tool_name(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let name = "x".repeat(command.number()?);
+    let called = turn.begin_tool(&name, "{}").and_then(|call| call.end(Ok("worked")));
+    turn.say(&told(called))?;
+    Ok(())
+}
+
+/// Takes up the call with this id twice, whether or not a model asked for it, and says how both
+/// went.
+pub(crate) fn tool_take(turn: &Turn, call_id: &str) -> Result<(), Failure> {
+    let take = || told(turn.take_tool(call_id).and_then(|call| call.end(Ok("taken"))));
+    let (first, second) = (take(), take());
+    turn.say(&format!("first: {first}\nsecond: {second}"))?;
+    Ok(())
+}
+
+fn told(result: Result<(), Error>) -> String {
+    result.map_or_else(|error| format!("error: {error}"), |()| "ok".to_owned())
 }
 
 fn state_set(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
@@ -104,16 +131,34 @@ fn state_get(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks for a key of so many bytes.
+fn state_get_big(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    let value = turn.state_get(&"x".repeat(command.number()?))?;
+    turn.say(value.as_deref().unwrap_or("(none)"))?;
+    Ok(())
+}
+
 /// Keeps a value of so many bytes.
 fn state_big(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
     turn.state_set("big", &"x".repeat(command.number()?))?;
     Ok(())
 }
 
-/// Says the newest entries: as many as the argument says, or 1,000. The message that says them is
-/// not among them.
+/// Says the newest entries: as many as the argument says, or 1,000. What this turn said before is
+/// among them; the message that says them is not yet.
 fn history(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
     let limit = if command.argument.is_empty() { 1000 } else { u32::try_from(command.number()?)? };
+    say_page(turn, limit)
+}
+
+/// Says the argument and runs a tool before it says the history.
+fn say_history(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
+    turn.say(command.argument)?;
+    turn.begin_tool("working", "{}")?.end(Ok("worked"))?;
+    say_page(turn, 1000)
+}
+
+fn say_page(turn: &Turn, limit: u32) -> Result<(), Failure> {
     let page = turn.history(limit)?;
     let mut text = format!("{} entries, more: {}", page.entries.len(), page.more);
     for entry in &page.entries {
@@ -121,6 +166,7 @@ fn history(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
             Message::User(_) => "user",
             Message::Assistant(_) => "assistant",
             Message::Tool(_) => "tool",
+            Message::Other(_) => "other",
         };
         write!(text, "\n{who}: {}", entry.message.text())?;
     }
@@ -136,6 +182,7 @@ fn steering(turn: &Turn) -> Result<(), Failure> {
             match part {
                 Part::Text(part) | Part::Json(part) => write!(text, "\n{part}")?,
                 Part::Image(image) => write!(text, "\n{}", image.media_type)?,
+                Part::Other(_) => {}
             }
         }
     }
@@ -155,6 +202,7 @@ fn config(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
         Some(ConfigValue::Integer(value)) => format!("integer {value}"),
         Some(ConfigValue::Number(value)) => format!("number {value}"),
         Some(ConfigValue::Text(value)) => format!("text {value}"),
+        Some(ConfigValue::Other(value)) => format!("other {value}"),
         None => "(none)".to_owned(),
     };
     turn.say(&text)?;

@@ -11,9 +11,12 @@ impl Worker for Echo {
         let lines: Vec<String> = turn
             .parts()
             .iter()
-            .map(|part| match part {
-                Part::Text(text) | Part::Json(text) => text.clone(),
-                Part::Image(image) => format!("[{}, {} bytes]", image.media_type, image.data.len()),
+            .filter_map(|part| match part {
+                Part::Text(text) | Part::Json(text) => Some(text.clone()),
+                Part::Image(image) => {
+                    Some(format!("[{}, {} bytes]", image.media_type, image.data.len()))
+                }
+                Part::Other(_) => None,
             })
             .collect();
         turn.say(&lines.join("\n"))?;
@@ -28,10 +31,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_back_every_part_on_a_line_of_its_own() {
+    fn says_back_every_part_it_knows_on_a_line_of_its_own() {
         let outcome = TestTurn::parts([
             Part::Text("hello".into()),
             Part::Json(r#"{"k":[1,2]}"#.into()),
+            Part::Other(r#"{"kind":"sound"}"#.into()),
             Part::Image(Image { media_type: "image/png".into(), data: vec![0; 3] }),
         ])
         .run::<Echo>();
