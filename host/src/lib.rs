@@ -47,6 +47,7 @@ mod cell;
 mod engine;
 mod error_chain;
 mod events;
+mod json_depth;
 mod logs;
 mod projection;
 mod runtime;

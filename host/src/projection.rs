@@ -21,6 +21,8 @@ const MAX_MAX_BYTES: u64 = 8 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     items: Vec<Item>,
+    /// Where the items are that were opened and not completed.
+    open: BTreeMap<ItemId, usize>,
     /// The input that waits for its turn to start.
     pending: Option<Item>,
 }
@@ -51,14 +53,15 @@ impl Transcript {
         match event.body {
             EventBody::InputAccepted { item, .. } => self.pending = Some(item),
             EventBody::TurnStarted { .. } => self.items.extend(self.pending.take()),
-            EventBody::ItemStarted { item, .. } => self.items.push(item),
-            EventBody::ItemCompleted { item, .. } => {
-                // An item that was opened keeps its place; open ones are near the end.
-                match self.items.iter_mut().rev().find(|open| open.id == item.id) {
-                    Some(open) => *open = item,
-                    None => self.items.push(item),
-                }
+            EventBody::ItemStarted { item, .. } => {
+                self.open.insert(item.id, self.items.len());
+                self.items.push(item);
             }
+            // An item that was opened keeps its place.
+            EventBody::ItemCompleted { item, .. } => match self.open.remove(&item.id) {
+                Some(place) => self.items[place] = item,
+                None => self.items.push(item),
+            },
             _ => {}
         }
     }
@@ -159,7 +162,7 @@ mod tests {
             status: ItemStatus::Completed,
             body: ItemBody::AssistantMessage { text: "x".repeat(99), model: None },
         });
-        Transcript { items: items.collect(), pending: None }
+        Transcript { items: items.collect(), ..Transcript::default() }
     }
 
     fn ids(page: &TranscriptPage) -> Vec<u64> {

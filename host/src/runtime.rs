@@ -155,6 +155,10 @@ impl Runtime {
         self.0.check_accepting()?;
         validate::input(&input, &self.0.limits)?;
         let IfBusy::Reject = options.if_busy;
+        // Most refusals are known here, and do not stand in the way of a cancel.
+        if let Some((turn_id, _)) = self.0.workers.cell(id)?.lock().state.unfinished_turn() {
+            return Err(RuntimeError::Busy { turn_id });
+        }
         self.ask(id, |reply| Request::Input { parts: input.parts, reply }).await
     }
 

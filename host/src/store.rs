@@ -21,6 +21,9 @@ pub(crate) enum StoreError {
     /// The events do not follow what is there.
     #[error("event {offered} does not follow event {last} of Worker {worker_id}")]
     Gap { worker_id: WorkerId, last: Seq, offered: Seq },
+    /// A Worker's log in memory is as large as it can be.
+    #[error("the log of Worker {worker_id} is full")]
+    Full { worker_id: WorkerId },
     /// The log ends before the event that is its last.
     #[error("the log of Worker {worker_id} ends at event {end}, not at {last}")]
     Short { worker_id: WorkerId, end: Seq, last: Seq },
@@ -52,8 +55,8 @@ impl Store {
         }
     }
 
-    /// The events of a Worker after `after` and up to `until`, oldest first: at most `limit`, and
-    /// at least one where there are any.
+    /// The events of a Worker after `after` and up to `until`, oldest first: at most `limit`, at
+    /// most about a mebibyte, and at least one where there are any.
     #[expect(clippy::unused_async, reason = "a store on disk reads elsewhere")]
     pub(crate) async fn read(
         &self,

@@ -232,6 +232,7 @@ impl Supervisor {
             ledger: Ledger::new(ledger, Arc::clone(&self.cell), Arc::clone(meter), limits),
             meter: Arc::clone(meter),
             requested_calls: Vec::new(),
+            utterances: 0,
             calls: 0,
         };
         let mut guest = pin!(turn::run(session, output));

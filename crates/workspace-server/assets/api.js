@@ -1,8 +1,9 @@
 // The Browser API, as far as this page uses it.
 
-const RUNTIME = "/api/runtimes/backend-internal";
 const PROFILE = "companion";
-const workerPath = (id) => `${RUNTIME}/workers/${encodeURIComponent(id)}`;
+/** The path of the Workers, once it is known: the operator chooses the Runtime's id. */
+let workersPath = null;
+const workerPath = (id) => `${workersPath}/${encodeURIComponent(id)}`;
 
 /** An answer that is no success; `code` is for decisions, the message for people. */
 export class ApiError extends Error {
@@ -26,14 +27,27 @@ async function request(method, path, body) {
   return answer;
 }
 
-export const runtime = () => request("GET", RUNTIME);
+/** The Runtime of this page: the first one that the Backend itself runs. */
+export async function runtime() {
+  const { runtimes } = await request("GET", "/api/runtimes");
+  const own = runtimes.find((found) => found.source_kind === "embedded");
+  if (!own) throw new ApiError(404, { detail: "This Backend runs no Runtime of its own." });
+  workersPath = `/api/runtimes/${encodeURIComponent(own.runtime_id)}/workers`;
+  return own;
+}
+
+/** Asks about all Workers, or about one, at the Runtime of this page. */
+async function ask(method, id, rest = "", body) {
+  if (!workersPath) await runtime();
+  return request(method, `${id === null ? workersPath : workerPath(id)}${rest}`, body);
+}
 
 /** All conversations, newest first. Ids sort by creation. */
 export async function conversations() {
   const found = [];
   let after = "";
   do {
-    const page = await request("GET", `${RUNTIME}/workers?limit=1000${after}`);
+    const page = await ask("GET", null, `?limit=1000${after}`);
     found.push(...page.workers.filter((worker) => worker.profile === PROFILE));
     after = page.next && `&after=${page.next}`;
   } while (after);
@@ -41,19 +55,20 @@ export async function conversations() {
 }
 
 export const createConversation = (title, text) =>
-  request("POST", `${RUNTIME}/workers`, { profile: PROFILE, display_name: title, input: { text } });
-export const worker = (id) => request("GET", workerPath(id));
-export const send = (id, text) => request("POST", `${workerPath(id)}/input`, { text });
-export const cancel = (id, turn) => request("POST", `${workerPath(id)}/cancel`, { turn_id: turn });
-export const start = (id) => request("POST", `${workerPath(id)}/start`);
+  ask("POST", null, "", { profile: PROFILE, display_name: title, input: { text } });
+export const worker = (id) => ask("GET", id);
+export const send = (id, text) => ask("POST", id, "/input", { text });
+export const cancel = (id, turn) => ask("POST", id, "/cancel", { turn_id: turn });
+export const start = (id) => ask("POST", id, "/start");
 export const transcript = (id, before) =>
-  request("GET", `${workerPath(id)}/transcript${before ? `?before=${before}` : ""}`);
+  ask("GET", id, `/transcript${before ? `?before=${before}` : ""}`);
 
 /** The newest durable events: enough to know how the turns on the screen ended. */
 export async function newestEvents(id, lastSeq) {
   const after = Math.max(0, lastSeq - 1000);
-  return (await request("GET", `${workerPath(id)}/events?limit=1000&after=${after}`)).events;
+  return (await ask("GET", id, `/events?limit=1000&after=${after}`)).events;
 }
 
+/** Follows a Worker that was asked about before, so that its path is known. */
 export const eventSource = (id, cursor) =>
   new EventSource(`${workerPath(id)}/events?after=${encodeURIComponent(cursor)}`);

@@ -189,7 +189,7 @@ document.addEventListener("visibilitychange", () => {
 });
 
 await attempt(async () => {
-  ({ models } = await api.runtime());
+  ({ models = [] } = await api.runtime());
   await refreshList();
 });
 if (!location.hash) history.replaceState(null, "", `#${workers[0]?.worker_id ?? "new"}`);

@@ -38,14 +38,16 @@ pub(crate) struct AppState {
 
 impl Backend {
     /// The Backend of these Runtimes. Of `access_token` only a digest is kept.
+    ///
+    /// Whoever keeps the registry, in an `Arc`, can add Runtimes while the Backend serves.
     #[must_use]
     pub fn new(
-        registry: RuntimeRegistry,
+        registry: impl Into<Arc<RuntimeRegistry>>,
         policy: LaunchPolicy,
         access_token: &AccessToken,
     ) -> Self {
         Self {
-            registry: Arc::new(registry),
+            registry: registry.into(),
             policy: Arc::new(policy),
             auth: Arc::new(Auth::new(access_token)),
             options: ServeOptions::default(),
@@ -102,6 +104,8 @@ fn app(state: AppState) -> Router {
         .route("/favicon.ico", get(console::icon))
         .route("/assets/{name}", get(console::asset))
         .nest("/api", api::routes(&state))
+        // A nest does not take its own path with a slash.
+        .route("/api/", api::nothing(&state))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

@@ -137,15 +137,15 @@ pub(crate) fn forbidden(reason: &str) -> Problem {
 }
 
 /// Adds what every answer carries, and logs the request. The query is not logged: it may hold a
-/// one-time token.
+/// one-time token. The path is logged escaped: it may hold characters that move a terminal's cursor.
 pub(crate) async fn finish_response(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let status = response.status();
     if status.is_server_error() {
-        tracing::error!(%method, path, status = status.as_u16(), "answered a request");
+        tracing::error!(%method, ?path, status = status.as_u16(), "answered a request");
     } else {
-        tracing::debug!(%method, path, status = status.as_u16(), "answered a request");
+        tracing::debug!(%method, ?path, status = status.as_u16(), "answered a request");
     }
     let headers = response.headers_mut();
     // Assets bring their own; everything else is about one person and one moment.
@@ -163,7 +163,34 @@ pub(crate) async fn finish_response(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{self, Read as _},
+        sync::Arc,
+    };
+
+    use axum::{Router, body::Body};
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_path_cannot_move_the_cursor_of_who_reads_the_log() {
+        let (mut log, writer) = io::pipe().expect("a pipe");
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_ansi(false)
+            .with_writer(Arc::new(writer))
+            .finish();
+        let capturing = tracing::subscriber::set_default(subscriber);
+        let app = Router::new().layer(axum::middleware::from_fn(finish_response));
+        let request = Request::builder().uri("/a\u{9b}2J\u{85}b").body(Body::empty());
+        app.oneshot(request.expect("a request")).await.expect("an answer");
+        drop(capturing);
+        let mut line = String::new();
+        log.read_to_string(&mut line).expect("text");
+        assert!(line.contains(r"/a\u{9b}2J\u{85}b"), "{line}");
+        assert!(!line.trim_end().contains(char::is_control), "{line:?}");
+    }
 
     #[test]
     fn only_loopback_names_with_the_own_port_are_own_hosts() {

@@ -13,7 +13,7 @@
 //!     AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource,
 //! };
 //!
-//! let mut registry = RuntimeRegistry::new();
+//! let registry = RuntimeRegistry::new();
 //! registry.register(RuntimeSource::embedded(runtime))?;
 //! let access_token = AccessToken::generate();
 //! let backend = Backend::new(registry, LaunchPolicy::new(grants), &access_token);
@@ -32,16 +32,18 @@ mod backend;
 mod console;
 mod extract;
 mod guard;
+mod listing;
 mod policy;
 mod problem;
 mod registry;
 mod server;
 mod session;
+mod source;
 
 pub use auth::AccessToken;
 pub use backend::Backend;
+pub use listing::{RuntimeDetails, RuntimeListing};
 pub use policy::LaunchPolicy;
-pub use registry::{
-    RegisterRuntimeError, RuntimeListing, RuntimeRegistry, RuntimeSource, SourceKind, WorkerEvents,
-};
+pub use registry::{RegisterRuntimeError, RuntimeRegistry};
 pub use server::{BackendServeError, ServeOptions};
+pub use source::{OutcomeWait, RuntimeSource, SourceKind, WorkerEvents};

@@ -1,56 +1,32 @@
 //! The border over which the Backend sees its Runtimes.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-use worker_runtime::{Events, Runtime};
-use worker_types::{
-    CreateWorker, Cursor, EventPage, Input, InputAccepted, InputOptions, LiveEvent, LogPage,
-    Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
-    WorkerId, WorkerPage, WorkerQuery, WorkerView,
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
-/// Workers on a page that names no limit.
-const DEFAULT_PAGE: u32 = 100;
+use futures_util::future::join_all;
+use tokio::time;
+use worker_types::{
+    DEFAULT_WORKERS, Diagnostic, MAX_WORKERS, RuntimeError, RuntimeId, WorkerPage, WorkerQuery,
+    WorkerView,
+};
 
-/// The most Workers on one page, the same as in a Runtime.
-const LARGEST_PAGE: u32 = 1_000;
+use crate::{RuntimeListing, RuntimeSource};
+
+/// How long a list waits for each Runtime. A Runtime answers from memory, so one that is well takes
+/// milliseconds, also over a network; longer than this, and a person believes that the page hangs.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The Runtimes of a Backend, by id.
 ///
-/// The registry finds a Runtime and passes the call on. It runs nothing, keeps no Worker and
-/// allocates nothing, so a Worker that is asked for twice is asked of its Runtime twice.
+/// The registry finds a Runtime and passes the call on. It runs nothing and keeps no
+/// Worker, so a Worker that is asked for twice is asked of its Runtime twice. Runtimes can be added
+/// while the Backend serves.
 #[derive(Debug, Default)]
 pub struct RuntimeRegistry {
-    sources: BTreeMap<RuntimeId, RuntimeSource>,
-}
-
-/// Where a registered Runtime is.
-#[derive(Debug)]
-pub enum RuntimeSource {
-    /// In this process, reached by direct call.
-    Embedded(Runtime),
-}
-
-/// What kind of source a Runtime has, for clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceKind {
-    /// It runs in the Backend's own process.
-    Embedded,
-    /// A kind this version does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-/// A Runtime as the Backend lists it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RuntimeListing {
-    /// Where it is.
-    pub source_kind: SourceKind,
-    /// What it says of itself.
-    #[serde(flatten)]
-    pub summary: RuntimeSummary,
+    sources: RwLock<BTreeMap<RuntimeId, Arc<RuntimeSource>>>,
 }
 
 /// Why a Runtime was not registered.
@@ -72,205 +48,151 @@ impl RuntimeRegistry {
     }
 
     /// Adds a Runtime. The one that has the id already stays what it is.
-    pub fn register(&mut self, source: RuntimeSource) -> Result<(), RegisterRuntimeError> {
-        let runtime_id = source.id().clone();
-        if self.sources.contains_key(&runtime_id) {
-            return Err(RegisterRuntimeError::DuplicateId { runtime_id });
+    pub fn register(&self, source: RuntimeSource) -> Result<(), RegisterRuntimeError> {
+        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
+        match sources.entry(source.id().clone()) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::new(source));
+                Ok(())
+            }
+            Entry::Occupied(taken) => {
+                Err(RegisterRuntimeError::DuplicateId { runtime_id: taken.key().clone() })
+            }
         }
-        self.sources.insert(runtime_id, source);
-        Ok(())
     }
 
     /// The Runtime called `runtime_id`.
-    pub fn lookup(&self, runtime_id: &RuntimeId) -> Result<&RuntimeSource, RuntimeError> {
-        self.sources
+    pub fn lookup(&self, runtime_id: &RuntimeId) -> Result<Arc<RuntimeSource>, RuntimeError> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources
             .get(runtime_id)
+            .cloned()
             .ok_or_else(|| RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() })
     }
 
-    /// All Runtimes, in the order of their ids.
-    pub async fn list(&self) -> Result<Vec<RuntimeListing>, RuntimeError> {
-        let mut listings = Vec::with_capacity(self.sources.len());
-        for source in self.sources.values() {
-            listings.push(source.listing().await?);
-        }
-        Ok(listings)
+    /// All Runtimes, in the order of their ids. One that fails or is late is listed as unavailable.
+    pub async fn list(&self) -> Vec<RuntimeListing> {
+        let sources = self.sources();
+        join_all(sources.iter().map(|source| listing(source))).await
+    }
+
+    /// The Runtime called `runtime_id`, as it stands in the list.
+    pub async fn listing(&self, runtime_id: &RuntimeId) -> Result<RuntimeListing, RuntimeError> {
+        Ok(listing(&*self.lookup(runtime_id)?).await)
     }
 
     /// A page of the Workers of all Runtimes, oldest first.
     ///
     /// Worker ids sort by creation, also across Runtimes: so the same `after` is the place to go on
-    /// from in each of them, and merging their pages gives the page of all.
+    /// from in each of them, and merging their pages gives the page of all. A Runtime that fails or
+    /// is late is a diagnostic of the page; only a query that makes no sense is an error.
     pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
-        let mut pages = Vec::with_capacity(self.sources.len());
-        for source in self.sources.values() {
-            pages.push(source.workers(query).await?);
+        let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS);
+        let query = &WorkerQuery { limit: Some(limit), ..query.clone() };
+        let sources = self.sources();
+        let answers = join_all(sources.iter().map(|source| in_time(source.workers(query)))).await;
+
+        let (mut pages, mut failures) = (Vec::new(), Vec::new());
+        for (source, answer) in sources.iter().zip(answers) {
+            match answer {
+                Ok(page) => pages.push(page),
+                Err(failure) => failures.push((source.id(), failure)),
+            }
         }
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(LARGEST_PAGE);
-        Ok(merge_pages(pages, limit as usize))
+        // Where nobody understands the query, the fault is the query's.
+        if pages.is_empty()
+            && let Some(refusal) = failures.iter().find_map(|(_, failure)| failure.refusal())
+        {
+            return Err(refusal.clone());
+        }
+        let mut page = merge_pages(pages, limit as usize);
+        page.diagnostics.extend(failures.iter().map(|(id, failure)| failure.diagnostic(id)));
+        Ok(page)
+    }
+
+    fn sources(&self) -> Vec<Arc<RuntimeSource>> {
+        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
+        sources.values().cloned().collect()
     }
 }
 
-fn merge_pages(pages: Vec<WorkerPage>, limit: usize) -> WorkerPage {
-    let mut more = pages.iter().any(|page| page.next.is_some());
-    let mut workers: Vec<WorkerView> = pages.into_iter().flat_map(|page| page.workers).collect();
-    workers.sort_by_key(|worker| worker.worker_id);
-    more |= workers.len() > limit;
-    workers.truncate(limit);
-    let last = workers.last().map(|worker| worker.worker_id);
-    WorkerPage { workers, next: last.filter(|_| more) }
-}
-
-impl RuntimeSource {
-    /// A Runtime in this process.
-    #[must_use]
-    pub fn embedded(runtime: Runtime) -> Self {
-        Self::Embedded(runtime)
-    }
-
-    /// The Runtime's id.
-    #[must_use]
-    pub fn id(&self) -> &RuntimeId {
-        match self {
-            Self::Embedded(runtime) => runtime.id(),
-        }
-    }
-
-    /// Where the Runtime is.
-    #[must_use]
-    pub fn kind(&self) -> SourceKind {
-        match self {
-            Self::Embedded(_) => SourceKind::Embedded,
-        }
-    }
-
-    /// What the Runtime is, and where.
-    pub async fn listing(&self) -> Result<RuntimeListing, RuntimeError> {
-        let summary = match self {
-            Self::Embedded(runtime) => runtime.summary(),
-        };
-        Ok(RuntimeListing { source_kind: self.kind(), summary })
-    }
-
-    /// A page of the Runtime's Workers.
-    pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.workers(query),
-        }
-    }
-
-    /// One Worker.
-    pub async fn worker(&self, id: WorkerId) -> Result<WorkerView, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.worker(id),
-        }
-    }
-
-    /// Creates a Worker.
-    pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.create(request).await,
-        }
-    }
-
-    /// Gives a Worker an input.
-    pub async fn input(
-        &self,
-        id: WorkerId,
-        input: Input,
-        options: InputOptions,
-    ) -> Result<InputAccepted, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.input(id, input, options).await,
-        }
-    }
-
-    /// Waits for the end of a turn.
-    pub async fn outcome(&self, id: WorkerId, turn: TurnId) -> Result<Outcome, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.outcome(id, turn).await,
-        }
-    }
-
-    /// Cancels the running turn; with `turn`, only if it is that one.
-    pub async fn cancel(&self, id: WorkerId, turn: Option<TurnId>) -> Result<(), RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.cancel(id, turn).await,
-        }
-    }
-
-    /// Stops a Worker.
-    pub async fn stop(&self, id: WorkerId) -> Result<(), RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.stop(id).await,
-        }
-    }
-
-    /// Starts a stopped Worker.
-    pub async fn start(&self, id: WorkerId) -> Result<(), RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.start(id).await,
-        }
-    }
-
-    /// A piece of a Worker's transcript.
-    pub async fn transcript(
-        &self,
-        id: WorkerId,
-        query: TranscriptQuery,
-    ) -> Result<TranscriptPage, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.transcript(id, query).await,
-        }
-    }
-
-    /// A page of a Worker's durable events.
-    pub async fn event_page(
-        &self,
-        id: WorkerId,
-        after: Cursor,
-        limit: usize,
-    ) -> Result<EventPage, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.event_page(id, after, limit).await,
-        }
-    }
-
-    /// A Worker's events from `after` on, then live ones.
-    pub async fn events(&self, id: WorkerId, after: Cursor) -> Result<WorkerEvents, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.events(id, after).map(WorkerEvents::Embedded),
-        }
-    }
-
-    /// What a Worker's guest printed.
-    pub async fn logs(&self, id: WorkerId, turn: Option<TurnId>) -> Result<LogPage, RuntimeError> {
-        match self {
-            Self::Embedded(runtime) => runtime.logs(id, turn).await,
+async fn listing(source: &RuntimeSource) -> RuntimeListing {
+    match in_time(source.summary()).await {
+        Ok(summary) => RuntimeListing::known(source.kind(), summary),
+        Err(failure) => {
+            let reason = failure.diagnostic(source.id());
+            RuntimeListing::unavailable(source.id().clone(), source.kind(), reason)
         }
     }
 }
 
-/// The events of one Worker, wherever its Runtime is.
+/// Why a list has nothing from a Runtime.
 #[derive(Debug)]
-pub enum WorkerEvents {
-    /// From a Runtime in this process.
-    Embedded(Events),
+enum SourceFailure {
+    Failed(RuntimeError),
+    Late,
 }
 
-impl WorkerEvents {
-    /// Waits for the next; `None` once the Runtime has shut down or the Worker is gone.
-    pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
+async fn in_time<T>(
+    answer: impl Future<Output = Result<T, RuntimeError>>,
+) -> Result<T, SourceFailure> {
+    match time::timeout(ANSWER_DEADLINE, answer).await {
+        Ok(answer) => answer.map_err(SourceFailure::Failed),
+        Err(_) => Err(SourceFailure::Late),
+    }
+}
+
+impl SourceFailure {
+    /// The error, if it says that the request makes no sense.
+    fn refusal(&self) -> Option<&RuntimeError> {
         match self {
-            Self::Embedded(events) => events.next().await,
+            Self::Failed(error @ RuntimeError::InvalidInput { .. }) => Some(error),
+            Self::Failed(_) | Self::Late => None,
         }
     }
 
-    /// The place after the last durable event that `next` returned.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
+    /// What a client is told. The error's own words are for the operator's log: they may name the
+    /// place where the Runtime was looked for.
+    fn diagnostic(&self, runtime_id: &RuntimeId) -> Diagnostic {
+        tracing::warn!(%runtime_id, failure = ?self, "a list goes without a Runtime");
         match self {
-            Self::Embedded(events) => events.cursor(),
+            Self::Failed(error) => Diagnostic {
+                code: error.code().to_owned(),
+                message: format!(
+                    "the Runtime `{runtime_id}` is missing: it failed to answer, and the log of \
+                     the Backend says why"
+                ),
+            },
+            Self::Late => Diagnostic {
+                code: "remote_timeout".to_owned(),
+                message: format!(
+                    "the Runtime `{runtime_id}` is missing: it did not answer within {} seconds",
+                    ANSWER_DEADLINE.as_secs()
+                ),
+            },
         }
     }
 }
+
+/// The oldest Workers of all pages.
+fn merge_pages(pages: Vec<WorkerPage>, limit: usize) -> WorkerPage {
+    // A page that has a next one says nothing of what comes after it, so neither can the whole.
+    let known_until = pages.iter().filter_map(|page| page.next).min();
+    let (mut workers, mut diagnostics) = (Vec::<WorkerView>::new(), Vec::new());
+    for page in pages {
+        workers.extend(page.workers);
+        diagnostics.extend(page.diagnostics);
+    }
+    workers.retain(|worker| known_until.is_none_or(|until| worker.worker_id <= until));
+    workers.sort_by_key(|worker| worker.worker_id);
+    let next = if workers.len() > limit {
+        workers.truncate(limit);
+        workers.last().map(|worker| worker.worker_id)
+    } else {
+        known_until
+    };
+    WorkerPage { workers, next, diagnostics }
+}
+
+#[cfg(test)]
+mod tests;

@@ -79,7 +79,8 @@ impl AnswerPrinter {
             | ItemBody::Reasoning { .. }
             | ItemBody::ToolCall { .. }
             | ItemBody::ToolResult { .. }
-            | ItemBody::Notice { .. } => {}
+            | ItemBody::Notice { .. }
+            | ItemBody::Unknown => {}
         }
         Ok(())
     }
@@ -154,13 +155,16 @@ pub(crate) fn report(output: Output, outcome: &Outcome, interrupted: bool) -> Ex
     match outcome {
         Outcome::Completed => return Exit::Done,
         Outcome::Failed { message, .. } => output.note(&format!("the turn failed: {message}")),
-        Outcome::Cancelled { reason: StopReason::Cancel } => output.note("cancelled"),
+        Outcome::Cancelled { reason: StopReason::Cancel | StopReason::Unknown } => {
+            output.note("cancelled");
+        }
         Outcome::Cancelled { reason: StopReason::Stop } => {
             output.note("cancelled: the Worker was stopped");
         }
         Outcome::Interrupted => {
             output.note("interrupted: the Runtime went away before the turn ended");
         }
+        Outcome::Unknown => output.note("the turn ended in a way that this version does not know"),
     }
     if interrupted { Exit::Interrupted } else { Exit::Failed }
 }

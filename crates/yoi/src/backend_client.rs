@@ -5,8 +5,8 @@ use std::{collections::VecDeque, net::IpAddr, path::Path, time::Duration};
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
-    Cursor, Input, InputAccepted, Labels, LiveEvent, LogPage, ProfileName, RuntimeError, RuntimeId,
-    TranscriptPage, TurnId, WorkerId, WorkerPage, WorkerView,
+    Cursor, Diagnostic, Input, InputAccepted, Labels, LiveEvent, LogPage, ProfileName,
+    RuntimeError, RuntimeId, TranscriptPage, TurnId, WorkerId, WorkerPage, WorkerView,
 };
 use yoi_config::Config;
 
@@ -93,6 +93,13 @@ pub(crate) struct NewWorker {
     pub(crate) labels: Labels,
 }
 
+/// The Workers of all Runtimes that answered.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct FoundWorkers {
+    pub(crate) workers: Vec<WorkerView>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
 /// A client of one Backend.
 #[derive(Debug, Clone)]
 pub(crate) struct BackendClient {
@@ -147,15 +154,15 @@ impl BackendClient {
         url.map(String::from).map_err(|error| BackendError::Answer { what: error.to_string() })
     }
 
-    /// All Workers that match, oldest first.
+    /// All Workers that match, oldest first, and what is missing among them.
     pub(crate) async fn workers(
         &self,
         status: Option<&str>,
         labels: &[(String, String)],
-    ) -> Result<Vec<WorkerView>, BackendError> {
+    ) -> Result<FoundWorkers, BackendError> {
         let labels: Vec<String> =
             labels.iter().map(|(key, value)| format!("{key}:{value}")).collect();
-        let mut workers = Vec::new();
+        let mut found = FoundWorkers::default();
         let mut after: Option<String> = None;
         loop {
             let mut query = vec![("limit", "1000")];
@@ -164,10 +171,16 @@ impl BackendClient {
             query.extend(after.as_deref().map(|after| ("after", after)));
             let page: WorkerPage =
                 self.ask(self.request(Method::GET, &["workers"], &query)).await?;
-            workers.extend(page.workers);
+            found.workers.extend(page.workers);
+            // Every page says what it lacks; once is enough.
+            for diagnostic in page.diagnostics {
+                if !found.diagnostics.contains(&diagnostic) {
+                    found.diagnostics.push(diagnostic);
+                }
+            }
             match page.next {
                 Some(next) => after = Some(next.to_string()),
-                None => return Ok(workers),
+                None => return Ok(found),
             }
         }
     }

@@ -86,9 +86,11 @@ async fn a_refusal_speaks_in_its_own_words() {
 #[tokio::test]
 async fn all_pages_of_workers_are_read() {
     let server = MockServer::start().await;
+    let missing = serde_json::json!([{ "code": "runtime_unavailable", "message": "far is away" }]);
     let page = |id: &str, next: Option<&str>| {
-        ResponseTemplate::new(200)
-            .set_body_json(serde_json::json!({ "workers": [view(id)], "next": next }))
+        ResponseTemplate::new(200).set_body_json(serde_json::json!({
+            "workers": [view(id)], "next": next, "diagnostics": missing,
+        }))
     };
     Mock::given(path("/api/workers"))
         .and(query_param("after", WORKER))
@@ -102,8 +104,9 @@ async fn all_pages_of_workers_are_read() {
         .mount(&server)
         .await;
     let labels = [("team".to_owned(), "a&b".to_owned())];
-    let workers = client(&server).workers(Some("idle"), &labels).await.expect("two pages");
-    assert_eq!(workers, [view(WORKER), view(SIBLING)]);
+    let found = client(&server).workers(Some("idle"), &labels).await.expect("two pages");
+    assert_eq!(found.workers, [view(WORKER), view(SIBLING)]);
+    assert_eq!(found.diagnostics.len(), 1, "said once: {:?}", found.diagnostics);
 }
 
 #[tokio::test]

@@ -38,11 +38,19 @@ struct Backend {
 
 impl Backend {
     async fn start() -> Self {
+        Self::with_config("").await
+    }
+
+    async fn with_config(config: &str) -> Self {
         let data_dir = tempfile::tempdir().expect("a directory");
+        let config_file = data_dir.path().join("backend.toml");
+        std::fs::write(&config_file, config).expect("a configuration");
         let mut child = Command::new(env!("CARGO_BIN_EXE_yoi"))
+            .arg("--config")
+            .arg(config_file)
             .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir.path().join("data"))
-            // Nothing of this machine: no config and no provider's key, so the offline model.
+            // Nothing of this machine: no provider's key, so the offline model.
             .env_clear()
             .env("HOME", data_dir.path())
             .stdin(Stdio::null())
@@ -256,7 +264,9 @@ async fn a_conversation_streams_and_is_the_same_after_a_reload() {
 
 #[tokio::test]
 async fn an_answer_can_be_cancelled_and_the_reason_stays() {
-    let (backend, driver) = tokio::join!(Backend::start(), Driver::start());
+    // The operator called the Runtime something else, and the page finds it.
+    let config = "[runtime]\nid = \"mine\"\n";
+    let (backend, driver) = tokio::join!(Backend::with_config(config), Driver::start());
     let browser = Browser::open(&driver).await;
     browser.goto(&backend.link).await;
     browser.until("document.getElementById('model').dataset.offline === 'true'").await;

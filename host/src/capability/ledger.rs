@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use worker_types::{ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError};
 
@@ -102,7 +103,7 @@ impl Ledger {
 
     /// Adds to the text of an open item: live readers see it at once, the log when it is closed.
     pub(crate) fn push_text(&self, id: ItemId, text: &str) -> Result<(), RecordError> {
-        self.charge(text.len() as u64)?;
+        self.charge(json_bytes(text))?;
         if self.cell.push_text(id, text, self.item_bytes) {
             Ok(())
         } else {
@@ -145,8 +146,16 @@ impl Ledger {
 /// The bytes that a command adds to the log. An open item's text was counted when it came.
 fn content_bytes(command: &Command) -> u64 {
     let content = match command {
-        Command::AddItem { body, .. } => body.len(),
-        Command::SetValue { key, value, .. } => key.len() + value.as_ref().map_or(0, String::len),
+        Command::AddItem { body, .. } => match body {
+            ItemBody::AssistantMessage { text, .. }
+            | ItemBody::Reasoning { text }
+            | ItemBody::ToolResult { text, .. } => json_bytes(text),
+            ItemBody::ToolCall { arguments: Value::String(text), .. } => json_bytes(text),
+            other => other.len() as u64,
+        },
+        Command::SetValue { key, value, .. } => {
+            json_bytes(key) + value.as_deref().map_or(0, json_bytes)
+        }
         Command::CloseItem { .. }
         | Command::OpenItem { .. }
         | Command::RecordUsage { .. }
@@ -156,5 +165,11 @@ fn content_bytes(command: &Command) -> u64 {
         | Command::Stop { .. }
         | Command::Start => 0,
     };
-    EVENT_BYTES + content as u64
+    EVENT_BYTES + content
+}
+
+/// The bytes of a text in JSON, where a control character takes six.
+fn json_bytes(text: &str) -> u64 {
+    let controls = text.bytes().filter(u8::is_ascii_control).count();
+    (text.len() + 5 * controls) as u64
 }

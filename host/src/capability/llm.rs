@@ -19,7 +19,7 @@ use super::{
     bindings::yoi::worker::llm::{self, CompletionEvent, LlmError, Request},
     conversation::{arguments_from_text, conversation, message_from_guest},
     ledger::{Ledger, RecordError},
-    session::SessionCtx,
+    session::{MAX_TOOL_NAME_BYTES, SessionCtx},
 };
 use crate::{projection::Transcript, turn::TurnState, worker::Command};
 
@@ -289,7 +289,7 @@ impl Completion {
             Ok(ModelEvent::ToolRequest(piece)) => {
                 let request = self.requests.entry(piece.index).or_default();
                 if let Some(name) = &piece.name {
-                    request.name.clone_from(name);
+                    request.name = name.chars().take(MAX_TOOL_NAME_BYTES / 4).collect();
                 }
                 request.arguments.push_str(&piece.arguments);
                 ledger.check_size(&request.arguments)

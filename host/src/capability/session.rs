@@ -30,6 +30,12 @@ use crate::{
 /// The most entries of one `history` call.
 const MAX_HISTORY: u32 = 1_000;
 
+/// The longest name of a tool, in bytes; providers allow 64.
+pub(crate) const MAX_TOOL_NAME_BYTES: usize = 256;
+
+/// Utterances that a turn may have open at once: their texts are held until they end.
+const MAX_UTTERANCES: usize = 16;
+
 /// What the session of one turn knows.
 #[derive(Debug)]
 pub(crate) struct SessionCtx {
@@ -41,6 +47,8 @@ pub(crate) struct SessionCtx {
     pub(crate) meter: Arc<TurnMeter>,
     /// Tool calls that models asked for in this turn and nobody has taken up.
     pub(crate) requested_calls: Vec<String>,
+    /// Utterances that are open.
+    pub(crate) utterances: usize,
     /// Tool calls of this turn, the guest's own and those that models asked for.
     pub(crate) calls: u64,
 }
@@ -135,8 +143,10 @@ impl session::Host for SessionView<'_> {
         let max_bytes = self.ctx.runtime.limits.host_call_bytes;
         let mut bytes = 0;
         let newest = messages.iter().rev().take(limit as usize).take_while(|(_, message)| {
-            bytes += message_bytes(message);
-            bytes <= max_bytes
+            // At least one, or whoever pages would never get past it.
+            let first = bytes == 0;
+            bytes += 1 + message_bytes(message);
+            first || bytes <= max_bytes
         });
         let first = messages.len() - newest.count();
         let entries = messages.split_off(first).into_iter();
@@ -190,9 +200,16 @@ impl session::Host for SessionView<'_> {
 impl session::HostUtterance for SessionView<'_> {
     async fn open(&mut self) -> wasmtime::Result<Result<Resource<Utterance>, types::Error>> {
         self.ctx.meter.count_host_call();
+        if self.ctx.utterances == MAX_UTTERANCES {
+            let message = format!("a turn may have {MAX_UTTERANCES} utterances open at once");
+            return Ok(Err(types::Error::Other(message)));
+        }
         let body = ItemBody::AssistantMessage { text: String::new(), model: None };
         match self.ctx.ledger.open_item(Origin::Guest, body).await {
-            Ok(item) => Ok(Ok(self.table.push(Utterance { item })?)),
+            Ok(item) => {
+                self.ctx.utterances += 1;
+                Ok(Ok(self.table.push(Utterance { item })?))
+            }
             Err(error) => guest_result(Err(error)),
         }
     }
@@ -213,11 +230,13 @@ impl session::HostUtterance for SessionView<'_> {
     ) -> wasmtime::Result<Result<(), types::Error>> {
         self.ctx.meter.count_host_call();
         let item = self.table.delete(this)?.item;
+        self.ctx.utterances -= 1;
         guest_result(self.ctx.ledger.close_item(item, ItemStatus::Completed).await)
     }
 
     async fn drop(&mut self, this: Resource<Utterance>) -> wasmtime::Result<()> {
         let item = self.table.delete(this)?.item;
+        self.ctx.utterances -= 1;
         guest_result(self.ctx.ledger.close_item(item, ItemStatus::Incomplete).await).map(drop)
     }
 }
@@ -229,10 +248,12 @@ impl session::HostToolCall for SessionView<'_> {
         arguments: String,
     ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
         self.ctx.meter.count_host_call();
-        for text in [&name, &arguments] {
-            if let Err(error) = self.ctx.ledger.check_size(text) {
-                return guest_result(Err(error));
-            }
+        if let Err(error) = self.ctx.ledger.check_size(&arguments) {
+            return guest_result(Err(error));
+        }
+        if name.len() > MAX_TOOL_NAME_BYTES {
+            let message = format!("a tool's name has at most {MAX_TOOL_NAME_BYTES} bytes");
+            return Ok(Err(types::Error::Other(message)));
         }
         let call_id = self.ctx.new_call_id();
         let body = ItemBody::ToolCall {

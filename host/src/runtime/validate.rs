@@ -2,8 +2,10 @@
 
 use worker_types::{CreateWorker, Input, InputPart, Limits, RuntimeError};
 
-use crate::capability::conversation::is_base64;
+use crate::{capability::conversation::is_base64, json_depth::is_shallow};
 
+/// Parts of one input: a message with a picture for each of its sentences has fewer.
+const MAX_PARTS: usize = 256;
 const MAX_LABELS: usize = 32;
 const MAX_LABEL_KEY_BYTES: usize = 63;
 const MAX_LABEL_VALUE_BYTES: usize = 256;
@@ -43,14 +45,23 @@ pub(super) fn input(input: &Input, limits: &Limits) -> Result<(), RuntimeError> 
             limit_bytes: limits.item_bytes,
         });
     }
+    if input.parts.len() > MAX_PARTS {
+        return Err(invalid(format!("an input has at most {MAX_PARTS} parts")));
+    }
     for part in &input.parts {
-        if let InputPart::Image { media_type, data } = part {
-            if !media_type.starts_with("image/") {
+        match part {
+            InputPart::Text { .. } => {}
+            InputPart::Json { json } if !is_shallow(json) => {
+                return Err(invalid("the JSON of a part nests too deep".to_owned()));
+            }
+            InputPart::Json { .. } => {}
+            InputPart::Image { media_type, .. } if !media_type.starts_with("image/") => {
                 return Err(invalid("the media type of an image starts with `image/`".to_owned()));
             }
-            if !is_base64(data) {
+            InputPart::Image { data, .. } if !is_base64(data) => {
                 return Err(invalid("the data of an image is standard base64".to_owned()));
             }
+            InputPart::Image { .. } => {}
         }
     }
     Ok(())

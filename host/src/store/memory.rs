@@ -13,6 +13,9 @@ use worker_types::{Event, EventBody, LogId, Seq, WorkerId};
 
 use super::StoreError;
 
+/// Bytes of one page, packed: a reader holds no more of a log than this at once.
+const PAGE_BYTES: usize = 1 << 20;
+
 #[derive(Debug)]
 pub(super) struct MemoryStore {
     log_id: LogId,
@@ -67,11 +70,13 @@ impl MemoryStore {
             return Err(StoreError::Gap { worker_id: first.worker_id, last, offered: first.seq });
         }
         let base = log.bytes.len();
+        let Ok(_) = u32::try_from(base + encoded.len()) else {
+            return Err(StoreError::Full { worker_id: first.worker_id });
+        };
         grow(&mut log.bytes, encoded.len());
         grow(&mut log.ends, ends.len());
         log.bytes.extend_from_slice(&encoded);
-        // A log in memory reaches 4 GiB long after the machine it is on has run out.
-        log.ends.extend(ends.iter().map(|end| u32::try_from(base + end).unwrap_or(u32::MAX)));
+        log.ends.extend(ends.iter().map(|end| (base + end) as u32));
         Ok(())
     }
 
@@ -87,7 +92,13 @@ impl MemoryStore {
             let Some(log) = logs.get(&worker_id) else { return Ok(Vec::new()) };
             let start = usize::try_from(after.get()).unwrap_or(usize::MAX).min(log.ends.len());
             let end = start.saturating_add(limit).min(log.ends.len());
-            (start, (start..end).map(|index| log.packed(index).to_vec()).collect::<Vec<_>>())
+            let mut bytes = 0;
+            let page = (start..end).map(|index| log.packed(index)).take_while(|event| {
+                let first = bytes == 0;
+                bytes += event.len();
+                first || bytes <= PAGE_BYTES
+            });
+            (start, page.map(<[u8]>::to_vec).collect::<Vec<_>>())
         };
         let decode = |(index, packed): (usize, Vec<u8>)| {
             let json = packing::unpack(&packed);
@@ -151,6 +162,19 @@ mod tests {
         assert_eq!(store.read(worker, Seq::new(3), 100).expect("a page"), events[3..]);
         assert_eq!(store.read(worker, Seq::new(u64::MAX), 100).expect("no page"), []);
         assert_eq!(store.read(WorkerId::generate(), Seq::ZERO, 1).expect("no log"), []);
+    }
+
+    #[test]
+    fn a_page_is_bounded_by_bytes_and_has_at_least_one_event() {
+        let store = MemoryStore::default();
+        let worker = WorkerId::generate();
+        let large = |seq| Event {
+            body: EventBody::Notice { level: NoticeLevel::Info, text: "x".repeat(2 * PAGE_BYTES) },
+            ..notice(worker, seq)
+        };
+        store.append(&[large(1), notice(worker, 2), notice(worker, 3)]).expect("appended");
+        assert_eq!(store.read(worker, Seq::ZERO, 9).expect("a page").len(), 1);
+        assert_eq!(store.read(worker, Seq::new(1), 9).expect("a page").len(), 2);
     }
 
     #[test]

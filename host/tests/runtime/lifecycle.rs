@@ -403,3 +403,23 @@ async fn a_tool_call_is_taken_up_once() {
     let taken = said(&runtime, id).await.pop().expect("how it went");
     assert!(taken.starts_with("first: error: no model asked for"), "{taken}");
 }
+
+#[tokio::test]
+async fn json_that_nests_too_deep_to_be_read_back_is_refused_or_kept_as_text() {
+    let runtime = runtime().await;
+    let id = worker(&runtime, "base").await;
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    for depth in [65, 100, 124, 126, 127] {
+        let json = serde_json::from_str(&nested(depth)).expect("within the parser's bound");
+        let input = Input { parts: vec![InputPart::Json { json }] };
+        let refused = runtime.input(id, input, InputOptions::default()).await;
+        assert!(matches!(refused, Err(RuntimeError::InvalidInput { .. })), "{depth}: {refused:?}");
+        let outcome = turn(&runtime, id, &format!("tool: {}", nested(depth))).await;
+        assert_eq!(outcome, Outcome::Completed, "{depth}");
+    }
+    let many = Input { parts: vec![InputPart::Text { text: "x".into() }; 257] };
+    let refused = runtime.input(id, many, InputOptions::default()).await;
+    assert!(matches!(refused, Err(RuntimeError::InvalidInput { .. })), "{refused:?}");
+    assert!(!log(&runtime, id).await.is_empty(), "the log can be read");
+    runtime.transcript(id, TranscriptQuery::default()).await.expect("and so can the transcript");
+}

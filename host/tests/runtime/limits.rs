@@ -1,7 +1,7 @@
 //! Each limit, with a guest that runs into it. The Worker takes the next input, and the host and
 //! the other Workers do not notice.
 
-use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
+use worker_types::{FailureKind, ItemBody, Limits, LogStream, Outcome, RuntimeError, ToolOutcome};
 
 use crate::harness::*;
 
@@ -59,8 +59,8 @@ async fn host_call_bytes_bounds_what_one_call_carries() {
 
 #[tokio::test]
 async fn turn_handles_bounds_the_resources_a_guest_holds() {
-    let limits = Limits { turn_handles: 20, ..Limits::default() };
-    check(limits, "handles: 100", FailureKind::Trap, "trapped").await;
+    let limits = Limits { turn_handles: 10, ..Limits::default() };
+    check(limits, "handles: 15", FailureKind::Trap, "trapped").await;
 }
 
 #[tokio::test]
@@ -73,6 +73,39 @@ async fn item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces() {
     let limits = Limits { item_bytes: 1_000, ..Limits::default() };
     check(limits.clone(), "say: 1001", FailureKind::Guest, "at most 1000 bytes").await;
     check(limits, "utter-many: 1001", FailureKind::Guest, "at most 1000 bytes").await;
+}
+
+#[tokio::test]
+async fn tools_have_bounded_names_and_results_and_every_call_has_its_result() {
+    let runtime = runtime_with_limits(Limits { item_bytes: 1_000, ..Limits::default() }).await;
+    let refused = answer(&runtime, "base", "tool-name: 257").await;
+    assert!(refused.contains("at most 256 bytes"), "{refused}");
+
+    let id = worker(&runtime, "base").await;
+    turn(&runtime, id, "tool-big: 1001").await;
+    let refused = said(&runtime, id).await.pop().expect("an answer");
+    assert!(refused.contains("at most 1000 bytes"), "{refused}");
+    let page = runtime.transcript(id, Default::default()).await.expect("a transcript");
+    let results: Vec<_> = page
+        .items
+        .iter()
+        .filter_map(|item| match &item.body {
+            ItemBody::ToolResult { outcome, text, .. } => Some((*outcome, text.as_str())),
+            _ => None,
+        })
+        .collect();
+    let [(ToolOutcome::Error, text)] = results[..] else { panic!("{results:?}") };
+    assert!(text.contains("cannot be kept"), "{text}");
+}
+
+#[tokio::test]
+async fn utterances_that_stay_open_are_few() {
+    check(Limits::default(), "handles: 17", FailureKind::Guest, "16 utterances open").await;
+}
+
+#[tokio::test]
+async fn a_key_of_a_megabyte_is_no_key_of_the_state() {
+    assert_eq!(answer(&runtime().await, "base", "state-get-big: 1000000").await, "(none)");
 }
 
 #[tokio::test]

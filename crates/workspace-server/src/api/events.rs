@@ -18,17 +18,14 @@ use worker_types::{Cursor, LiveEvent, RuntimeError};
 
 use super::{OfWorker, WorkerPath};
 use crate::{
+    WorkerEvents,
     backend::AppState,
     extract::{ApiPath, ApiQuery},
     problem::Problem,
-    registry::WorkerEvents,
 };
 
 /// Events on a page that names no limit.
 const DEFAULT_PAGE: usize = 100;
-
-/// The most events on one page, the same as in a Runtime.
-const LARGEST_PAGE: usize = 1_000;
 
 /// How often a silent stream says that it lives: well within the minute after which proxies and
 /// browsers give up on a silent connection.
@@ -40,7 +37,7 @@ static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsQuery {
     after: Option<String>,
-    /// Of a page; a stream has no end.
+    /// Of a page, and the Runtime bounds it; a stream has no end.
     limit: Option<usize>,
 }
 
@@ -60,7 +57,7 @@ pub(super) async fn events(
         let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
         Sse::new(stream_of(events, state.shutdown)).keep_alive(heartbeat).into_response()
     } else {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(LARGEST_PAGE);
+        let limit = query.limit.unwrap_or(DEFAULT_PAGE);
         let page = source.event_page(path.1, cursor(query.after.as_deref())?, limit).await?;
         OfWorker::json(path, page).into_response()
     };

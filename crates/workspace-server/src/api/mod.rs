@@ -7,7 +7,7 @@ mod workers;
 
 use axum::{
     Json, Router, middleware,
-    routing::{get, post},
+    routing::{MethodRouter, any, get, post},
 };
 use serde::Serialize;
 use worker_types::{RuntimeId, WorkerId};
@@ -34,6 +34,12 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/workers", get(workers::list_all))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
+}
+
+/// A path under `/api` where nothing is; it asks for credentials like the others.
+pub(crate) fn nothing(state: &AppState) -> MethodRouter<AppState> {
+    any(async || Problem::NotFound)
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
 }
 

@@ -4,20 +4,20 @@ use axum::{Json, extract::State};
 use serde::Serialize;
 use worker_types::RuntimeId;
 
-use crate::{backend::AppState, extract::ApiPath, problem::Problem, registry::RuntimeListing};
+use crate::{RuntimeListing, backend::AppState, extract::ApiPath, problem::Problem};
 
 #[derive(Debug, Serialize)]
 pub(super) struct RuntimeList {
     runtimes: Vec<RuntimeListing>,
 }
 
-pub(super) async fn list(State(state): State<AppState>) -> Result<Json<RuntimeList>, Problem> {
-    Ok(Json(RuntimeList { runtimes: state.registry.list().await? }))
+pub(super) async fn list(State(state): State<AppState>) -> Json<RuntimeList> {
+    Json(RuntimeList { runtimes: state.registry.list().await })
 }
 
 pub(super) async fn show(
     State(state): State<AppState>,
     ApiPath(runtime_id): ApiPath<RuntimeId>,
 ) -> Result<Json<RuntimeListing>, Problem> {
-    Ok(Json(state.registry.lookup(&runtime_id)?.listing().await?))
+    Ok(Json(state.registry.listing(&runtime_id).await?))
 }

@@ -17,6 +17,7 @@ use worker_types::{
 
 use super::{OfWorker, WorkerPath};
 use crate::{
+    OutcomeWait,
     backend::AppState,
     extract::{ApiJson, ApiPath, ApiQuery, OptionalJson},
     policy::LaunchPolicy,
@@ -161,9 +162,14 @@ pub(super) async fn input(
     ApiJson(body): ApiJson<InputBody>,
 ) -> Result<Response, Problem> {
     let (input, options) = body.into_input()?;
-    let accepted = state.registry.lookup(&path.0)?.input(path.1, input, options).await?;
-    let wait = Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS));
-    Ok(match wait_for_end(&state, &path, accepted, wait).await {
+    let wait = (wait_ms > 0).then(|| OutcomeWait {
+        at_most: Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS)),
+        // Held answers must not hold the shutdown.
+        give_up: state.shutdown.clone(),
+    });
+    let source = state.registry.lookup(&path.0)?;
+    let (accepted, outcome) = source.input(path.1, input, options, wait).await?;
+    Ok(match outcome {
         Some(outcome) => {
             let InputAccepted { turn_id, seq, .. } = accepted;
             let result = TurnResult { turn_id, seq, outcome };
@@ -171,25 +177,6 @@ pub(super) async fn input(
         }
         None => (StatusCode::ACCEPTED, OfWorker::json(path, accepted)).into_response(),
     })
-}
-
-/// The outcome of the turn, unless `wait` or the server ends first. The input is accepted by now:
-/// whatever keeps the outcome from being known must not look like a refusal of the input.
-async fn wait_for_end(
-    state: &AppState,
-    (runtime_id, worker_id): &WorkerPath,
-    accepted: InputAccepted,
-    wait: Duration,
-) -> Option<Outcome> {
-    if wait.is_zero() {
-        return None;
-    }
-    let source = state.registry.lookup(runtime_id).ok()?;
-    tokio::select! {
-        outcome = source.outcome(*worker_id, accepted.turn_id) => outcome.ok(),
-        () = tokio::time::sleep(wait) => None,
-        () = state.shutdown.cancelled() => None,
-    }
 }
 
 /// Which turn to cancel; none means whichever runs.

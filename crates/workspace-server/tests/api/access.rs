@@ -29,7 +29,16 @@ impl Bench {
 #[tokio::test]
 async fn nothing_under_api_is_shown_without_credentials() {
     let bench = Bench::start().await;
-    for path in ["/api", "/api/runtimes", "/api/workers", "/api/nothing", WORKERS] {
+    for path in [
+        "/api",
+        "/api/",
+        "/api//",
+        "/api/runtimes/",
+        "/api/runtimes",
+        "/api/workers",
+        "/api/nothing",
+        WORKERS,
+    ] {
         bench.bare_get(path).await.problem(401, "unauthorized");
         let wrong = request(Method::GET, path).header(header::AUTHORIZATION, "Bearer 00");
         bench.ask(bare(wrong)).await.problem(401, "unauthorized");

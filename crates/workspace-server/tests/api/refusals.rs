@@ -37,7 +37,9 @@ impl Bench {
 #[tokio::test]
 async fn unknown_paths_and_wrong_methods_are_told_apart() {
     let bench = Bench::start().await;
-    for path in ["/nothing", "/api", "/api/nothing", "/assets/nothing", "/assets/../app.js"] {
+    for path in
+        ["/nothing", "/api", "/api/", "/api/nothing", "/assets/nothing", "/assets/../app.js"]
+    {
         bench.get(path).await.problem(404, "not_found");
     }
     for (method, path) in [

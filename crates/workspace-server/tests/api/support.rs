@@ -50,7 +50,7 @@ impl Bench {
     }
 
     pub(crate) fn of(runtimes: impl IntoIterator<Item = Runtime>) -> Self {
-        let mut registry = RuntimeRegistry::new();
+        let registry = RuntimeRegistry::new();
         for runtime in runtimes {
             registry.register(RuntimeSource::embedded(runtime)).expect("ids of their own");
         }

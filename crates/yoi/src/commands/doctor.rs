@@ -234,7 +234,9 @@ async fn trial(config: &Config) -> anyhow::Result<(Runtime, String)> {
             Ok((runtime, detail))
         }
         Outcome::Failed { message, .. } => anyhow::bail!("the trial failed: {message}"),
-        Outcome::Cancelled { .. } | Outcome::Interrupted => anyhow::bail!("the trial was cut off"),
+        Outcome::Cancelled { .. } | Outcome::Interrupted | Outcome::Unknown => {
+            anyhow::bail!("the trial was cut off")
+        }
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyho
     }
     let policy = LaunchPolicy::new(setup.policy().clone());
     let runtime = setup.build(models).await?;
-    let mut registry = RuntimeRegistry::new();
+    let registry = RuntimeRegistry::new();
     registry.register(RuntimeSource::embedded(runtime.clone()))?;
     let token = AccessToken::generate();
     let backend = Backend::new(registry, policy, &token);

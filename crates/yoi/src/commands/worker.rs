@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use worker_types::{
-    Cursor, Input, InputAccepted, InputPart, Item, ItemBody, ItemStatus, Labels, LogStream,
-    ToolOutcome, WorkerView,
+    Cursor, Diagnostic, Input, InputAccepted, InputPart, Item, ItemBody, ItemStatus, Labels,
+    LogStream, ToolOutcome, WorkerView,
 };
 use yoi_config::Config;
 
@@ -29,8 +29,9 @@ pub(crate) async fn run(
     match command {
         WorkerCommand::Ls { status, labels, backend } => {
             let client = BackendClient::find(&backend, config)?;
-            let workers = client.workers(status.as_deref(), &labels).await?;
-            list(&workers, output)?;
+            let found = client.workers(status.as_deref(), &labels).await?;
+            list(&found.workers, output)?;
+            note_missing(&found.diagnostics, output);
             Ok(Exit::Done)
         }
         WorkerCommand::Create { profile, input, name, labels, runtime, backend } => {
@@ -56,21 +57,21 @@ pub(crate) async fn run(
             }
         }
         WorkerCommand::Show(args) => {
-            let (client, view) = find(&args, config).await?;
+            let (client, view) = find(&args, config, output).await?;
             show(&client.worker(&(&view).into()).await?, output)?;
             Ok(Exit::Done)
         }
         WorkerCommand::Send { worker, input, no_wait } => {
-            let (client, view) = find(&worker, config).await?;
+            let (client, view) = find(&worker, config, output).await?;
             talk(&client, (&view).into(), &read_input(input)?, no_wait, output).await
         }
         WorkerCommand::Transcript(args) => {
-            let (client, view) = find(&args, config).await?;
+            let (client, view) = find(&args, config, output).await?;
             transcript(&client, &(&view).into(), output).await?;
             Ok(Exit::Done)
         }
         WorkerCommand::Logs { worker, turn } => {
-            let (client, view) = find(&worker, config).await?;
+            let (client, view) = find(&worker, config, output).await?;
             for line in client.logs(&(&view).into(), turn).await?.lines {
                 if output.is_json() {
                     output.json(&line)?;
@@ -86,28 +87,41 @@ pub(crate) async fn run(
             Ok(Exit::Done)
         }
         WorkerCommand::Cancel(args) => {
-            let (client, view) = find(&args, config).await?;
+            let (client, view) = find(&args, config, output).await?;
             client.cancel(&(&view).into(), None).await?;
             after_command(&client, &view, output).await
         }
         WorkerCommand::Stop(args) => {
-            let (client, view) = find(&args, config).await?;
+            let (client, view) = find(&args, config, output).await?;
             client.stop(&(&view).into()).await?;
             after_command(&client, &view, output).await
         }
         WorkerCommand::Start(args) => {
-            let (client, view) = find(&args, config).await?;
+            let (client, view) = find(&args, config, output).await?;
             client.start(&(&view).into()).await?;
             after_command(&client, &view, output).await
         }
     }
 }
 
-async fn find(args: &WorkerArgs, config: &Config) -> anyhow::Result<(BackendClient, WorkerView)> {
+async fn find(
+    args: &WorkerArgs,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<(BackendClient, WorkerView)> {
     let client = BackendClient::find(&args.backend, config)?;
-    let workers = client.workers(None, &[]).await?;
-    let view = pick(&workers, &args.id)?.clone();
+    let found = client.workers(None, &[]).await?;
+    note_missing(&found.diagnostics, output);
+    let view = pick(&found.workers, &args.id)?.clone();
     Ok((client, view))
+}
+
+/// Says what a list of Workers lacks. Without it, a Worker of a Runtime that does not answer would
+/// look as if it were gone.
+fn note_missing(diagnostics: &[Diagnostic], output: Output) {
+    for diagnostic in diagnostics {
+        output.note(&format!("warning: {}", diagnostic.message));
+    }
 }
 
 /// Says what a command made of the Worker.
@@ -329,6 +343,9 @@ fn print_item(item: &Item, output: Output) -> std::io::Result<()> {
             (who.to_owned(), text.clone())
         }
         ItemBody::Notice { text, .. } => ("notice".to_owned(), text.clone()),
+        ItemBody::Unknown => {
+            ("unknown".to_owned(), "an item of a kind that this version does not know".to_owned())
+        }
     };
     let unfinished = match item.status {
         ItemStatus::Completed => "",

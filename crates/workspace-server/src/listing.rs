@@ -1,0 +1,85 @@
+//! A Runtime as the Backend lists it, also when it does not answer.
+
+use serde::{Deserialize, Serialize};
+use worker_types::{
+    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, RuntimeId,
+    RuntimeStatus, RuntimeSummary,
+};
+
+use crate::SourceKind;
+
+/// A Runtime as the Backend lists it.
+///
+/// In JSON it is one flat object. What the Runtime alone can tell is absent while it does not
+/// answer; the other fields are always there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeListing {
+    /// Its id.
+    pub runtime_id: RuntimeId,
+    /// Where it is.
+    pub source_kind: SourceKind,
+    /// Whether it takes work.
+    pub status: RuntimeStatus,
+    /// What an operator should look at: such as why it does not answer.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it says of itself.
+    #[serde(flatten)]
+    pub details: Option<RuntimeDetails>,
+}
+
+/// What only the Runtime itself can tell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeDetails {
+    /// A name for eyes.
+    pub display_name: String,
+    /// The version of the `worker-runtime` crate.
+    pub version: String,
+    /// What it can grant, each available or with the reason why not.
+    pub capabilities: Vec<CapabilityStatus>,
+    /// The profiles Workers can be made from.
+    pub profiles: Vec<ProfileName>,
+    /// The models a grant can name, and what stands behind each, for eyes.
+    pub models: Vec<ModelStatus>,
+    /// The bounds it enforces.
+    pub limits: Limits,
+    /// Its Workers in numbers.
+    pub overview: Overview,
+}
+
+impl RuntimeListing {
+    /// A Runtime that answered.
+    pub(crate) fn known(source_kind: SourceKind, summary: RuntimeSummary) -> Self {
+        let RuntimeSummary {
+            runtime_id,
+            display_name,
+            status,
+            version,
+            capabilities,
+            profiles,
+            models,
+            limits,
+            diagnostics,
+            overview,
+        } = summary;
+        let details = RuntimeDetails {
+            display_name,
+            version,
+            capabilities,
+            profiles,
+            models,
+            limits,
+            overview,
+        };
+        Self { runtime_id, source_kind, status, diagnostics, details: Some(details) }
+    }
+
+    /// A Runtime that did not answer, and why.
+    pub(crate) fn unavailable(
+        runtime_id: RuntimeId,
+        source_kind: SourceKind,
+        reason: Diagnostic,
+    ) -> Self {
+        let status = RuntimeStatus::Unavailable;
+        Self { runtime_id, source_kind, status, diagnostics: vec![reason], details: None }
+    }
+}
