@@ -1,6 +1,6 @@
 //! Extractors whose rejections are problems.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -14,12 +14,16 @@ use serde::{
     Deserialize,
     de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
 };
+use tokio::time;
 use worker_types::RuntimeError;
 
 use crate::problem::Problem;
 
 /// The largest request body: an input may carry a few pictures.
 pub(crate) const BODY_LIMIT_BYTES: usize = 8 << 20;
+
+/// How long a body may take: the largest one at a modest 300 kB a second.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the path names.
 pub(crate) struct ApiPath<T>(pub(crate) T);
@@ -90,7 +94,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| {
+    let read = time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+    let read =
+        read.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))?;
+    read.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             RuntimeError::PayloadTooLarge {
                 what: "the request body".to_owned(),
@@ -185,6 +192,14 @@ mod tests {
         }
         let fine = r#"[{"a":1,"b":{"a":[true,-1,1.5,"x",null]}},{"a":2}]"#;
         assert!(parse::<Value>(fine.as_bytes()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        let request = Request::new(axum::body::Body::from_stream(endless));
+        let refused = body(request, &()).await.expect_err("nothing came");
+        assert_eq!(refused, Problem::invalid_input("the request body did not arrive in time"));
     }
 
     #[test]

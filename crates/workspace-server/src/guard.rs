@@ -115,9 +115,14 @@ fn own_page(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         // A browser that asks for a page of its own accord says `none`.
         matches!(site, None | Some(b"same-origin" | b"none"))
     } else {
-        match headers.get(header::ORIGIN) {
-            Some(origin) => origin_is_host(origin, headers.get(header::HOST)),
-            None => site == Some(b"same-origin"),
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        match (origins.next(), origins.next()) {
+            (Some(origin), None) => {
+                matches!(site, None | Some(b"same-origin"))
+                    && origin_is_host(origin, headers.get(header::HOST))
+            }
+            (None, _) => site == Some(b"same-origin"),
+            (Some(_), Some(_)) => false,
         }
     };
     if is_own { Ok(()) } else { Err(forbidden("another page than this server's made the request")) }
@@ -268,6 +273,7 @@ mod tests {
             assert!(!from_page(&Method::POST, &[("origin", origin), same]), "{origin}");
         }
         assert!(!from_page(&Method::POST, &[("sec-fetch-site", "same-site")]));
+        assert!(!from_page(&Method::POST, &[own, ("sec-fetch-site", "cross-site")]));
     }
 
     #[test]

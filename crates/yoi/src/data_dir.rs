@@ -101,6 +101,7 @@ impl DataDirLease {
     pub(crate) fn take(dir: &Path) -> anyhow::Result<Self> {
         create_private_dir(dir)
             .with_context(|| format!("failed to make the data directory {}", dir.display()))?;
+        refuse_writable_by_others(dir)?;
         let path = dir.join(LOCK_FILE);
         let lock = private_file(OpenOptions::new().create(true).truncate(false), &path)
             .with_context(|| format!("failed to write in the data directory {}", dir.display()))?;
@@ -136,6 +137,28 @@ impl DataDirLease {
         self.announced = true;
         Ok(())
     }
+}
+
+/// Whoever can write into the directory can put another file in the place of ours, and learn what
+/// the CLI sends there.
+#[cfg(unix)]
+fn refuse_writable_by_others(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let found = fs::metadata(dir)
+        .with_context(|| format!("failed to look at the data directory {}", dir.display()))?;
+    anyhow::ensure!(
+        found.mode() & 0o022 == 0,
+        "others may write into the data directory {0}: run `chmod go-w {0}`, or name another one \
+         with --data-dir",
+        dir.display()
+    );
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_writable_by_others(_dir: &Path) -> anyhow::Result<()> {
+    Ok(())
 }
 
 impl Drop for DataDirLease {
@@ -201,6 +224,18 @@ mod tests {
         drop(lease);
         assert!(BackendFile::read(&dir).expect("readable").is_none());
         assert!(!dir.join(BACKEND_FILE).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_others_may_write_into_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("opened");
+        let refused = DataDirLease::take(dir.path()).expect_err("anybody could write there");
+        assert!(refused.to_string().contains("chmod go-w"), "{refused}");
+        assert!(!dir.path().join(LOCK_FILE).exists(), "nothing was written");
     }
 
     #[test]
