@@ -85,9 +85,12 @@ impl fmt::Display for LlmError {
                 write!(f, "too many model calls; retry after {wait:?}")
             }
             Self::ContextOverflow => f.write_str("the context is larger than the model's window"),
-            Self::Overloaded => f.write_str("the model's provider cannot serve now"),
-            Self::Auth => f.write_str("the model's provider refused the host's credentials"),
-            Self::Invalid(message) => write!(f, "the model call is invalid: {message}"),
+            Self::Overloaded => f.write_str("the model's provider is overloaded, or fails itself"),
+            Self::Auth => f.write_str(
+                "the model's provider refused the host's credentials: the operator has to mend the \
+                 key of this model",
+            ),
+            Self::Invalid(message) => write!(f, "the model call failed: {message}"),
             Self::Stalled => f.write_str("the model's provider went silent"),
             Self::BudgetExhausted => f.write_str("the budget for model calls is used up"),
             Self::Cancelled => f.write_str("the model call was cancelled"),

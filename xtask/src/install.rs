@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,18 +11,8 @@ use crate::process;
 use crate::toolchain::{self, Needs};
 use crate::workspace;
 
-/// A binary, and how it is built.
-#[derive(Debug)]
-struct Binary {
-    name: &'static str,
-    path: &'static str,
-    features: &'static [&'static str],
-}
-
-const BINARIES: [Binary; 2] = [
-    Binary { name: "yoi", path: "crates/yoi", features: &[] },
-    Binary { name: "worker-runtime", path: "host", features: &[] },
-];
+/// The programs, and the packages they are built from.
+const PROGRAMS: [(&str, &str); 2] = [("yoi", "yoi"), ("worker-runtime", "worker-runtime")];
 
 /// Builds the binaries and puts them below `directory`, or where cargo puts what it installs.
 pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
@@ -34,19 +25,22 @@ pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
         }
         None => default_directory()?,
     };
-    for binary in &BINARIES {
-        eprintln!("==> installing {}", binary.name);
-        let mut install = process::cargo(root);
-        install.args(["install", "--locked", "--path", binary.path, "--bin", binary.name]);
-        install.arg("--root").arg(&directory);
-        if !binary.features.is_empty() {
-            install.args(["--features", &binary.features.join(",")]);
-        }
-        process::run(&mut install)?;
+    eprintln!("==> building the programs: an optimised build takes many minutes the first time");
+    let mut build = process::cargo(root);
+    build.args(["build", "--release", "--locked"]);
+    for (program, package) in PROGRAMS {
+        build.args(["--package", package, "--bin", program]);
     }
+    process::run(&mut build)?;
 
-    let names: Vec<_> = BINARIES.iter().map(|binary| binary.name).collect();
     let programs = directory.join("bin");
+    fs::create_dir_all(&programs)
+        .with_context(|| format!("cannot make the directory {}", programs.display()))?;
+    let built = workspace::Workspace::load()?.target.join("release");
+    for (program, _) in PROGRAMS {
+        replace(&built.join(program), &programs.join(program))?;
+    }
+    let names = PROGRAMS.map(|(program, _)| program);
     println!("\nInstalled {} in {}.", names.join(" and "), programs.display());
     if !is_on_path(&programs, env::var_os("PATH").as_deref()) {
         println!(
@@ -55,6 +49,14 @@ pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Puts a copy of `from` in the place of `to`, which may be running.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    let beside = to.with_extension("new");
+    fs::copy(from, &beside)
+        .and_then(|_| fs::rename(&beside, to))
+        .with_context(|| format!("cannot write {}", to.display()))
 }
 
 /// Where `cargo install` puts things unless told otherwise.

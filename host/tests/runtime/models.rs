@@ -83,7 +83,7 @@ async fn every_way_a_provider_fails_ends_the_turn_with_a_reason_and_not_the_work
     let failures = [
         (ModelError::Auth, "credentials"),
         (ModelError::RateLimited { retry_after: None }, "too many model calls"),
-        (ModelError::Overloaded, "cannot serve"),
+        (ModelError::Overloaded, "overloaded"),
         (ModelError::ContextOverflow, "context"),
         (ModelError::Stalled, "silent"),
         (ModelError::Invalid { message: "broken JSON".into() }, "broken JSON"),
