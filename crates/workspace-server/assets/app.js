@@ -5,6 +5,8 @@ import { Conversation } from "./conversation.js";
 import { Transcript, element } from "./transcript.js";
 
 const LONGEST_TITLE = 60;
+/** The codes for an id that no Worker has, or that cannot be one. */
+const NO_SUCH_CONVERSATION = ["unknown_worker", "invalid_input", "not_found"];
 const at = (id) => document.getElementById(id);
 const [input, scroller, connection] = [at("input"), at("scroller"), at("connection")];
 const view = new Transcript(at("transcript"));
@@ -35,8 +37,14 @@ async function attempt(action) {
   }
 }
 
-const titleOf = (worker) =>
-  worker.display_name ?? `Conversation of ${new Date(worker.created_at).toLocaleString()}`;
+/** A Worker's name; one without is told by its time of day, or by its date when that is past. */
+function titleOf(worker) {
+  if (worker.display_name) return worker.display_name;
+  const made = new Date(worker.created_at);
+  const today = made.toDateString() === new Date().toDateString();
+  const when = today ? { timeStyle: "short" } : { dateStyle: "short" };
+  return `Untitled, ${made.toLocaleString(undefined, when)}`;
+}
 
 function renderList() {
   const entries = workers.map((worker) => {
@@ -60,6 +68,7 @@ function renderState() {
   at("cancel").hidden = !running;
   at("send").hidden = running;
   at("send").disabled = sending || stopped;
+  if (!running && !sending) at("hint").textContent = "";
   input.disabled = stopped;
   at("stopped").hidden = !stopped;
   at("welcome").hidden = open !== null;
@@ -67,16 +76,34 @@ function renderState() {
 }
 
 function renderHead(worker) {
-  at("title").textContent = worker ? titleOf(worker) : "New conversation";
+  const nameless = open ? "Conversation" : "New conversation";
+  at("title").textContent = worker ? titleOf(worker) : nameless;
   document.title = worker ? `${titleOf(worker)} · yoi` : "yoi";
   const granted = worker?.grants.llm?.models ?? (worker ? [] : models.map(({ alias }) => alias));
   const usable = models.filter(({ alias }) => granted.includes(alias));
   const offline = usable.some(({ provider }) => provider === "offline");
   at("model").hidden = usable.length === 0;
   at("model").dataset.offline = String(offline);
-  at("model").textContent = offline
-    ? "Offline model: simple rules answer, no AI"
-    : usable.map(({ model }) => model).join(", ");
+  // On a narrow screen the second half is left out.
+  at("model").replaceChildren(
+    ...(offline
+      ? ["Offline, no AI", element("span", "more", ": simple rules answer")]
+      : [usable.map(({ model }) => model).join(", ")]),
+  );
+  at("model").title = at("model").textContent;
+}
+
+/** What went wrong with the open conversation; one that does not exist is not left open. */
+function conversationProblem(error) {
+  if (!NO_SUCH_CONVERSATION.includes(error.code)) return showProblem(error);
+  history.replaceState(null, "", "#new");
+  openFromAddress();
+  const detail = "There is no such conversation. Your next message starts a new one.";
+  return showProblem(new api.ApiError(error.status, { detail }));
+}
+
+function keepAtEnd() {
+  if (follow) scroller.scrollTop = scroller.scrollHeight;
 }
 
 /** What the open conversation reports; one that was left behind is not listened to. */
@@ -93,10 +120,8 @@ function listener(conversation) {
       connection.dataset.state = now;
       connection.textContent = now === "lost" ? "Connection lost. Reconnecting…" : regained;
     }),
-    changed: whileOpen(() => {
-      if (follow) scroller.scrollTop = scroller.scrollHeight;
-    }),
-    problem: whileOpen(showProblem),
+    changed: whileOpen(keepAtEnd),
+    problem: whileOpen(conversationProblem),
   };
 }
 
@@ -107,18 +132,25 @@ function openFromAddress() {
   view.clear();
   [follow, state] = [true, { status: "idle" }];
   connection.textContent = connection.dataset.state = "";
-  const conversation = id === "new" ? null : new Conversation(id, view, listener(() => conversation));
+  const on = listener(() => conversation);
+  const conversation = id === "new" ? null : new Conversation(id, view, on);
   open = conversation;
   renderHead(workers.find((worker) => worker.worker_id === id));
   renderList();
   renderState();
   input.focus();
-  if (conversation) attempt(() => conversation.open());
+  if (!conversation) return;
+  at("problem").hidden = true;
+  conversation.open().catch(on.problem);
 }
 
 async function send() {
   const text = input.value;
-  if (text.trim() === "" || at("send").hidden || at("send").disabled) return;
+  if (text.trim() === "" || input.disabled) return;
+  if (at("send").hidden || at("send").disabled) {
+    at("hint").textContent = "Waiting for the answer: cancel it or wait.";
+    return;
+  }
   [sending, follow] = [true, true];
   renderState();
   const sent = await attempt(async () => {
@@ -138,6 +170,7 @@ async function send() {
   input.focus();
 }
 
+/** Only where the style sheet's `field-sizing` is not known; elsewhere it decides. */
 function fitInput() {
   input.rows = Math.min(8, input.value.split("\n").length);
 }
@@ -181,6 +214,8 @@ onClick("earlier", () =>
 scroller.addEventListener("scroll", () => {
   follow = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 80;
 });
+// A window, a banner or a message box that changes size does not hide what was said last.
+new ResizeObserver(keepAtEnd).observe(scroller);
 window.addEventListener("hashchange", openFromAddress);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return open?.pause();

@@ -329,3 +329,89 @@ async fn a_used_link_opens_nothing_in_another_browser() {
         browser.client.close().await.expect("the end");
     }
 }
+
+#[tokio::test]
+async fn a_long_conversation_has_one_scrollbar_and_stays_at_its_end() {
+    let (backend, driver) = tokio::join!(Backend::start(), Driver::start());
+    let browser = Browser::open(&driver).await;
+    browser.goto(&backend.link).await;
+    browser.until("document.getElementById('model').dataset.offline === 'true'").await;
+    // Wrapped text makes the box grow, though it has no line break; and only so far.
+    let height = "document.getElementById('input').clientHeight";
+    let empty = browser.evaluate(height).await.as_f64().expect("a number");
+    let fill = "const input = document.getElementById('input');
+        input.value = arguments[0];
+        input.dispatchEvent(new Event('input'));";
+    browser.client.execute(fill, vec![json!("word ".repeat(60))]).await.expect("a long line");
+    browser.until(&format!("{height} > 2 * {empty}")).await;
+    browser
+        .client
+        .execute(fill, vec![json!("line of text\n".repeat(120))])
+        .await
+        .expect("many lines");
+    browser.until(&format!("{height} < innerHeight / 2")).await;
+    browser.say("the end").await;
+    browser.until("document.querySelector('.assistant[data-status=in_progress]')").await;
+
+    // What is written while the answer comes is kept, and the page says why it was not sent.
+    browser.say("too early").await;
+    browser.until("document.getElementById('hint').innerText.includes('cancel it or wait')").await;
+    assert_eq!(
+        browser.evaluate("document.getElementById('input').value").await,
+        json!("too early")
+    );
+    browser.click("#cancel").await;
+    browser.until("document.querySelector('.outcome[data-outcome=cancelled]')").await;
+    browser.until("document.getElementById('hint').textContent === ''").await;
+
+    let sizes = "[document.documentElement.scrollHeight, innerHeight]";
+    let one_scrollbar = |sizes: Value| assert_eq!(sizes[0], sizes[1], "only the scroller scrolls");
+    let long = "document.getElementById('scroller').scrollHeight > 2 * innerHeight";
+    assert_eq!(browser.evaluate(long).await, json!(true));
+    one_scrollbar(browser.evaluate(sizes).await);
+    let at_end = "(({ scrollHeight, scrollTop, clientHeight }) =>
+        scrollHeight - scrollTop - clientHeight < 2)(document.getElementById('scroller'))";
+    browser.until(at_end).await;
+    // Neither a smaller window nor a banner takes the end out of sight.
+    browser.client.set_window_size(600, 600).await.expect("a smaller window");
+    browser.until(&format!("innerWidth <= 600 && {at_end}")).await;
+    one_scrollbar(browser.evaluate(sizes).await);
+    let banner = "document.getElementById('problem-text').textContent = 'No! '.repeat(200);
+        document.getElementById('problem').hidden = false;";
+    browser.client.execute(banner, Vec::new()).await.expect("a banner");
+    browser.until(at_end).await;
+    assert_eq!(browser.console_errors().await.expect("the console"), Vec::<Value>::new());
+    browser.client.close().await.expect("the end");
+}
+
+#[tokio::test]
+async fn an_address_of_no_conversation_leads_to_a_new_one() {
+    let (backend, driver) = tokio::join!(Backend::start(), Driver::start());
+    let browser = Browser::open(&driver).await;
+    browser.goto(&backend.link).await;
+    browser.until("document.getElementById('model').dataset.offline === 'true'").await;
+    for missing in ["01890a5d-ac96-774b-bcce-b302099a8057", "no-id", ".."] {
+        let leave = format!("location.hash = '{missing}'");
+        browser.client.execute(&leave, Vec::new()).await.expect("another address");
+        browser.until("location.hash === '#new'").await;
+        browser.until("!document.getElementById('problem').hidden").await;
+    }
+    browser.say("hello").await;
+    browser.until("document.querySelector('.assistant[data-status=completed]')").await;
+    browser.until("document.getElementById('problem').hidden").await;
+    assert_ne!(browser.evaluate("location.hash").await, json!("#new"));
+
+    // One that was made without a name is told by its time.
+    let nameless = "fetch('/api/runtimes').then((answer) => answer.json()).then(({ runtimes }) =>
+        fetch(`/api/runtimes/${runtimes[0].runtime_id}/workers`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json' },
+            body: JSON.stringify({ profile: 'companion' }),
+        })).then(({ ok }) => ok)";
+    assert_eq!(browser.evaluate(nameless).await, json!(true));
+    browser.client.refresh().await.expect("a reload");
+    browser
+        .until("/^Untitled, \\d/.test(document.querySelector('#conversations a')?.textContent)")
+        .await;
+    browser.client.close().await.expect("the end");
+}
