@@ -32,13 +32,27 @@ pub enum ComponentSource {
     /// One the Runtime already has: `builtin:NAME` or `sha256:…`.
     Known(ComponentRef),
     /// A file, written as a path that ends in `.wasm`. A relative one starts at the configuration.
-    File(PathBuf),
+    File {
+        /// The path as it is written, for messages.
+        written: String,
+        /// The path to read.
+        path: PathBuf,
+    },
+}
+
+impl fmt::Display for ComponentSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(reference) => reference.fmt(f),
+            Self::File { written, .. } => f.write_str(written),
+        }
+    }
 }
 
 impl ComponentSource {
     /// The same with a relative path taken from `base`.
     pub(crate) fn relative_to(&mut self, base: &Path) {
-        if let Self::File(path) = self {
+        if let Self::File { path, .. } = self {
             *path = base.join(&path);
         }
     }
@@ -55,7 +69,7 @@ impl<'de> Deserialize<'de> for ComponentSource {
             });
         }
         if Path::new(&text).extension().is_some_and(|extension| extension == "wasm") {
-            return Ok(Self::File(text.into()));
+            return Ok(Self::File { path: text.as_str().into(), written: text });
         }
         Err(de::Error::custom(
             "not a component: expected `builtin:NAME`, `sha256:` and 64 hexadecimal digits, or \

@@ -62,7 +62,10 @@ turn_wall_ms = 1000
     assert_eq!(profile("tutor").config["warmth"], ConfigValue::Number(0.5));
     assert_eq!(
         profile("mine").component,
-        ComponentSource::File("/etc/yoi/guests/mine.wasm".into())
+        ComponentSource::File {
+            written: "guests/mine.wasm".to_owned(),
+            path: "/etc/yoi/guests/mine.wasm".into(),
+        }
     );
     let policy = |name: &str| &config.policy[&name.parse::<ProfileName>().expect("a name")];
     assert_eq!(policy("tutor").llm.as_ref().map(|llm| llm.models.len()), Some(2));

@@ -27,7 +27,7 @@ impl AnswerPrinter {
     /// Prints what `event` adds; the outcome, if it ends the turn.
     pub(crate) fn event(&mut self, event: &LiveEvent) -> io::Result<Option<Outcome>> {
         if self.output.is_json() {
-            self.output.json(event)?;
+            self.output.event(event)?;
         }
         match event {
             LiveEvent::Durable(event) => match &event.body {
@@ -154,7 +154,9 @@ impl Messages {
 pub(crate) fn report(output: Output, outcome: &Outcome, interrupted: bool) -> Exit {
     match outcome {
         Outcome::Completed => return Exit::Done,
-        Outcome::Failed { message, .. } => output.note(&format!("the turn failed: {message}")),
+        Outcome::Failed { message, .. } => {
+            output.error(&format!("the turn failed: {message}"), None);
+        }
         Outcome::Cancelled { reason: StopReason::Cancel | StopReason::Unknown } => {
             output.note("cancelled");
         }

@@ -1,12 +1,18 @@
 //! A client of a running Backend.
 
-use std::{collections::VecDeque, net::IpAddr, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::IpAddr,
+    path::Path,
+    time::Duration,
+};
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
-    Cursor, Diagnostic, Input, InputAccepted, Labels, LiveEvent, LogPage, ProfileName,
-    RuntimeError, RuntimeId, TranscriptPage, TurnId, WorkerId, WorkerPage, WorkerView,
+    Cursor, Diagnostic, EventBody, EventPage, Input, InputAccepted, Labels, LiveEvent, LogPage,
+    Outcome, ProfileName, RuntimeError, RuntimeId, Seq, TranscriptPage, TurnId, WorkerId,
+    WorkerPage, WorkerView,
 };
 use yoi_config::Config;
 
@@ -28,6 +34,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often in a row a broken stream is taken up again, and after what pause.
 const STREAM_TRIES: u32 = 5;
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
+
+/// How many pages of a log are read for how its turns ended: some hundred thousand events.
+const MAX_EVENT_PAGES: usize = 1_000;
 
 /// Why a Backend did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -60,20 +69,30 @@ pub(crate) enum BackendError {
 #[error("{detail}")]
 pub(crate) struct Refusal {
     detail: String,
+    code: Option<String>,
 }
 
 impl Refusal {
+    /// The stable word for it.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     fn read(status: u16, body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Problem {
-            detail: String,
+            detail: Option<String>,
+            code: Option<String>,
         }
+        let problem: Option<Problem> = serde_json::from_slice(body).ok();
+        let (said, code) = problem.map(|found| (found.detail, found.code)).unwrap_or_default();
         // Where it is an error we know, our words may be better than an older Backend's.
         let known = serde_json::from_slice::<RuntimeError>(body).map(|error| error.to_string());
         let detail = known
-            .or_else(|_| serde_json::from_slice::<Problem>(body).map(|problem| problem.detail))
-            .unwrap_or_else(|_| format!("the Backend answered with status {status}"));
-        Self { detail }
+            .ok()
+            .or(said)
+            .unwrap_or_else(|| format!("the Backend answered with status {status}"));
+        Self { detail, code }
     }
 }
 
@@ -98,6 +117,14 @@ pub(crate) struct NewWorker {
 pub(crate) struct FoundWorkers {
     pub(crate) workers: Vec<WorkerView>,
     pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// How turns ended that did not complete.
+#[derive(Debug, PartialEq)]
+pub(crate) struct BrokenTurns {
+    pub(crate) outcomes: BTreeMap<TurnId, Outcome>,
+    /// Whether all of the log was read.
+    pub(crate) is_complete: bool,
 }
 
 /// A client of one Backend.
@@ -204,7 +231,7 @@ impl BackendClient {
                 let names: Vec<&str> = many.iter().map(|entry| entry.runtime_id.as_str()).collect();
                 let detail =
                     format!("name one of the Runtimes with --runtime: {}", names.join(", "));
-                Err(Refusal { detail }.into())
+                Err(Refusal { detail, code: None }.into())
             }
         }
     }
@@ -263,6 +290,35 @@ impl BackendClient {
         after: &str,
     ) -> Result<TranscriptPage, BackendError> {
         self.ask(self.of_worker(Method::GET, at, "transcript", &[("after", after)])).await
+    }
+
+    /// How the turns of a Worker ended that did not complete, as its log says from its beginning to
+    /// `until`.
+    pub(crate) async fn broken_turns(
+        &self,
+        at: &WorkerAddress,
+        until: Seq,
+    ) -> Result<BrokenTurns, BackendError> {
+        let mut found = BrokenTurns { outcomes: BTreeMap::new(), is_complete: true };
+        let mut after = Cursor::START;
+        for _ in 0..MAX_EVENT_PAGES {
+            let cursor = after.to_string();
+            let query = [("after", cursor.as_str())];
+            let page: EventPage =
+                self.ask(self.of_worker(Method::GET, at, "events", &query)).await?;
+            found.outcomes.extend(page.events.iter().filter_map(|event| match &event.body {
+                EventBody::TurnEnded { turn_id, outcome, .. } if !outcome.is_completed() => {
+                    Some((*turn_id, outcome.clone()))
+                }
+                _ => None,
+            }));
+            if page.events.is_empty() || page.next.seq >= until {
+                return Ok(found);
+            }
+            after = page.next;
+        }
+        found.is_complete = false;
+        Ok(found)
     }
 
     /// What a Worker's guest printed.

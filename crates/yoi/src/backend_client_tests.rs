@@ -110,6 +110,39 @@ async fn all_pages_of_workers_are_read() {
 }
 
 #[tokio::test]
+async fn how_turns_ended_is_read_from_all_pages_of_the_log() {
+    let server = MockServer::start().await;
+    let page = |seq: u64, outcome: serde_json::Value| {
+        ResponseTemplate::new(200).set_body_json(serde_json::json!({
+            "events": [{
+                "seq": seq, "at": "2026-01-01T00:00:00Z", "worker_id": WORKER,
+                "type": "turn.ended", "turn_id": seq, "outcome": outcome,
+                "receipt": { "wall_us": 1, "cpu_us": 1 },
+            }],
+            "next": seq.to_string(),
+        }))
+    };
+    let failed = serde_json::json!({ "status": "failed", "kind": "guest", "message": "no" });
+    for (after, answer) in [
+        ("0", page(1, failed)),
+        ("1", page(2, serde_json::json!({ "status": "completed" }))),
+        ("2", page(3, serde_json::json!({ "status": "interrupted" }))),
+    ] {
+        Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/events")))
+            .and(query_param("after", after))
+            .respond_with(answer)
+            .expect(1)
+            .mount(&server)
+            .await;
+    }
+    let found = client(&server).broken_turns(&address(), Seq::new(3)).await.expect("three pages");
+    assert!(found.is_complete);
+    let turns: Vec<TurnId> = found.outcomes.keys().copied().collect();
+    assert_eq!(turns, [TurnId::new(1), TurnId::new(3)]);
+    assert_eq!(found.outcomes[&TurnId::new(3)], Outcome::Interrupted);
+}
+
+#[tokio::test]
 async fn a_stream_that_breaks_goes_on_after_the_last_event() {
     let server = MockServer::start().await;
     let event = |seq: u64| {

@@ -1,6 +1,6 @@
 //! The command line: what can be written, and the help that teaches it.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use worker_types::{ProfileName, RuntimeId, TurnId};
@@ -61,6 +61,21 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// What is logged unless RUST_LOG says otherwise. Only who runs a Backend is its operator; to
+    /// everybody else, what goes wrong is told in the answer.
+    pub(crate) fn log_filter(&self) -> &'static str {
+        match self {
+            Self::Up(_) => "warn",
+            Self::Url(_)
+            | Self::Run(_)
+            | Self::Worker(_)
+            | Self::Doctor(_)
+            | Self::Completions { .. } => "error",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -134,11 +149,14 @@ pub(crate) enum WorkerCommand {
         #[command(flatten)]
         backend: BackendArgs,
     },
-    /// Create a Worker, and give it a first input
+    /// Create a Worker, and give it a first input if there is one
+    #[command(after_help = "\
+Without an input, the Worker's id goes to standard output. With one, the answer does, as it comes,
+and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
     Create {
         /// The profile: how it behaves. The Backend's policy decides what it may do
         profile: ProfileName,
-        /// What to say to it; `-` reads standard input
+        /// What to say to it first, if anything; `-` reads standard input
         input: Option<String>,
         /// A name for eyes
         #[arg(long)]
@@ -165,7 +183,7 @@ pub(crate) enum WorkerCommand {
         #[arg(long)]
         no_wait: bool,
     },
-    /// Print what was said and done
+    /// Print what was said and done, and how a turn ended that did not complete
     Transcript(WorkerArgs),
     /// Print what the Worker's own code wrote to its standard output and error
     Logs {
@@ -197,6 +215,19 @@ pub(crate) struct DoctorArgs {
     pub(crate) data_dir: DataDirArgs,
 }
 
+/// What to write to run this program again: its path if it was started by one, which need not be
+/// where a shell looks.
+pub(crate) fn own_name() -> String {
+    called(std::env::args_os().next())
+}
+
+fn called(argument: Option<OsString>) -> String {
+    argument
+        .map(|path| path.to_string_lossy().into_owned())
+        .filter(|path| path.contains('/'))
+        .unwrap_or_else(|| "yoi".to_owned())
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -220,6 +251,13 @@ mod tests {
         for line in [["yoi", "--json", "doctor"], ["yoi", "doctor", "--json"]] {
             assert!(Cli::try_parse_from(line).expect("a valid line").json);
         }
+    }
+
+    #[test]
+    fn who_was_started_by_its_path_is_called_by_it() {
+        assert_eq!(called(Some("target/debug/yoi".into())), "target/debug/yoi");
+        assert_eq!(called(Some("yoi".into())), "yoi");
+        assert_eq!(called(None), "yoi");
     }
 
     #[test]

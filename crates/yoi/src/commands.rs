@@ -58,9 +58,12 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
 
 /// An input as it was written: itself, or standard input where it is `-`.
 fn read_input(argument: String) -> anyhow::Result<String> {
-    if argument != "-" {
-        return Ok(argument);
-    }
+    let text = if argument == "-" { read_stdin()? } else { argument };
+    anyhow::ensure!(!text.is_empty(), "the input is empty");
+    Ok(text)
+}
+
+fn read_stdin() -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin()
         .lock()

@@ -13,6 +13,8 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use yoi_config::Config;
 
+use crate::cli::own_name;
+
 const BACKEND_FILE: &str = "backend.json";
 const LOCK_FILE: &str = "backend.lock";
 
@@ -116,9 +118,10 @@ impl DataDirLease {
             }
         }
         anyhow::bail!(
-            "another Backend runs with the data directory {}: end it, or name another one with \
-             --data-dir",
-            dir.display()
+            "yoi runs already with the data directory {}: `{} url` prints a link; for one more, \
+             name another directory with --data-dir",
+            dir.display(),
+            own_name()
         )
     }
 

@@ -2,7 +2,31 @@
 
 use std::{io, process::ExitCode};
 
+use worker_types::RuntimeError;
+
 use crate::backend_client::BackendError;
+
+/// An error of a Runtime in words that fit what a person wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ExplainedError {
+    /// What is wrong, and what would be right.
+    pub(crate) message: String,
+    /// What the Runtime said.
+    pub(crate) error: RuntimeError,
+}
+
+/// The stable word for an error, where it has one.
+pub(crate) fn code(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|cause| {
+        let of_runtime = || cause.downcast_ref().map(RuntimeError::code);
+        let explained = || cause.downcast_ref().map(|found: &ExplainedError| found.error.code());
+        of_runtime().or_else(explained).or_else(|| match cause.downcast_ref()? {
+            BackendError::Refused(refusal) => refusal.code(),
+            _ => None,
+        })
+    })
+}
 
 /// How a command ends, as its exit code tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,14 +25,19 @@ use crate::{cli::Cli, exit::Exit, output::Output};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let output = Output::new(cli.json);
+    let log_filter = cli.command.log_filter();
     tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(EnvFilter::try_from_default_env().unwrap_or_else(|_| log_filter.into()))
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr)
         .init();
     let ended = commands::run(cli, output).unwrap_or_else(|error| {
         if !exit::is_broken_pipe(&error) {
-            output.note(&format!("yoi: {error:#}"));
+            let message = format!("{error:#}");
+            let code = exit::code(&error);
+            // A program knows whom it started.
+            let prefix = if output.is_json() { "" } else { "yoi: " };
+            output.error(&format!("{prefix}{message}"), code);
         }
         Exit::of(&error)
     });

@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
+use worker_types::LiveEvent;
 
 /// Where a command prints.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,16 @@ impl Output {
         stdout.flush()
     }
 
+    /// Prints an event as one line of JSON to standard output. Pieces of items get a `type` like
+    /// all other events have.
+    pub(crate) fn event(self, event: &LiveEvent) -> io::Result<()> {
+        match event {
+            LiveEvent::Durable(event) => self.json(event),
+            LiveEvent::Delta(body) => self.json(&Typed { kind: "item.delta", body }),
+            LiveEvent::Snapshot(body) => self.json(&Typed { kind: "item.snapshot", body }),
+        }
+    }
+
     /// Prints a value as one line of JSON to standard output.
     pub(crate) fn json(self, value: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_string(value)?;
@@ -57,10 +68,29 @@ impl Output {
         stdout.flush()
     }
 
-    /// Prints a remark for a person to standard error. A remark that cannot be printed is lost:
-    /// there is nobody left to tell.
+    /// Prints a remark to standard error; for programs it is `{"note": …}`. A remark that cannot be
+    /// printed is lost: there is nobody left to tell.
     pub(crate) fn note(self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{}", visible(text));
+        self.remark("note", text, None);
+    }
+
+    /// The same for what went wrong; for programs it is `{"error": …}`, with a `code` where there
+    /// is a stable word for it.
+    pub(crate) fn error(self, text: &str, code: Option<&str>) {
+        self.remark("error", text, code);
+    }
+
+    fn remark(self, key: &str, text: &str, code: Option<&str>) {
+        let mut stderr = io::stderr().lock();
+        let _ = if self.json {
+            let mut remark = serde_json::json!({ key: text });
+            if let Some(code) = code {
+                remark["code"] = code.into();
+            }
+            writeln!(stderr, "{}", escape_json(&remark.to_string()))
+        } else {
+            writeln!(stderr, "{}", visible(text))
+        };
     }
 
     /// Prints rows under `head` in columns as wide as their widest cell.
@@ -86,6 +116,14 @@ impl Output {
         }
         Ok(())
     }
+}
+
+#[derive(Serialize)]
+struct Typed<'a, T> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    body: &'a T,
 }
 
 /// `text` with every character that could steer a terminal made visible; line breaks and tabs stay.
@@ -151,6 +189,19 @@ mod tests {
         assert_eq!(visible("x\u{9b}31m \u{202e}evil\x7f\r"), "x\u{fffd}31m \u{fffd}evil␡␍");
         assert_eq!(one_line("a\nb\tc"), "a␊b␉c");
         assert!(matches!(visible("plain äöü 日本\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_piece_of_an_item_says_its_type() {
+        let body = worker_types::ItemDelta {
+            item_id: worker_types::ItemId::new(2),
+            offset: 0,
+            text: "a".to_owned(),
+        };
+        assert_eq!(
+            serde_json::to_value(Typed { kind: "item.delta", body: &body }).expect("JSON"),
+            serde_json::json!({ "type": "item.delta", "item_id": 2, "offset": 0, "text": "a" })
+        );
     }
 
     #[test]

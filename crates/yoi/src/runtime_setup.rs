@@ -9,14 +9,14 @@ use std::{
 use anyhow::Context as _;
 use llm_engine::Models;
 use sha2::{Digest as _, Sha256};
-use worker_runtime::{Runtime, Store};
+use worker_runtime::{Runtime, RuntimeBuildError, Store};
 use worker_types::{
     ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RuntimeError,
     RuntimeId,
 };
 use yoi_config::{ComponentSource, Config, ProfileConfig};
 
-use crate::models::DEFAULT_ALIAS;
+use crate::{exit::ExplainedError, models::DEFAULT_ALIAS};
 
 /// The id of an embedded Runtime that the operator gave no other.
 const DEFAULT_RUNTIME_ID: &str = "backend-internal";
@@ -113,22 +113,27 @@ impl<'a> Setup<'a> {
         if self.profiles.contains_key(&default_profile) {
             builder = builder.default_profile(default_profile);
         }
-        builder
-            .components(self.components)
-            .profiles(self.profiles.into_values())
-            .build()
-            .await
-            .context("failed to start the Runtime")
+        let built =
+            builder.components(self.components).profiles(self.profiles.into_values()).build().await;
+        match built {
+            Ok(runtime) => Ok(runtime),
+            Err(RuntimeBuildError::Profile { profile, error })
+                if self.config.profiles.contains_key(&profile) =>
+            {
+                Err(refused_component(self.config, &profile, error).into())
+            }
+            Err(error) => Err(anyhow::Error::new(error).context("failed to start the Runtime")),
+        }
     }
 
     fn add_profile(&mut self, name: &ProfileName, profile: &ProfileConfig) -> anyhow::Result<()> {
         let component = match &profile.component {
             ComponentSource::Known(reference) => reference.clone(),
-            ComponentSource::File(file) => {
-                let bytes = fs::read(file).with_context(|| {
+            ComponentSource::File { path, .. } => {
+                let bytes = fs::read(path).with_context(|| {
                     self.config.error_at(
                         &["profiles", name.as_str(), "component"],
-                        format!("failed to read {}", file.display()),
+                        format!("failed to read {}", path.display()),
                     )
                 })?;
                 let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
@@ -176,6 +181,14 @@ impl<'a> Setup<'a> {
         }
         Ok(())
     }
+}
+
+/// Why the Runtime takes no component that the configuration names, and where it does.
+fn refused_component(config: &Config, name: &ProfileName, error: RuntimeError) -> ExplainedError {
+    let component = config.profiles.get(name).map(|profile| profile.component.to_string());
+    let message = format!("`{}`: {error}", component.unwrap_or_default());
+    let at = config.error_at(&["profiles", name.as_str(), "component"], message);
+    ExplainedError { message: at.to_string(), error }
 }
 
 /// Grants in a few words, for people; `None` where there are none.

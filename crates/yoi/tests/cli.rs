@@ -264,6 +264,45 @@ fn a_profile_without_its_grant_fails_and_names_the_grant() {
     let ended = home.yoi(&["run", "companion", "hello"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("no grants") && ended.stderr.contains("`llm`"), "{ended:?}");
+    let cure = "write `[policy.companion]` and below it `llm = [\"default\"]` in ";
+    assert!(ended.stderr.contains(cure), "{ended:?}");
+    let ended = home.yoi(&["--json", "run", "companion", "hello"]);
+    let remarks = json_lines(&ended.stderr);
+    let last = remarks.last().expect("an error");
+    assert_eq!(last["code"], "missing_grant");
+    assert!(last["error"].as_str().is_some_and(|error| error.contains(cure)), "{last}");
+}
+
+#[test]
+fn a_component_that_is_none_is_refused_at_its_line_and_by_the_doctor() {
+    let home =
+        Home::with_config(&format!("{OFFLINE}[profiles.mine]\ncomponent = \"guests/mine.wasm\"\n"));
+    let guests = home.path().join("config/yoi/guests");
+    fs::create_dir(&guests).expect("a directory");
+    fs::write(guests.join("mine.wasm"), "no component").expect("a file");
+    let place = "yoi.toml:4:1: profiles.mine.component: `guests/mine.wasm`: not a Worker component";
+    let ended = home.yoi(&["run", "mine", "hi"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(place), "{ended:?}");
+    let ended = home.yoi(&["doctor"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let failed: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("FAIL")).collect();
+    assert!(
+        matches!(failed[..], [one] if one.contains("configuration") && one.contains(place)),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("rebuild it for wasm32-wasip2"), "{ended:?}");
+    assert!(ended.stdout.contains("a turn took"), "the product's own guests run: {ended:?}");
+}
+
+#[test]
+fn an_empty_input_is_refused_before_anything_starts() {
+    let home = Home::new();
+    for line in [&["run", "echo", ""][..], &["worker", "send", "1f8a3c02", ""]] {
+        let ended = home.yoi(line);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.ends_with("yoi: the input is empty\n"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -311,6 +350,9 @@ fn a_backend_serves_workers_until_it_is_asked_to_end() {
         assert!(begin.elapsed() < PATIENCE, "{}", home.succeed(&["worker", "transcript", short]));
     }
     home.succeed(&["worker", "logs", short, "--turn", "1"]);
+    let silent = home.yoi(&["worker", "logs", short, "--turn", "99"]);
+    assert_eq!((silent.code, silent.stdout.as_str()), (Some(0), ""));
+    assert_eq!(silent.stderr, "no lines of turn 99 are kept\n");
 
     home.succeed(&["worker", "stop", short]);
     let refused = home.yoi(&["worker", "send", short, "three"]);
@@ -383,9 +425,13 @@ fn up_refuses_a_taken_port_an_open_address_and_a_taken_directory() {
     let ended = home.yoi(&["up", "--listen", "0.0.0.0:0", "--data-dir", other]);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("other machines"), "{ended:?}");
-    let ended = home.yoi(&["up", "--listen", "127.0.0.1:0"]);
-    assert_eq!(ended.code, Some(1));
-    assert!(ended.stderr.contains("--data-dir"), "{ended:?}");
+    for listen in ["127.0.0.1:0", address] {
+        let ended = home.yoi(&["up", "--listen", listen]);
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.stderr.contains("yoi runs already"), "{ended:?}");
+        let hint = format!("`{} url` prints a link", env!("CARGO_BIN_EXE_yoi"));
+        assert!(ended.stderr.contains(&hint) && ended.stderr.contains("--data-dir"), "{ended:?}");
+    }
 }
 
 #[test]
@@ -451,6 +497,38 @@ async fn a_refused_key_is_named_by_its_reason_and_never_shown() {
         assert!(!printed.contains("sesame"), "{printed}");
     }
     assert!(!server.received_requests().await.expect("a record").is_empty());
+}
+
+#[tokio::test]
+async fn a_transcript_says_how_turns_failed() {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(401)).mount(&server).await;
+    let home = model_at(&server);
+    let ended = tokio::task::spawn_blocking(move || {
+        let config = home.path().join("config/yoi/yoi.toml");
+        let text = fs::read_to_string(&config).expect("a configuration");
+        // A variable that every process has.
+        fs::write(&config, text.replace("MY_KEY", "HOME")).expect("a configuration");
+        let run = home.yoi(&["run", "companion", "hi"]);
+        assert!(run.stderr.contains("the turn failed: "), "{run:?}");
+        assert!(!run.stderr.contains("WARN"), "the log is the operator's: {run:?}");
+        let _up = Up::start(&home);
+        let id = home.succeed(&["worker", "create", "companion"]);
+        for input in ["one", "two"] {
+            let sent = home.yoi(&["worker", "send", id.trim_end(), input]);
+            assert_eq!(sent.code, Some(1), "{sent:?}");
+        }
+        let json = home.succeed(&["--json", "worker", "transcript", id.trim_end()]);
+        (home.succeed(&["worker", "transcript", id.trim_end()]), json_lines(&json))
+    });
+    let (text, json) = ended.await.expect("no panic");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    let [one, failed_one, two, failed_two] = lines[..] else { panic!("{text}") };
+    assert_eq!((one, two), ("you: one", "you: two"));
+    assert!(failed_one.starts_with("turn failed: ") && failed_one == failed_two, "{text}");
+    let ends: Vec<&Value> = json.iter().filter(|line| line["type"] == "turn.ended").collect();
+    assert_eq!(ends.len(), 2, "{json:?}");
+    assert_eq!(ends[1]["outcome"]["status"], "failed");
 }
 
 #[tokio::test]

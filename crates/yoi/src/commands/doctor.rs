@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use llm_engine::Models;
 use serde::Serialize;
-use tokio::process::Command;
+use tokio::{process::Command, time::error::Elapsed};
 use worker_runtime::Runtime;
 use worker_types::{CreateWorker, Input, InputOptions, Outcome};
 use yoi_config::{Config, ConfigError};
@@ -19,7 +19,7 @@ use yoi_config::{Config, ConfigError};
 use crate::{
     cli::DoctorArgs,
     data_dir::{BackendFile, data_dir},
-    exit::Exit,
+    exit::{Exit, ExplainedError},
     models,
     output::Output,
     runtime_setup::Setup,
@@ -74,11 +74,23 @@ pub(crate) async fn run(
     config: Result<Config, ConfigError>,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let (config, finding) = look_at_config(config);
+    let (config, mut finding) = look_at_config(config);
+    let mut guests = try_guests(&config).await;
+    if let Ok(Err(error)) = &guests
+        && let Some(refused) = error.downcast_ref::<ExplainedError>()
+    {
+        finding = Finding::fail(
+            "configuration",
+            refused.to_string(),
+            format!("rebuild it for {GUEST_TARGET}, or name another component"),
+        );
+        // What ships with the product is still to be looked at.
+        guests = try_guests(&Config::default()).await;
+    }
     let mut findings = vec![finding];
     findings.extend(look_at_models(&config).await);
     findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
-    findings.extend(look_at_guests(&config).await);
+    findings.extend(look_at_guests(guests).await);
     findings.push(look_at_toolchain().await);
 
     let healthy = findings.iter().all(|finding| finding.status != Status::Fail);
@@ -187,9 +199,15 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
     fs::remove_file(probe)
 }
 
-async fn look_at_guests(config: &Config) -> Vec<Finding> {
+type Trial = Result<anyhow::Result<(Runtime, String)>, Elapsed>;
+
+async fn try_guests(config: &Config) -> Trial {
+    tokio::time::timeout(TRIAL_TIMEOUT, trial(config)).await
+}
+
+async fn look_at_guests(trial: Trial) -> Vec<Finding> {
     let name = "guests";
-    match tokio::time::timeout(TRIAL_TIMEOUT, trial(config)).await {
+    match trial {
         Ok(Ok((runtime, detail))) => {
             let mut findings = vec![Finding::ok(name, detail)];
             findings.extend(look_at_runtime(&runtime));

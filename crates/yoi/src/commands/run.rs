@@ -1,11 +1,12 @@
 //! `yoi run`: one Worker, one turn, in this process; nothing is kept.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
-    CreateWorker, Cursor, Input, InputOptions, ModelAlias, Outcome, TurnId, WorkerId,
+    CreateWorker, Cursor, Input, InputOptions, ModelAlias, Outcome, ProfileName, RuntimeError,
+    TurnId, WorkerId,
 };
 use yoi_config::Config;
 
@@ -13,8 +14,8 @@ use crate::{
     answer::{self, AnswerPrinter},
     cli::RunArgs,
     commands::read_input,
-    exit::Exit,
-    models,
+    exit::{Exit, ExplainedError},
+    models::{self, DEFAULT_ALIAS},
     output::Output,
     runtime_setup::{self, Setup},
     signals::EndSignals,
@@ -38,21 +39,35 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyho
     }
     let input = Input::text(read_input(args.input)?);
     let runtime = setup.build(models).await?;
-    let ended =
-        one_turn(&runtime, CreateWorker::profile(args.profile).grants(grants), input, output);
-    let ended = ended.await;
+    let worker = CreateWorker::profile(args.profile.clone()).grants(grants);
+    let ended = match runtime.create(worker).await {
+        Ok(worker) => one_turn(&runtime, worker.worker_id, input, output).await,
+        Err(error) => Err(with_cure(error, &args.profile, config)),
+    };
     runtime.shutdown(SHUTDOWN_GRACE).await;
     ended
 }
 
+/// The same error, and where it is a missing grant, what grants it.
+fn with_cure(error: RuntimeError, profile: &ProfileName, config: &Config) -> anyhow::Error {
+    let key = match &error {
+        RuntimeError::MissingGrant { capability: Some(capability), .. } => capability.name(),
+        _ => return error.into(),
+    };
+    let file = config.file.as_deref().unwrap_or(Path::new("yoi.toml")).display();
+    let message = format!(
+        "{error}: write `[policy.{profile}]` and below it `{key} = [\"{DEFAULT_ALIAS}\"]` in {file}"
+    );
+    ExplainedError { message, error }.into()
+}
+
 async fn one_turn(
     runtime: &Runtime,
-    worker: CreateWorker,
+    worker: WorkerId,
     input: Input,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let mut signals = EndSignals::listen()?;
-    let worker = runtime.create(worker).await?.worker_id;
     let events = runtime.events(worker, Cursor::START)?;
     let turn = runtime.input(worker, input, InputOptions::default()).await?.turn_id;
     let mut interrupted = false;

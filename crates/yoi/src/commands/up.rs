@@ -14,7 +14,7 @@ use yoi_config::{Config, DEFAULT_LISTEN};
 use yoi_workspace_server::{AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource};
 
 use crate::{
-    cli::UpArgs,
+    cli::{UpArgs, own_name},
     data_dir::{BackendFile, DataDirLease, Token, data_dir},
     exit::Exit,
     models,
@@ -30,8 +30,10 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
     let wanted = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     let dir = data_dir(args.data_dir.data_dir.as_deref(), config)?;
-    let listener = listen(wanted).await?;
+    refuse_open_address(wanted)?;
+    // Before the port: where yoi runs already, that is the reason why the port is taken.
     let mut lease = DataDirLease::take(&dir)?;
+    let listener = listen(wanted).await?;
     let mut signals = EndSignals::listen()?;
 
     let setup = Setup::new(config)?;
@@ -65,13 +67,17 @@ pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyho
     ended
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
     anyhow::ensure!(
         address.ip().is_loopback(),
         "{address} can be reached from other machines, and nothing is encrypted here: listen on \
          an address of this machine such as {DEFAULT_LISTEN}, and come from elsewhere through \
          `ssh -L`"
     );
+    Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
             "{address} is taken by another program: name another address with --listen, such as \
@@ -96,7 +102,8 @@ fn announce(output: Output, address: SocketAddr, link: &str) -> io::Result<()> {
     } else {
         output.line(&format!("yoi is ready: {link}"))?;
     }
-    output.note("the link signs one browser in, once; `yoi url` prints another");
+    let yoi = own_name();
+    output.note(&format!("the link signs one browser in, once; `{yoi} url` prints another"));
     output.note("conversations are kept until this program ends");
     if let Ok(connection) = std::env::var("SSH_CONNECTION")
         && let Some(command) = forwarding(&connection, address)
@@ -178,7 +185,8 @@ mod tests {
         let address = taken.local_addr().expect("an address");
         let error = listen(address).await.expect_err("taken").to_string();
         assert!(error.contains("--listen 127.0.0.1:0"), "{error}");
-        let error = listen(([0, 0, 0, 0], 0).into()).await.expect_err("open").to_string();
+        let open = ([0, 0, 0, 0], 0).into();
+        let error = refuse_open_address(open).expect_err("open").to_string();
         assert!(error.contains("ssh -L"), "{error}");
     }
 }

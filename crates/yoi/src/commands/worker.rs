@@ -1,15 +1,16 @@
 //! `yoi worker`: the Workers of a running Backend.
 
 use jiff::Timestamp;
+use serde_json::json;
 use worker_types::{
     Cursor, Diagnostic, Input, InputAccepted, InputPart, Item, ItemBody, ItemStatus, Labels,
-    LogStream, ToolOutcome, WorkerView,
+    LogStream, Outcome, ToolOutcome, TurnId, WorkerView,
 };
 use yoi_config::Config;
 
 use crate::{
     answer::{self, AnswerPrinter},
-    backend_client::{BackendClient, NewWorker, WorkerAddress, pick},
+    backend_client::{BackendClient, BrokenTurns, NewWorker, WorkerAddress, pick},
     cli::{WorkerArgs, WorkerCommand},
     commands::read_input,
     exit::Exit,
@@ -62,17 +63,25 @@ pub(crate) async fn run(
             Ok(Exit::Done)
         }
         WorkerCommand::Send { worker, input, no_wait } => {
+            let input = read_input(input)?;
             let (client, view) = find(&worker, config, output).await?;
-            talk(&client, (&view).into(), &read_input(input)?, no_wait, output).await
+            talk(&client, (&view).into(), &input, no_wait, output).await
         }
         WorkerCommand::Transcript(args) => {
             let (client, view) = find(&args, config, output).await?;
-            transcript(&client, &(&view).into(), output).await?;
+            transcript(&client, &view, output).await?;
             Ok(Exit::Done)
         }
         WorkerCommand::Logs { worker, turn } => {
             let (client, view) = find(&worker, config, output).await?;
-            for line in client.logs(&(&view).into(), turn).await?.lines {
+            let lines = client.logs(&(&view).into(), turn).await?.lines;
+            if lines.is_empty() {
+                output.note(&match turn {
+                    Some(turn) => format!("no lines of turn {turn} are kept"),
+                    None => "no lines are kept".to_owned(),
+                });
+            }
+            for line in lines {
                 if output.is_json() {
                     output.json(&line)?;
                     continue;
@@ -300,13 +309,25 @@ fn show(view: &WorkerView, output: Output) -> anyhow::Result<()> {
 
 async fn transcript(
     client: &BackendClient,
-    at: &WorkerAddress,
+    view: &WorkerView,
     output: Output,
 ) -> anyhow::Result<()> {
+    let at = view.into();
+    let BrokenTurns { mut outcomes, is_complete } = client.broken_turns(&at, view.last_seq).await?;
+    if !is_complete {
+        output.note("the log is long: how its newest turns ended is not shown");
+    }
     let mut after = "0".to_owned();
     loop {
-        let page = client.transcript(at, &after).await?;
+        let page = client.transcript(&at, &after).await?;
         for item in &page.items {
+            // A Worker's turns follow one another: what came before this one is over.
+            while let Some(ended) = outcomes.first_entry()
+                && *ended.key() < item.turn_id
+            {
+                let (turn, outcome) = ended.remove_entry();
+                print_outcome(turn, &outcome, output)?;
+            }
             if output.is_json() {
                 output.json(item)?;
             } else {
@@ -315,8 +336,27 @@ async fn transcript(
         }
         match page.last_item {
             Some(last) if page.more_after => after = last.to_string(),
-            _ => return Ok(()),
+            _ => break,
         }
+    }
+    for (turn, outcome) in outcomes {
+        print_outcome(turn, &outcome, output)?;
+    }
+    Ok(())
+}
+
+/// Prints how a turn ended that did not complete.
+fn print_outcome(turn: TurnId, outcome: &Outcome, output: Output) -> std::io::Result<()> {
+    if output.is_json() {
+        let ended = json!({ "type": "turn.ended", "turn_id": turn, "outcome": outcome });
+        return output.json(&ended);
+    }
+    match outcome {
+        Outcome::Completed => Ok(()),
+        Outcome::Failed { message, .. } => print_block("turn failed: ", message, output),
+        Outcome::Cancelled { .. } => output.line("turn cancelled"),
+        Outcome::Interrupted => output.line("turn interrupted"),
+        Outcome::Unknown => output.line("turn ended in a way that this version does not know"),
     }
 }
 
@@ -352,8 +392,12 @@ fn print_item(item: &Item, output: Output) -> std::io::Result<()> {
         ItemStatus::InProgress => " (not finished)",
         ItemStatus::Incomplete => " (cut off)",
     };
+    print_block(&format!("{who}{unfinished}: "), &text, output)
+}
+
+fn print_block(head: &str, text: &str, output: Output) -> std::io::Result<()> {
     let mut lines = text.lines();
-    output.line(&format!("{who}{unfinished}: {}", lines.next().unwrap_or_default()))?;
+    output.line(&format!("{head}{}", lines.next().unwrap_or_default()))?;
     lines.try_for_each(|line| output.line(&format!("    {line}")))
 }
 
