@@ -203,9 +203,9 @@ impl llm::HostCompletion for LlmView<'_> {
         if let Ok(ModelEvent::ToolRequest(piece)) = &mut piece {
             completion.name_call(piece, self.session);
         }
-        let recorded = match piece {
-            Ok(ModelEvent::Finish(_)) => completion
-                .finish(&ledger)
+        let recorded = match &piece {
+            Ok(ModelEvent::Finish(reason)) => completion
+                .finish(&ledger, reason)
                 .await
                 .map(|calls| self.session.requested_calls.extend(calls)),
             Ok(_) => completion.record(&ledger, &piece).await,
@@ -303,8 +303,16 @@ impl Completion {
     }
 
     /// Records the end of an answer, and with it the tool calls it asked for. Returns their ids.
-    async fn finish(&mut self, ledger: &Ledger) -> Result<Vec<String>, RecordError> {
+    async fn finish(
+        &mut self,
+        ledger: &Ledger,
+        reason: &FinishReason,
+    ) -> Result<Vec<String>, RecordError> {
         let mut commands = self.close(ledger, ItemStatus::Completed);
+        if *reason != FinishReason::ToolRequests {
+            // The answer was cut or withheld: so may be the arguments, and nobody is to act on them.
+            self.requests.clear();
+        }
         let mut calls = Vec::new();
         for request in std::mem::take(&mut self.requests).into_values() {
             calls.push(request.call_id.clone());

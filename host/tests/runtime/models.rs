@@ -1,7 +1,8 @@
 //! Model calls: what is recorded, what reaches the guest, and what a failure leaves.
 
 use llm_engine::{
-    Message, ModelError, ModelEvent, ModelUsage, OfflineModel, Part, ScriptedModel, Step,
+    FinishReason, Message, ModelError, ModelEvent, ModelUsage, OfflineModel, Part, ScriptedModel,
+    Step,
 };
 use worker_types::{
     EventBody, ItemBody, ItemStatus, Origin, Outcome, StopReason, TokenUsage, TranscriptQuery,
@@ -157,4 +158,46 @@ async fn a_completion_that_the_guest_drops_ends_and_stays_incomplete() {
     let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
     let incomplete = page.items.iter().filter(|item| item.status == ItemStatus::Incomplete);
     assert_eq!(incomplete.count(), 1);
+}
+
+#[tokio::test]
+async fn tool_requests_of_an_answer_that_was_cut_are_forgotten() {
+    let arguments = serde_json::json!({"command": "rm -rf /tmp/x"});
+    let model = ScriptedModel::new().call([
+        Step::tool_request(0, "call-1", "shell", &arguments),
+        Step::Event(ModelEvent::Finish(FinishReason::Length)),
+    ]);
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "companion").await;
+    assert_eq!(turn(&runtime, id, "hi").await, Outcome::Completed);
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    assert!(!page.items.iter().any(|item| matches!(item.body, ItemBody::ToolCall { .. })));
+}
+
+#[tokio::test]
+async fn a_call_id_that_a_model_gives_twice_is_two_calls_with_a_result_each() {
+    let arguments = serde_json::json!({});
+    let asks = || {
+        [
+            Step::tool_request(0, "same", "read", &arguments),
+            Step::tool_request(1, "same", "read", &arguments),
+            Step::tools_requested(),
+        ]
+    };
+    let runtime = runtime_with_model(ScriptedModel::new().call(asks()).call(asks())).await;
+    let id = llm_worker(&runtime, "companion").await;
+    turn(&runtime, id, "one").await;
+    turn(&runtime, id, "two").await;
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    let mut calls = std::collections::BTreeSet::new();
+    let mut results = std::collections::BTreeSet::new();
+    for item in page.items {
+        match item.body {
+            ItemBody::ToolCall { call_id, .. } => assert!(calls.insert(call_id), "used twice"),
+            ItemBody::ToolResult { call_id, .. } => assert!(results.insert(call_id), "used twice"),
+            _ => {}
+        }
+    }
+    assert_eq!(calls.len(), 4);
+    assert_eq!(calls, results);
 }
