@@ -155,10 +155,6 @@ impl Runtime {
         self.0.check_accepting()?;
         validate::input(&input, &self.0.limits)?;
         let IfBusy::Reject = options.if_busy;
-        // Most refusals are known here, and do not stand in the way of a cancel.
-        if let Some((turn_id, _)) = self.0.workers.cell(id)?.lock().state.unfinished_turn() {
-            return Err(RuntimeError::Busy { turn_id });
-        }
         self.ask(id, |reply| Request::Input { parts: input.parts, reply }).await
     }
 
@@ -220,8 +216,9 @@ impl Runtime {
         self.ask(id, |reply| Request::Start { reply }).await
     }
 
-    /// Takes no more work (commands for Workers without a running turn are refused as unavailable), gives running turns `grace` to end, then ends them as interrupted. When
-    /// this returns, everything is in the log and the event streams have ended.
+    /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
+    /// this returns, everything is in the log and the event streams have ended. Commands for Workers
+    /// without a running turn are refused as unavailable from the start.
     pub async fn shutdown(&self, grace: Duration) {
         self.0.workers.close();
         self.0.tasks.close();

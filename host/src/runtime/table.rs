@@ -103,7 +103,16 @@ impl Workers {
         let slot = table.slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
         // A closed way is that of a task that panicked: the next one mends what it left.
         let sender = match slot.active.take_if(|sender| !sender.is_closed()) {
-            Some(sender) => slot.active.insert(sender),
+            Some(sender) => {
+                let sender = slot.active.insert(sender);
+                // An input that will be refused does not stand in the way of a cancel.
+                if let Request::Input { .. } = &request
+                    && let Some((turn_id, _)) = slot.cell.lock().state.unfinished_turn()
+                {
+                    return Err(RuntimeError::Busy { turn_id });
+                }
+                sender
+            }
             None if closed => return Err(shutting_down()),
             None => slot.active.insert(activate(runtime, &slot.cell)),
         };

@@ -31,10 +31,10 @@ async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
     runtime.0.workers.send(&runtime.0, id, Request::Panic).expect("sent");
     lost.await.expect_err("the task is gone, and with it whoever it knew");
 
+    let next = runtime.input(id, Input::text("next"), Default::default()).await;
+    let next = next.expect("the Worker is not busy for ever").turn_id;
+    assert_eq!(runtime.outcome(id, next).await, Ok(Outcome::Completed));
     let outcome = runtime.outcome(id, turn_id).await;
     assert_eq!(outcome, Ok(Outcome::Interrupted), "the turn has its one end");
-    let next = runtime.input(id, Input::text("next"), Default::default()).await;
-    let turn_id = next.expect("an accepted input").turn_id;
-    assert_eq!(runtime.outcome(id, turn_id).await, Ok(Outcome::Completed));
     assert_eq!(runtime.overview().idle, 1);
 }
