@@ -4,7 +4,7 @@ use worker_types::Capability;
 
 /// The interfaces that every Worker has: clocks, random, standard streams, and a file system that
 /// shows granted preopens only. Never sockets, never HTTP.
-const BASE: [&str; 19] = [
+const BASE: [&str; 22] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
     "wasi:cli/stderr",
@@ -22,12 +22,12 @@ const BASE: [&str; 19] = [
     "wasi:io/error",
     "wasi:io/poll",
     "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
     "yoi:worker/session",
     "yoi:worker/types",
 ];
-
-/// The same for random, of which there are three.
-const RANDOM: &str = "wasi:random/";
 
 /// What it takes to link an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(super) fn need(import: &str) -> Need {
         Need::Never
     } else if interface == "yoi:worker/llm" {
         Need::Grant(Capability::Llm)
-    } else if interface.starts_with(RANDOM) || BASE.contains(&interface) {
+    } else if BASE.contains(&interface) {
         Need::Base
     } else {
         Need::Never
@@ -72,6 +72,7 @@ mod tests {
             "wasi:sockets/tcp@0.2.6",
             "wasi:sockets/ip-name-lookup@0.2.6",
             "wasi:http/outgoing-handler@0.2.6",
+            "wasi:random/anything-else@0.2.6",
             "wasi:cli/stdout@0.3.0",
             "wasi:cli/stdout",
             "yoi:worker/session@0.2.0",
