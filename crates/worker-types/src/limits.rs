@@ -39,6 +39,12 @@ pub struct Limits {
     pub workers: u64,
     /// The largest component, in bytes. Default: 64 MiB.
     pub component_bytes: u64,
+    /// The longest a component may take to compile, in milliseconds, where a helper process
+    /// compiles. Default: 60 seconds.
+    pub compile_ms: u64,
+    /// The most memory, in bytes of address space, that compiling a component may take, where a
+    /// helper process compiles. Default: 1 GiB.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -60,6 +66,8 @@ impl Default for Limits {
             live_turns: cores * 64,
             workers: 1_000_000,
             component_bytes: 64 << 20,
+            compile_ms: 60_000,
+            compile_memory_bytes: 1 << 30,
         }
     }
 }

@@ -239,6 +239,8 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         live_turns,
         workers,
         component_bytes,
+        compile_ms,
+        compile_memory_bytes,
     } = limits;
     [
         (turn_wall_ms, "turn_wall_ms"),
@@ -254,6 +256,8 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         (live_turns, "live_turns"),
         (workers, "workers"),
         (component_bytes, "component_bytes"),
+        (compile_ms, "compile_ms"),
+        (compile_memory_bytes, "compile_memory_bytes"),
     ]
     .into_iter()
     .find_map(|(value, key)| (value == 0).then_some(key))

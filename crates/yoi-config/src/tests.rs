@@ -91,7 +91,7 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
     assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected `listen` or `data_dir`");
     assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `llm`");
-    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `live_turns`, `workers`, `component_bytes`");
+    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `live_turns`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(
         refusal("profiles = { a = { component = \"builtin:echo\", prompt = \"x\" } }\n"),
         @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `config`"
