@@ -4,9 +4,12 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     error::Error,
+    path::PathBuf,
     sync::{Arc, Mutex},
 };
 
+use bytes::Bytes;
+use futures_util::future::try_join_all;
 use llm_engine::Models;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,7 +19,7 @@ use worker_types::{
 
 use crate::{
     Runtime, Store,
-    engine::{Engines, LoadComponentError, LoadedComponent, live_turns},
+    engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     runtime::{GuestThreads, Inner, InstalledProfile},
 };
@@ -34,6 +37,8 @@ pub struct RuntimeBuilder {
     default_profile: Option<ProfileName>,
     ceiling: Grants,
     limits: Limits,
+    compiler: Compiler,
+    component_cache: Option<PathBuf>,
 }
 
 /// Why a Runtime could not be built.
@@ -61,9 +66,16 @@ pub enum RuntimeBuildError {
     /// The default profile is not among the profiles.
     #[error("the default profile `{0}` does not exist")]
     DefaultProfile(ProfileName),
-    /// The compiler gave up without an answer.
-    #[error("the compiler gave up")]
-    Compiler(#[source] tokio::task::JoinError),
+    /// Nothing can be compiled here, whatever the component: for example because the program of the
+    /// compile helper is not there.
+    #[error("failed to compile the component of profile `{profile}`")]
+    Compiler {
+        /// The first profile that it was to be compiled for.
+        profile: ProfileName,
+        /// Why.
+        #[source]
+        error: Box<dyn Error + Send + Sync>,
+    },
 }
 
 impl RuntimeBuilder {
@@ -78,6 +90,8 @@ impl RuntimeBuilder {
             default_profile: None,
             ceiling: Grants::none(),
             limits: Limits::default(),
+            compiler: Compiler::in_process(),
+            component_cache: None,
         }
     }
 
@@ -140,8 +154,26 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Where components are compiled; in this process, unless this says otherwise.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// Keeps what was compiled in the directory `dir`, so that the next start need not compile it
+    /// again. The directory is made where it is missing, for this user alone; files in it that this
+    /// library did not write itself are not used. Where it cannot be used, that is logged, and
+    /// nothing is kept.
+    #[must_use]
+    pub fn component_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.component_cache = Some(dir.into());
+        self
+    }
+
     /// Compiles what the profiles name, and starts the Runtime. Model calls will be made on the
-    /// tokio runtime that this is called in; guests get threads of their own.
+    /// tokio runtime that this is called in, and a compile helper is waited for there: it needs I/O
+    /// and time. Guests get threads of their own.
     ///
     /// # Errors
     ///
@@ -153,16 +185,9 @@ impl RuntimeBuilder {
         {
             return Err(RuntimeBuildError::DefaultProfile(name.clone()));
         }
-        let engines = Engines::new(&self.limits).map_err(RuntimeBuildError::Engine)?;
         let guests = GuestThreads::start().map_err(RuntimeBuildError::GuestThreads)?;
-
-        let (components, profiles, limits) = (self.components, self.profiles, self.limits);
-        let compile = move || {
-            let profiles = install(&engines, &components, profiles, &limits);
-            profiles.map(|profiles| (engines, profiles, limits))
-        };
-        let compiled = tokio::task::spawn_blocking(compile).await;
-        let (engines, profiles, limits) = compiled.map_err(RuntimeBuildError::Compiler)??;
+        let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
+        let profiles = install(&engines, self.components, self.profiles).await?;
 
         Ok(Runtime(Arc::new(Inner {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
@@ -174,8 +199,8 @@ impl RuntimeBuilder {
             store: self.store,
             engines,
             workers: Default::default(),
-            permits: Arc::new(Semaphore::new(live_turns(&limits) as usize)),
-            limits,
+            permits: Arc::new(Semaphore::new(live_turns(&self.limits) as usize)),
+            limits: self.limits,
             overview: Mutex::new(Overview::default()),
             guests,
             host,
@@ -186,34 +211,59 @@ impl RuntimeBuilder {
     }
 }
 
-fn install(
-    engines: &Engines,
-    components: &HashMap<ComponentRef, Cow<'static, [u8]>>,
-    profiles: BTreeMap<ProfileName, Profile>,
+/// Maps the pool and opens the cache, which takes a while, away from async tasks.
+async fn engines(
     limits: &Limits,
-) -> Result<BTreeMap<ProfileName, Arc<InstalledProfile>>, RuntimeBuildError> {
-    let mut loaded: HashMap<&ComponentRef, Arc<LoadedComponent>> = HashMap::new();
-    let mut installed = BTreeMap::new();
-    for (name, profile) in profiles {
-        let error = |error| RuntimeBuildError::Profile { profile: name.clone(), error };
-        let (reference, bytes) = components.get_key_value(&profile.component).ok_or_else(|| {
-            error(RuntimeError::UnknownComponent { component: profile.component.to_string() })
-        })?;
-        let component = match loaded.get(reference) {
-            Some(component) => Arc::clone(component),
-            None => {
-                let component = LoadedComponent::load(engines, bytes, limits.component_bytes)
-                    .map_err(|refused| error(invalid_component(&refused)))?;
-                let component = Arc::new(component);
-                loaded.insert(reference, Arc::clone(&component));
-                component
-            }
-        };
-        installed.insert(name, Arc::new(InstalledProfile { profile, component }));
-    }
-    Ok(installed)
+    compiler: Compiler,
+    cache: Option<PathBuf>,
+    host: &Handle,
+) -> Result<Engines, RuntimeBuildError> {
+    let (limits, on) = (limits.clone(), host.clone());
+    let set_up = move || Engines::new(&limits, compiler, cache.as_deref(), on);
+    let engines = host.spawn_blocking(set_up).await;
+    engines
+        .map_err(|error| RuntimeBuildError::Engine(error.into()))?
+        .map_err(RuntimeBuildError::Engine)
 }
 
-fn invalid_component(error: &LoadComponentError) -> RuntimeError {
-    RuntimeError::InvalidComponent { reason: error_chain(error) }
+async fn install(
+    engines: &Engines,
+    components: HashMap<ComponentRef, Cow<'static, [u8]>>,
+    profiles: BTreeMap<ProfileName, Profile>,
+) -> Result<BTreeMap<ProfileName, Arc<InstalledProfile>>, RuntimeBuildError> {
+    // Each component once, with the first profile that needs it.
+    let mut needed: HashMap<&ComponentRef, (&ProfileName, &Cow<'static, [u8]>)> = HashMap::new();
+    for (name, Profile { component, .. }) in &profiles {
+        let bytes = components.get(component).ok_or_else(|| RuntimeBuildError::Profile {
+            profile: name.clone(),
+            error: RuntimeError::UnknownComponent { component: component.to_string() },
+        })?;
+        needed.entry(component).or_insert((name, bytes));
+    }
+    let loading = needed.into_iter().map(async |(reference, (profile, bytes))| {
+        let bytes = match bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::copy_from_slice(bytes),
+        };
+        let loaded = engines.load(bytes).await.map_err(|error| not_loaded(profile, error))?;
+        Ok((reference.clone(), Arc::new(loaded)))
+    });
+    let loaded: HashMap<_, _> = try_join_all(loading).await?.into_iter().collect();
+
+    let install = |(name, profile): (ProfileName, Profile)| {
+        // It is there: one that could not be loaded has ended this.
+        let component = Arc::clone(loaded.get(&profile.component)?);
+        Some((name, Arc::new(InstalledProfile { profile, component })))
+    };
+    Ok(profiles.into_iter().filter_map(install).collect())
+}
+
+fn not_loaded(profile: &ProfileName, error: LoadComponentError) -> RuntimeBuildError {
+    let profile = profile.clone();
+    if error.is_of_component() {
+        let error = RuntimeError::InvalidComponent { reason: error_chain(&error) };
+        RuntimeBuildError::Profile { profile, error }
+    } else {
+        RuntimeBuildError::Compiler { profile, error: error.into() }
+    }
 }

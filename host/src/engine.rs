@@ -1,16 +1,24 @@
 //! wasmtime, configured for hostile guests: Cranelift only, epochs, every default that is too large
 //! for us set low, and two allocation strategies.
 
+mod artifact;
 mod component;
 mod imports;
+mod instances;
+mod loader;
 mod ticker;
 
-use std::error::Error;
+use std::{error::Error, path::Path, sync::Arc};
 
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use worker_types::Limits;
 
+pub use artifact::{CompileError, Compiler, compile_helper};
 pub(crate) use component::{LoadComponentError, LoadedComponent};
+use loader::Loader;
 pub(crate) use ticker::{Ticker, Ticking};
 
 /// Slots of the pool. Each reserves some GiB of addresses, of which there are 128 TiB.
@@ -32,17 +40,37 @@ const POOL_STACK_KEEP_RESIDENT: usize = 16 << 10;
 /// tables or instances than a slot has) run on demand, where each instance is mapped anew.
 #[derive(Debug)]
 pub(crate) struct Engines {
-    pooling: Engine,
-    on_demand: Engine,
+    loader: Arc<Loader>,
     ticker: Ticker,
+    /// Where components are loaded: the embedder's runtime, which has I/O. That of the guests does
+    /// not.
+    host: Handle,
 }
 
 impl Engines {
-    pub(crate) fn new(limits: &Limits) -> Result<Self, Box<dyn Error + Send + Sync>> {
+    /// Engines that load components as `compiler` compiles them, and keep what was compiled in
+    /// `cache`.
+    pub(crate) fn new(
+        limits: &Limits,
+        compiler: Compiler,
+        cache: Option<&Path>,
+        host: Handle,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let pooling = Engine::new(&config(Some(pool(limits))))?;
         let on_demand = Engine::new(&config(None))?;
         let ticker = Ticker::start([pooling.weak(), on_demand.weak()])?;
-        Ok(Self { pooling, on_demand, ticker })
+        let loader = Arc::new(Loader::new(pooling, on_demand, limits, compiler, cache));
+        Ok(Self { loader, ticker, host })
+    }
+
+    /// Compiles and links a component, or takes what the cache has of it. Dropping the future ends
+    /// the compile helper.
+    pub(crate) async fn load(
+        &self,
+        bytes: impl Into<Bytes>,
+    ) -> Result<LoadedComponent, LoadComponentError> {
+        let loading = self.host.spawn(Arc::clone(&self.loader).load(bytes.into()));
+        AbortOnDropHandle::new(loading).await.map_err(LoadComponentError::GaveUp)?
     }
 
     /// Keeps epochs ticking as long as the result lives.

@@ -38,8 +38,10 @@
 //! imports are read before it is instantiated: what is not granted is refused by name. Guests run
 //! on threads of their own, so one that spins does not delay the embedder.
 //!
-//! The library opens no socket, reads no environment and starts no process. It is built inside a
-//! tokio runtime, where model calls are made; several Runtimes may live in one process.
+//! The library opens no socket and reads no environment. It starts no process but the compile
+//! helper that its embedder names ([`Compiler::helper`]), and writes no file but in the directory
+//! that its embedder names ([`RuntimeBuilder::component_cache`]). It is built inside a tokio
+//! runtime, where model calls are made; several Runtimes may live in one process.
 
 mod builder;
 mod capability;
@@ -57,6 +59,7 @@ mod turn;
 mod worker;
 
 pub use builder::{RuntimeBuildError, RuntimeBuilder};
+pub use engine::{CompileError, Compiler, compile_helper};
 pub use error_chain::error_chain;
 pub use events::Events;
 pub use runtime::Runtime;

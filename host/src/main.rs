@@ -2,15 +2,18 @@
 //! serving Workers over HTTP comes with the network API.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
 
-use std::{borrow::Cow, error::Error, process::ExitCode};
+use std::{borrow::Cow, env, error::Error, ffi::OsString, path::PathBuf, process::ExitCode};
 
 use worker_runtime::{
-    Runtime, error_chain,
+    Compiler, Runtime, compile_helper, error_chain,
     worker_types::{
         ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, LiveEvent, Outcome,
         Profile, RuntimeError,
     },
 };
+
+/// The argument that makes this program the compile helper of another process of it.
+const COMPILE: &str = "compile";
 
 const HELP: &str = "\
 worker-runtime - runs a Worker component in the sandbox, without any grant
@@ -25,11 +28,23 @@ exit codes:
   1  it is none, it needs a grant, or its turn did not complete
   2  wrong usage
 
+Components are compiled in a process of their own, `worker-runtime compile`, which is not for people.
+
 For models, profiles and a page to talk to, see `yoi --help`.";
 
+fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    // It limits its own process, so it comes before the threads of tokio.
+    match arguments.next() {
+        Some(command) if command == COMPILE => compile_helper(arguments),
+        command => run_command(command.into_iter().chain(arguments)),
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+async fn run_command(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<String> =
+        arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments[..] {
         ["--help" | "-h" | "help"] => {
@@ -110,10 +125,16 @@ async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
         config: Default::default(),
     };
     let runtime = Runtime::builder("worker-runtime".parse()?)
+        .compiler(Compiler::helper(this_program()?, [COMPILE]))
         .default_profile(profile.name.clone())
         .components([(component, Cow::Owned(bytes))])
         .profiles([profile]);
     Ok(runtime.build().await?)
+}
+
+fn this_program() -> Result<PathBuf, String> {
+    env::current_exe()
+        .map_err(|error| format!("cannot find this program, which compiles components: {error}"))
 }
 
 /// A guest's text without the control characters that would drive the terminal.

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use sha2::{Digest, Sha256};
+use tokio::task::JoinError;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
 use worker_types::{Capability, ComponentDigest, Grants, RuntimeError};
 
-use super::{Engines, imports, imports::Need};
+use super::{
+    artifact::{Artifact, CompileError},
+    imports,
+    imports::Need,
+    instances::InstancesError,
+};
 use crate::{
     capability::{self, bindings::CompanionPre},
     turn::TurnState,
@@ -38,40 +43,49 @@ pub(crate) enum LoadComponentError {
     CoreModule,
     #[error("it is not WebAssembly")]
     NotWebAssembly,
+    #[error(transparent)]
+    Instances(#[from] InstancesError),
     #[error("it does not compile")]
-    Compile(#[source] wasmtime::Error),
+    Compile(#[source] CompileError),
+    #[error("what was compiled of it cannot be loaded")]
+    Load(#[source] wasmtime::Error),
     #[error("it does not export `yoi:worker/worker@0.1.0`: its world is not one of yoi's")]
     WrongWorld(#[source] wasmtime::Error),
     #[error("an import has another type than this Runtime's")]
     Link(#[source] wasmtime::Error),
+    #[error("the task that loads it gave up")]
+    GaveUp(#[source] JoinError),
+}
+
+impl LoadComponentError {
+    /// Whether it is the component that is to be changed, and not the host.
+    pub(crate) fn is_of_component(&self) -> bool {
+        match self {
+            Self::TooLarge { .. }
+            | Self::CoreModule
+            | Self::NotWebAssembly
+            | Self::Instances(_)
+            | Self::WrongWorld(_)
+            | Self::Link(_) => true,
+            Self::Compile(error) => error.is_of_component(),
+            Self::Load(_) | Self::GaveUp(_) => false,
+        }
+    }
 }
 
 impl LoadedComponent {
-    /// Compiles and links `bytes`. This computes for as long as the compiler needs: not for an
-    /// async task.
-    pub(crate) fn load(
-        engines: &Engines,
-        bytes: &[u8],
-        max_bytes: u64,
+    /// Links what was compiled of the component with `digest`, in the first of `engines` that takes
+    /// it. This computes: not for an async task.
+    pub(super) fn link(
+        engines: [&Engine; 2],
+        digest: ComponentDigest,
+        artifact: &Artifact,
     ) -> Result<Self, LoadComponentError> {
-        if bytes.len() as u64 > max_bytes {
-            return Err(LoadComponentError::TooLarge { size: bytes.len(), limit: max_bytes });
-        }
-        match bytes {
-            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(LoadComponentError::CoreModule),
-            [0, b'a', b's', b'm', ..] => {}
-            _ => return Err(LoadComponentError::NotWebAssembly),
-        }
-        let digest = ComponentDigest::from_sha256(Sha256::digest(bytes).into());
-
-        // The pool refuses at compile time what does not fit its slots; a component that is broken
-        // fails again on demand, and that error is the one to show.
-        let (engine, component) = match Component::from_binary(&engines.pooling, bytes) {
-            Ok(component) => (&engines.pooling, component),
-            Err(_) => {
-                let component = Component::from_binary(&engines.on_demand, bytes);
-                (&engines.on_demand, component.map_err(LoadComponentError::Compile)?)
-            }
+        // The pool refuses what does not fit its slots.
+        let [pooling, on_demand] = engines;
+        let (engine, component) = match artifact.load(pooling) {
+            Ok(component) => (pooling, component),
+            Err(_) => (on_demand, artifact.load(on_demand).map_err(LoadComponentError::Load)?),
         };
 
         let mut imports = Vec::new();

@@ -41,7 +41,7 @@ async fn bytes_that_are_no_component_are_refused_with_what_they_are() {
     check(wat("(module)"), "core WebAssembly module").await;
     check(wat("(component)"), "does not export `yoi:worker/worker@0.1.0`").await;
     let truncated = &builtin_workers::ECHO[..builtin_workers::ECHO.len() / 2];
-    check(truncated, "does not compile").await;
+    check(truncated, "it is malformed").await;
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn a_profile_whose_component_was_not_given_is_refused() {
 }
 
 /// A Worker that does nothing, with `memories` memories and a table of `elements` elements.
-fn worker_with(memories: usize, elements: u64) -> Vec<u8> {
+pub(crate) fn worker_with(memories: usize, elements: u64) -> Vec<u8> {
     let module = "(core module $m (memory 1) (table 1 funcref))";
     let instances = "(core instance (instantiate $m))".repeat(memories);
     wat(&format!(

@@ -1,0 +1,124 @@
+//! From the bytes of a component to something that can be instantiated.
+
+use std::{path::Path, sync::Arc, thread};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::{sync::Semaphore, task::spawn_blocking};
+use wasmtime::Engine;
+use worker_types::{ComponentDigest, Limits};
+
+use super::{
+    Compiler, LoadComponentError, LoadedComponent,
+    artifact::{Artifact, Compatibility, ComponentCache},
+    instances::check_instances,
+};
+
+/// Loads components, for as long as the engines live.
+#[derive(Debug)]
+pub(super) struct Loader {
+    pooling: Engine,
+    on_demand: Engine,
+    compatibility: Compatibility,
+    compiler: Compiler,
+    cache: Option<ComponentCache>,
+    limits: Limits,
+    /// To compile at once: as many as there are cores, so that neither they nor the memory are
+    /// taken by however many components are asked for.
+    permits: Semaphore,
+}
+
+impl Loader {
+    pub(super) fn new(
+        pooling: Engine,
+        on_demand: Engine,
+        limits: &Limits,
+        compiler: Compiler,
+        cache: Option<&Path>,
+    ) -> Self {
+        Self {
+            compatibility: Compatibility::of(&on_demand),
+            pooling,
+            on_demand,
+            compiler,
+            cache: cache.and_then(|dir| open(dir, limits)),
+            limits: limits.clone(),
+            permits: Semaphore::new(thread::available_parallelism().map_or(1, usize::from)),
+        }
+    }
+
+    /// Loads one component. It is cancelled by dropping the future.
+    pub(super) async fn load(
+        self: Arc<Self>,
+        bytes: Bytes,
+    ) -> Result<LoadedComponent, LoadComponentError> {
+        let (digest, kept) = {
+            let (loader, bytes) = (Arc::clone(&self), bytes.clone());
+            blocking(move || loader.look_up(&bytes)).await?
+        };
+        if let Some(loaded) = kept {
+            return Ok(loaded);
+        }
+        let artifact = {
+            // It is never closed.
+            let _permit = self.permits.acquire().await;
+            let compiling = self.compiler.compile(&self.on_demand, bytes, &self.limits);
+            compiling.await.map_err(LoadComponentError::Compile)?
+        };
+        blocking(move || {
+            let loaded = self.link(digest, &artifact)?;
+            // Only what can be a Worker is worth keeping.
+            if let Some(cache) = &self.cache {
+                cache.write(&digest, self.compatibility, &artifact);
+            }
+            Ok(loaded)
+        })
+        .await
+    }
+
+    /// What there is to know of `bytes` before anything is compiled, and what the cache has.
+    fn look_up(
+        &self,
+        bytes: &[u8],
+    ) -> Result<(ComponentDigest, Option<LoadedComponent>), LoadComponentError> {
+        let limit = self.limits.component_bytes;
+        if bytes.len() as u64 > limit {
+            return Err(LoadComponentError::TooLarge { size: bytes.len(), limit });
+        }
+        match bytes {
+            [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(LoadComponentError::CoreModule),
+            [0, b'a', b's', b'm', ..] => {}
+            _ => return Err(LoadComponentError::NotWebAssembly),
+        }
+        check_instances(bytes)?;
+        let digest = ComponentDigest::from_sha256(Sha256::digest(bytes).into());
+        let kept = self.cache.as_ref().and_then(|cache| cache.read(&digest, self.compatibility));
+        let loaded = kept.map(|artifact| self.link(digest, &artifact)).transpose()?;
+        Ok((digest, loaded))
+    }
+
+    fn link(
+        &self,
+        digest: ComponentDigest,
+        artifact: &Artifact,
+    ) -> Result<LoadedComponent, LoadComponentError> {
+        LoadedComponent::link([&self.pooling, &self.on_demand], digest, artifact)
+    }
+}
+
+fn open(dir: &Path, limits: &Limits) -> Option<ComponentCache> {
+    match ComponentCache::open(dir, limits.compile_memory_bytes) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            tracing::warn!(%error, "compiled components are not kept: each start compiles anew");
+            None
+        }
+    }
+}
+
+/// Computes away from the threads that serve everybody.
+async fn blocking<T: Send + 'static>(
+    compute: impl FnOnce() -> Result<T, LoadComponentError> + Send + 'static,
+) -> Result<T, LoadComponentError> {
+    spawn_blocking(compute).await.map_err(LoadComponentError::GaveUp)?
+}
