@@ -53,6 +53,12 @@ pub(crate) enum Command {
     /// Check what this machine can do, and say what would mend what it cannot
     #[command(after_help = "Exits with 1 if anything fails. A warning is no failure.")]
     Doctor(DoctorArgs),
+    /// Compile a component for a Runtime, as it asks for on the command line
+    #[command(hide = true)]
+    Compile {
+        /// What the Runtime adds
+        job: Vec<OsString>,
+    },
     /// Print the completions of a shell
     #[command(
         after_help = "Example:\n  yoi completions bash > ~/.local/share/bash-completion/completions/yoi"
@@ -73,6 +79,7 @@ impl Command {
             | Self::Run(_)
             | Self::Worker(_)
             | Self::Doctor(_)
+            | Self::Compile { .. }
             | Self::Completions { .. } => "error",
         }
     }

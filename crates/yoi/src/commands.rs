@@ -49,7 +49,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Url(args) => url::run(&args, &load()?, output).await,
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,
-            Command::Completions { .. } => Ok(Exit::Done),
+            // Both were served before.
+            Command::Completions { .. } | Command::Compile { .. } => Ok(Exit::Done),
         }
     });
     threads.shutdown_timeout(STRAGGLERS_GRACE);

@@ -20,10 +20,18 @@ use std::{
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
-use crate::{cli::Cli, exit::Exit, output::Output};
+use crate::{
+    cli::{Cli, Command},
+    exit::Exit,
+    output::Output,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // It limits its own process, so nothing is to be started before.
+    if let Command::Compile { job } = cli.command {
+        return worker_runtime::compile_helper(job);
+    }
     let output = Output::new(cli.json);
     let log_filter = cli.command.log_filter();
     tracing_subscriber::fmt()

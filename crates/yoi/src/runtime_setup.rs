@@ -3,13 +3,14 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    fs,
+    env, fs,
+    path::PathBuf,
 };
 
 use anyhow::Context as _;
 use llm_engine::Models;
 use sha2::{Digest as _, Sha256};
-use worker_runtime::{Runtime, RuntimeBuildError, Store};
+use worker_runtime::{Compiler, Runtime, RuntimeBuildError, Store};
 use worker_types::{
     ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RuntimeError,
     RuntimeId,
@@ -21,6 +22,9 @@ use crate::{exit::ExplainedError, models::DEFAULT_ALIAS};
 /// The id of an embedded Runtime that the operator gave no other.
 const DEFAULT_RUNTIME_ID: &str = "backend-internal";
 
+/// The hidden subcommand that compiles.
+const COMPILE: &str = "compile";
+
 /// The profile that is granted a model where nobody wrote a policy: to talk is all it can do.
 const COMPANION: &str = "companion";
 
@@ -31,6 +35,7 @@ pub(crate) struct Setup<'a> {
     profiles: BTreeMap<ProfileName, Profile>,
     components: Vec<(ComponentRef, Cow<'static, [u8]>)>,
     policy: BTreeMap<ProfileName, Grants>,
+    component_cache: Option<PathBuf>,
 }
 
 impl<'a> Setup<'a> {
@@ -47,6 +52,7 @@ impl<'a> Setup<'a> {
                 COMPANION.parse()?,
                 Grants::none().with_llm([DEFAULT_ALIAS.parse()?]),
             )]),
+            component_cache: None,
         };
         for (name, profile) in &config.profiles {
             setup.add_profile(name, profile)?;
@@ -68,6 +74,12 @@ impl<'a> Setup<'a> {
         self.policy.retain(|profile, _| profile == name);
         self.profiles = BTreeMap::from([(name.clone(), profile)]);
         Ok(self)
+    }
+
+    /// The same, keeping in `dir` what was compiled.
+    pub(crate) fn component_cache(mut self, dir: PathBuf) -> Self {
+        self.component_cache = Some(dir);
+        self
     }
 
     /// What Workers of `profile` are granted.
@@ -105,7 +117,11 @@ impl<'a> Setup<'a> {
                 aliases if aliases.is_empty() => Grants::none(),
                 aliases => Grants::none().with_llm(aliases),
             })
-            .limits(self.config.limits.clone());
+            .limits(self.config.limits.clone())
+            .compiler(compiler()?);
+        if let Some(dir) = self.component_cache {
+            builder = builder.component_cache(dir);
+        }
         let default_profile = match &runtime.default_profile {
             Some(name) => name.clone(),
             None => COMPANION.parse()?,
@@ -181,6 +197,14 @@ impl<'a> Setup<'a> {
         }
         Ok(())
     }
+}
+
+/// The compiler of components: this program once more, as a process that has nothing but limits.
+pub(crate) fn compiler() -> anyhow::Result<Compiler> {
+    let program = env::current_exe().context(
+        "failed to find this program, which compiles components in a process of their own",
+    )?;
+    Ok(Compiler::helper(program, [COMPILE]))
 }
 
 /// Why the Runtime takes no component that the configuration names, and where it does.

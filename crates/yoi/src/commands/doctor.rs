@@ -22,7 +22,7 @@ use crate::{
     exit::{Exit, ExplainedError},
     models,
     output::Output,
-    runtime_setup::Setup,
+    runtime_setup::{self, Setup},
 };
 
 /// The target that guests are built for.
@@ -90,6 +90,7 @@ pub(crate) async fn run(
     let mut findings = vec![finding];
     findings.extend(look_at_models(&config).await);
     findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
+    findings.push(look_at_compiler(&config).await);
     findings.extend(look_at_guests(guests).await);
     findings.push(look_at_toolchain().await);
 
@@ -197,6 +198,28 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
     let probe = nearest.join(format!(".yoi-doctor.{}", std::process::id()));
     OpenOptions::new().write(true).create_new(true).open(&probe)?;
     fs::remove_file(probe)
+}
+
+/// Really compiles something, the way that `yoi up` does: in a process of its own.
+async fn look_at_compiler(config: &Config) -> Finding {
+    let name = "compile helper";
+    let started = Instant::now();
+    let checked = match runtime_setup::compiler() {
+        Ok(compiler) => compiler.check(&config.limits).await.map_err(anyhow::Error::new),
+        Err(error) => Err(error),
+    };
+    match checked {
+        Ok(()) => Finding::ok(
+            name,
+            format!("starts and compiles in {} ms", started.elapsed().as_millis()),
+        ),
+        Err(error) => Finding::fail(
+            name,
+            format!("{error:#}"),
+            "install yoi anew where it can be executed, and see `compile_ms` and \
+             `compile_memory_bytes` below [limits]",
+        ),
+    }
 }
 
 type Trial = Result<anyhow::Result<(Runtime, String)>, Elapsed>;

@@ -23,6 +23,9 @@ use crate::{
     signals::EndSignals,
 };
 
+/// Where below its directory the Backend keeps compiled components.
+const COMPONENTS: &str = "components";
+
 /// How long running turns may take to end once the Backend is asked to: a model's answer is often
 /// there by then, and whoever asked waits for it.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -36,7 +39,7 @@ pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyho
     let listener = listen(wanted).await?;
     let mut signals = EndSignals::listen()?;
 
-    let setup = Setup::new(config)?;
+    let setup = Setup::new(config)?.component_cache(dir.join(COMPONENTS));
     let models = models::models(config, &setup.granted_aliases()).await?;
     for model in models.iter() {
         let info = model.info();
