@@ -440,6 +440,8 @@ fn doctor_looks_at_everything_and_fails_on_what_is_broken() {
     let healthy = home.yoi(&["doctor"]);
     assert_eq!(healthy.code, Some(0), "{healthy:?}");
     assert!(healthy.stdout.contains("a turn took"), "{healthy:?}");
+    let helper = healthy.stdout.lines().find(|line| line.contains("compile helper"));
+    assert!(helper.is_some_and(|line| line.starts_with("ok")), "{healthy:?}");
     assert!(!home.data_dir().exists(), "looking changes nothing");
 
     let home = Home::with_config("[server]\nlisten = 1\n");
@@ -456,6 +458,22 @@ fn doctor_looks_at_everything_and_fails_on_what_is_broken() {
     assert_eq!(failed.len(), 1, "{report}");
     assert_eq!(failed[0]["name"], "configuration");
     assert!(failed[0]["remedy"].is_string());
+}
+
+#[test]
+fn components_are_compiled_within_limits_and_up_keeps_what_was_compiled() {
+    let home = Home::with_config(&format!("{OFFLINE}[limits]\ncompile_ms = 1\n"));
+    let ended = home.yoi(&["run", "echo", "hi"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("longer than the limit of 1 ms"), "{ended:?}");
+    assert!(ended.stderr.contains("`compile_ms`"), "it says what to do: {ended:?}");
+
+    let home = Home::new();
+    drop(Up::start(&home));
+    let kept = fs::read_dir(home.data_dir().join("components")).expect("a directory");
+    let kept = kept.map(|entry| entry.expect("a file").path());
+    let artifacts = kept.filter(|path| path.extension().is_some_and(|name| name == "aot"));
+    assert_eq!(artifacts.count(), 2, "echo and companion");
 }
 
 #[test]
