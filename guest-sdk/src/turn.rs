@@ -70,7 +70,8 @@ impl Turn {
         host::history(Some(before), limit)
     }
 
-    /// Says `text` as one message. It is in the Worker's log when this returns.
+    /// Says `text` as one message. It is in the Worker's log before anything that follows has an
+    /// effect, and at the latest when the turn ends.
     pub fn say(&self, text: &str) -> Result<(), Error> {
         host::say(text)
     }
@@ -150,7 +151,8 @@ impl Utterance {
         self.message.delta(text)
     }
 
-    /// Completes the message. It is in the Worker's log when this returns. After a failed `write!`
+    /// Completes the message. It is in the Worker's log before anything that follows has an effect,
+    /// and at the latest when the turn ends. After a failed `write!`
     /// it fails with the host's reason, and the message stays incomplete.
     pub fn end(self) -> Result<(), Error> {
         match self.failed {

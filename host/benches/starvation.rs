@@ -22,6 +22,7 @@ async fn main() {
         description: String::new(),
         component: component.clone(),
         optional: Default::default(),
+        resume: false,
         config: Default::default(),
     };
     let runtime = Runtime::builder("bench".parse().expect("a valid id"))

@@ -14,7 +14,8 @@ use llm_engine::Models;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker_types::{
-    ComponentRef, Grants, Limits, Overview, Profile, ProfileName, RuntimeError, RuntimeId,
+    ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RuntimeError,
+    RuntimeId,
 };
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     runtime::{GuestThreads, Inner, InstalledProfile},
+    store::StoreError,
 };
 
 /// Builds a [`Runtime`]. What is not set is the least: a store in memory, no models, no profiles,
@@ -37,6 +39,7 @@ pub struct RuntimeBuilder {
     default_profile: Option<ProfileName>,
     ceiling: Grants,
     limits: Limits,
+    retention: Retention,
     compiler: Compiler,
     component_cache: Option<PathBuf>,
 }
@@ -66,6 +69,23 @@ pub enum RuntimeBuildError {
     /// The default profile is not among the profiles.
     #[error("the default profile `{0}` does not exist")]
     DefaultProfile(ProfileName),
+    /// One turn may take more memory than all of them together.
+    #[error(
+        "`memory_total` ({total} bytes) has no room for one turn of `turn_memory_bytes` \
+         ({turn} bytes)"
+    )]
+    NoRoomForTurns {
+        /// The limit on all turns.
+        total: u64,
+        /// The limit on one.
+        turn: u64,
+    },
+    /// The store cannot be read.
+    #[error("the store cannot be read: {reason}")]
+    Store {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nothing can be compiled here, whatever the component: for example because the program of the
     /// compile helper is not there.
     #[error("failed to compile the component of profile `{profile}`")]
@@ -90,6 +110,7 @@ impl RuntimeBuilder {
             default_profile: None,
             ceiling: Grants::none(),
             limits: Limits::default(),
+            retention: Retention::default(),
             compiler: Compiler::in_process(),
             component_cache: None,
         }
@@ -154,6 +175,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long events are kept; for ever, unless this says otherwise.
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// Where components are compiled; in this process, unless this says otherwise.
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
@@ -185,11 +213,21 @@ impl RuntimeBuilder {
         {
             return Err(RuntimeBuildError::DefaultProfile(name.clone()));
         }
+        let (total, turn) = (self.limits.memory_total, self.limits.turn_memory_bytes);
+        if turn > total {
+            return Err(RuntimeBuildError::NoRoomForTurns { total, turn });
+        }
         let guests = GuestThreads::start().map_err(RuntimeBuildError::GuestThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
-        let profiles = install(&engines, self.components, self.profiles).await?;
+        let profiles = install(&engines, &self.components, self.profiles).await?;
 
-        Ok(Runtime(Arc::new(Inner {
+        for profile in profiles.values() {
+            let bytes = self.components.get(&profile.profile.component);
+            let bytes = bytes.map_or(&[][..], |bytes| bytes);
+            let kept = self.store.put_component(profile.digest, bytes).await;
+            kept.map_err(|error| store_unreadable(&error))?;
+        }
+        let inner = Arc::new(Inner {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
             id: self.id,
             models: self.models,
@@ -199,16 +237,25 @@ impl RuntimeBuilder {
             store: self.store,
             engines,
             workers: Default::default(),
+            keys: Default::default(),
             permits: Arc::new(Semaphore::new(live_turns(&self.limits) as usize)),
             limits: self.limits,
+            retention: self.retention,
             overview: Mutex::new(Overview::default()),
             guests,
             host,
             tasks: TaskTracker::new(),
             interrupt: CancellationToken::new(),
             closing: CancellationToken::new(),
-        })))
+        });
+        inner.restore_workers().await.map_err(|error| store_unreadable(&error))?;
+        inner.spawn_retention();
+        Ok(Runtime(inner))
     }
+}
+
+fn store_unreadable(error: &StoreError) -> RuntimeBuildError {
+    RuntimeBuildError::Store { reason: error.to_string() }
 }
 
 /// Maps the pool and opens the cache, which takes a while, away from async tasks.
@@ -228,7 +275,7 @@ async fn engines(
 
 async fn install(
     engines: &Engines,
-    components: HashMap<ComponentRef, Cow<'static, [u8]>>,
+    components: &HashMap<ComponentRef, Cow<'static, [u8]>>,
     profiles: BTreeMap<ProfileName, Profile>,
 ) -> Result<BTreeMap<ProfileName, Arc<InstalledProfile>>, RuntimeBuildError> {
     // Each component once, with the first profile that needs it.
@@ -253,7 +300,7 @@ async fn install(
     let install = |(name, profile): (ProfileName, Profile)| {
         // It is there: one that could not be loaded has ended this.
         let component = Arc::clone(loaded.get(&profile.component)?);
-        Some((name, Arc::new(InstalledProfile { profile, component })))
+        Some((name, Arc::new(InstalledProfile::new(profile, component))))
     };
     Ok(profiles.into_iter().filter_map(install).collect())
 }

@@ -1,5 +1,5 @@
-//! What a Runtime keeps of one Worker while it lives: the fold of its log, the text of its open
-//! items, and its live readers. The supervisor is the only writer; readers look in under the lock.
+//! What a Runtime keeps of every Worker: what others see of its state, the text of its open items,
+//! and its live readers. The Worker's task is the only writer; readers look in under the lock.
 
 use std::{
     collections::BTreeMap,
@@ -7,17 +7,24 @@ use std::{
 };
 
 use tokio::sync::{broadcast, watch};
-use worker_types::{Event, EventBody, ItemDelta, ItemId, Seq, WorkerId, WorkerStatus};
+use worker_types::{
+    Event, EventBody, ItemDelta, ItemId, Outcome, Seq, TurnId, Usage, WorkerId, WorkerStatus,
+};
 
 use crate::{
     logs::{OutputCapture, WorkerLogs},
     runtime::WorkerMeta,
-    worker::{self, WorkerState},
+    store::TextPiece,
+    worker::WorkerState,
 };
 
 /// Deltas a live reader may be behind before it is given a snapshot instead. A model writes some
 /// hundred pieces a second: this is a second or two.
 const DELTA_BACKLOG: usize = 256;
+
+/// The longest piece that live readers are given at once: with the backlog it bounds what a reader
+/// who does not read keeps in memory.
+const DELTA_BYTES: usize = 4 << 10;
 
 /// One Worker.
 #[derive(Debug)]
@@ -30,7 +37,11 @@ pub(crate) struct WorkerCell {
 /// The part of a cell that changes.
 #[derive(Debug, Default)]
 pub(crate) struct CellState {
-    pub(crate) state: WorkerState,
+    pub(crate) head: Head,
+    /// Why the Worker cannot be loaded, if it cannot.
+    unavailable: Option<Box<str>>,
+    /// How the turn that ended last did, if it ended while this Runtime lived.
+    last_end: Option<Box<(TurnId, Outcome)>>,
     /// The text so far of the items that are open.
     open: BTreeMap<ItemId, String>,
     /// The live readers, if there are any.
@@ -41,6 +52,37 @@ pub(crate) struct CellState {
     pub(crate) logs: Option<Box<WorkerLogs>>,
 }
 
+/// What others see of a Worker's state: as of the last event that is committed and published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    status: WorkerStatus,
+    pub(crate) last_seq: Seq,
+    /// Retention removed events up to this one.
+    pub(crate) trimmed: Seq,
+    pub(crate) last_turn: TurnId,
+    pub(crate) last_item: ItemId,
+    pub(crate) usage: Usage,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Self::of(&WorkerState::default())
+    }
+}
+
+impl Head {
+    pub(crate) fn of(state: &WorkerState) -> Self {
+        Self {
+            status: state.status(),
+            last_seq: state.last_seq,
+            trimmed: state.trimmed,
+            last_turn: state.last_turn(),
+            last_item: state.last_item(),
+            usage: state.usage,
+        }
+    }
+}
+
 /// The channels of a Worker that somebody is reading live.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -48,7 +90,7 @@ pub(crate) struct Live {
     deltas: broadcast::Sender<ItemDelta>,
 }
 
-/// A reader's end of [`Live`], and what was open when it came.
+/// A reader's end of [`Live`].
 #[derive(Debug)]
 pub(crate) struct LiveReader {
     /// Keeps the channels alive.
@@ -57,14 +99,58 @@ pub(crate) struct LiveReader {
     pub(crate) deltas: broadcast::Receiver<ItemDelta>,
 }
 
-/// What a commit made of a Worker.
+/// What became of a Worker.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Change {
+    /// Absent for a Worker that was not there.
     pub(crate) before: Option<WorkerStatus>,
-    pub(crate) after: WorkerStatus,
+    /// Absent for a Worker that is gone.
+    pub(crate) after: Option<WorkerStatus>,
+    /// What its turns took meanwhile.
+    pub(crate) used: Usage,
 }
 
 impl CellState {
+    pub(crate) fn status(&self) -> WorkerStatus {
+        match self.unavailable {
+            Some(_) => WorkerStatus::Unavailable,
+            None => self.head.status,
+        }
+    }
+
+    /// The turn that others' inputs have to wait for.
+    pub(crate) fn busy_turn(&self) -> Option<TurnId> {
+        match self.status() {
+            WorkerStatus::Running { turn_id } => Some(turn_id),
+            _ => None,
+        }
+    }
+
+    /// Why the Worker cannot be loaded, if it cannot.
+    pub(crate) fn unavailable(&self) -> Option<&str> {
+        self.unavailable.as_deref()
+    }
+
+    /// How `turn_id` ended, if it is the one that ended last.
+    pub(crate) fn end_of(&self, turn_id: TurnId) -> Option<&Outcome> {
+        self.last_end.as_deref().filter(|(ended, _)| *ended == turn_id).map(|(_, outcome)| outcome)
+    }
+
+    fn tell_readers(&self) {
+        if let Some(live) = self.live.upgrade() {
+            live.head.send_replace(self.head.last_seq);
+        }
+    }
+
+    /// What a change of the head or of what can be loaded amounts to.
+    fn change(&mut self, change: impl FnOnce(&mut Self)) -> Change {
+        // Before its first event a Worker is nothing.
+        let known = self.head.last_seq > Seq::ZERO || self.unavailable.is_some();
+        let (before, used) = (known.then(|| self.status()), self.head.usage);
+        change(self);
+        Change { before, after: Some(self.status()), used: self.head.usage.since(used) }
+    }
+
     /// The texts of all open items.
     pub(crate) fn open_texts(&self) -> BTreeMap<ItemId, String> {
         self.open.clone()
@@ -81,21 +167,54 @@ impl WorkerCell {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds events that are committed, and tells the live readers.
-    pub(crate) fn publish(&self, events: &[Event]) -> Change {
+    /// Shows events that are committed, after which the state is as in `head`, and tells the live
+    /// readers.
+    pub(crate) fn publish(&self, events: &[Event], head: Head) -> Change {
         let mut cell = self.lock();
-        // Before its first event a Worker is nothing.
-        let before = (cell.state.last_seq > Seq::ZERO).then(|| cell.state.status());
-        for event in events {
-            worker::evolve(&mut cell.state, event.at, &event.body);
-            if let EventBody::ItemCompleted { item, .. } = &event.body {
-                cell.open.remove(&item.id);
+        let mut change = cell.change(|cell| {
+            for event in events {
+                match &event.body {
+                    EventBody::ItemCompleted { item, .. } => drop(cell.open.remove(&item.id)),
+                    EventBody::TurnEnded { turn_id, outcome, .. } => {
+                        cell.last_end = Some(Box::new((*turn_id, outcome.clone())));
+                    }
+                    _ => {}
+                }
             }
+            cell.head = head;
+        });
+        if matches!(events.last().map(|event| &event.body), Some(EventBody::WorkerDeleted)) {
+            change.after = None;
         }
-        if let Some(live) = cell.live.upgrade() {
-            live.head.send_replace(cell.state.last_seq);
-        }
-        Change { before, after: cell.state.status() }
+        cell.tell_readers();
+        change
+    }
+
+    /// Shows the state that was read from the store; `texts` are those of its open items, as far as
+    /// the store has them.
+    pub(crate) fn restore(
+        &self,
+        state: &WorkerState,
+        mut texts: BTreeMap<ItemId, String>,
+    ) -> Change {
+        let mut cell = self.lock();
+        let change = cell.change(|cell| {
+            cell.head = Head::of(state);
+            cell.unavailable = None;
+            // What is here is newer than what the store has.
+            let mut open = std::mem::take(&mut cell.open);
+            for id in state.open_items() {
+                let text = open.remove(&id).or_else(|| texts.remove(&id));
+                cell.open.insert(id, text.unwrap_or_default());
+            }
+        });
+        cell.tell_readers();
+        change
+    }
+
+    /// Notes why the Worker cannot be loaded, or that it can.
+    pub(crate) fn set_unavailable(&self, reason: Option<String>) -> Change {
+        self.lock().change(|cell| cell.unavailable = reason.map(Into::into))
     }
 
     /// Begins the text of an item that was just opened.
@@ -113,11 +232,17 @@ impl WorkerCell {
         if so_far.len() + text.len() > limit {
             return false;
         }
-        let offset = so_far.len() as u64;
+        let mut offset = so_far.len();
         so_far.push_str(text);
-        if let Some(live) = cell.live.upgrade() {
+        let Some(live) = cell.live.upgrade() else { return true };
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.floor_char_boundary(DELTA_BYTES));
+            let text = piece.to_owned();
             // An error means that nobody is listening.
-            let _ = live.deltas.send(ItemDelta { item_id, offset, text: text.to_owned() });
+            let _ = live.deltas.send(ItemDelta { item_id, offset: offset as u64, text });
+            offset += piece.len();
+            rest = after;
         }
         true
     }
@@ -127,13 +252,29 @@ impl WorkerCell {
         self.lock().open.get(&id).cloned().unwrap_or_default()
     }
 
+    /// Whether this item is open.
+    pub(crate) fn is_open(&self, id: ItemId) -> bool {
+        self.lock().open.contains_key(&id)
+    }
+
+    /// What the texts of the open items have beyond the bytes in `kept`.
+    pub(crate) fn texts_beyond(&self, kept: &BTreeMap<ItemId, usize>) -> Vec<TextPiece> {
+        let cell = self.lock();
+        let pieces = cell.open.iter().filter_map(|(id, text)| {
+            let offset = kept.get(id).copied().unwrap_or(0);
+            let text = text.get(offset..).filter(|piece| !piece.is_empty())?.to_owned();
+            Some(TextPiece { item_id: *id, offset: offset as u64, text })
+        });
+        pieces.collect()
+    }
+
     /// Joins the live readers. The texts of the open items are as of the first delta that the
     /// reader will receive.
     pub(crate) fn subscribe(&self) -> (LiveReader, BTreeMap<ItemId, String>) {
         let mut cell = self.lock();
         let live = cell.live.upgrade().unwrap_or_else(|| {
             let live = Arc::new(Live {
-                head: watch::Sender::new(cell.state.last_seq),
+                head: watch::Sender::new(cell.head.last_seq),
                 deltas: broadcast::Sender::new(DELTA_BACKLOG),
             });
             cell.live = Arc::downgrade(&live);

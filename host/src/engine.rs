@@ -79,9 +79,12 @@ impl Engines {
     }
 }
 
-/// How many turns may run at once: what the limit says, within what an address space has room for.
+/// How many turns may run at once: what the limits on turns and on their memory say, within what an
+/// address space has room for.
 pub(crate) fn live_turns(limits: &Limits) -> u32 {
-    u32::try_from(limits.live_turns).unwrap_or(u32::MAX).clamp(1, MAX_LIVE_TURNS)
+    let by_memory = limits.memory_total / limits.turn_memory_bytes.max(1);
+    let turns = limits.live_turns.min(by_memory);
+    u32::try_from(turns).unwrap_or(u32::MAX).clamp(1, MAX_LIVE_TURNS)
 }
 
 fn config(pool: Option<PoolingAllocationConfig>) -> Config {

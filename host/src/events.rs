@@ -1,20 +1,22 @@
-//! Reading a Worker's events: the log from a cursor on, then live. A slow reader is served from
-//! the log, holds a bounded backlog, and slows nobody.
+//! Reading events: of one Worker the log from a cursor on, then live; of all of them the feed. A
+//! slow reader is served from the log, holds a bounded backlog, and slows nobody.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio_util::sync::CancellationToken;
 use worker_types::{
-    Cursor, Event, EventBody, ItemDelta, ItemId, ItemSnapshot, LiveEvent, RuntimeError, Seq,
+    Cursor, Event, EventBody, FeedCursor, ItemDelta, ItemId, ItemSnapshot, LiveEvent, RuntimeError,
+    Seq,
 };
 
 use crate::{
     cell::{LiveReader, WorkerCell},
-    runtime::{Inner, internal},
+    runtime::{Inner, store_error},
+    store::FeedEvent,
 };
 
 /// Events read from the log at once.
@@ -32,6 +34,8 @@ pub struct Events {
     /// The last durable event that the caller has.
     given: Seq,
     ready: VecDeque<LiveEvent>,
+    /// Whether the caller has the Worker's last event.
+    ended: bool,
     /// How much of each open item's text the caller has, in bytes.
     positions: BTreeMap<ItemId, u64>,
     /// The texts of the items that were open when `reader` was made; to be given before its deltas
@@ -50,6 +54,7 @@ impl Events {
             read: after,
             given: after,
             ready: VecDeque::new(),
+            ended: false,
             positions: BTreeMap::new(),
             snapshot: Some(open),
         }
@@ -61,8 +66,8 @@ impl Events {
         Cursor::new(self.runtime.store.log_id(), self.given)
     }
 
-    /// Waits for the next event. `None` once the Runtime has shut down and everything in the log
-    /// was given.
+    /// Waits for the next event. `None` once the Worker is deleted, or the Runtime has shut down and
+    /// everything in the log was given.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
@@ -70,8 +75,12 @@ impl Events {
             if let Some(event) = self.ready.pop_front() {
                 if let LiveEvent::Durable(event) = &event {
                     self.given = event.seq;
+                    self.ended = matches!(event.body, EventBody::WorkerDeleted);
                 }
                 return Some(Ok(event));
+            }
+            if self.ended {
+                return None;
             }
             let head = *self.reader.head.borrow_and_update();
             if self.read < head {
@@ -100,8 +109,7 @@ impl Events {
 
     /// Reads on, but not beyond `head`: what is not folded yet is not to be seen either.
     async fn read_log(&mut self, head: Seq) -> Result<(), RuntimeError> {
-        let page = self.runtime.store.read(self.cell.id, self.read, head, PAGE).await;
-        for event in page.map_err(internal)? {
+        for event in self.runtime.read(self.cell.id, self.read, head, PAGE).await? {
             self.read = event.seq;
             self.follow(&event);
             self.ready.push_back(LiveEvent::Durable(event));
@@ -150,9 +158,79 @@ impl Events {
     fn give_snapshots(&mut self, open: BTreeMap<ItemId, String>) {
         for (item_id, text) in open {
             let position = self.positions.entry(item_id).or_insert(0);
-            if *position < text.len() as u64 {
-                *position = text.len() as u64;
-                self.ready.push_back(LiveEvent::Snapshot(ItemSnapshot { item_id, text }));
+            let (offset, end) = (*position, text.len() as u64);
+            if offset == end {
+                continue;
+            }
+            *position = end;
+            // Who has the beginning is given the rest.
+            let rest = usize::try_from(offset).ok().and_then(|offset| text.get(offset..));
+            self.ready.push_back(match rest {
+                Some(rest) if offset > 0 => {
+                    let text = rest.to_owned();
+                    LiveEvent::Delta(ItemDelta { item_id, offset, text })
+                }
+                _ => LiveEvent::Snapshot(ItemSnapshot { item_id, text }),
+            });
+        }
+    }
+}
+
+/// The feed of a Runtime: the events of all its Workers from a cursor on, in the order in which they
+/// were committed.
+#[derive(Debug)]
+pub struct Feed {
+    runtime: Arc<Inner>,
+    head: watch::Receiver<u64>,
+    /// The last position that was put into `ready`.
+    read: u64,
+    /// The last position that the caller has.
+    given: u64,
+    ready: VecDeque<FeedEvent>,
+}
+
+impl Feed {
+    pub(crate) fn new(runtime: Arc<Inner>, after: u64) -> Self {
+        let head = runtime.store.feed_head();
+        Self { runtime, head, read: after, given: after, ready: VecDeque::new() }
+    }
+
+    /// The place after the last event that [`Feed::next`] gave.
+    #[must_use]
+    pub fn cursor(&self) -> FeedCursor {
+        FeedCursor::new(self.runtime.store.log_id(), self.given)
+    }
+
+    /// Waits for the next event. `None` once the Runtime has shut down and everything was given.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Event, RuntimeError>> {
+        loop {
+            if let Some(FeedEvent { position, event }) = self.ready.pop_front() {
+                self.given = position;
+                return Some(Ok(event));
+            }
+            let head = *self.head.borrow_and_update();
+            if self.read < head {
+                match self.runtime.store.feed(self.read, PAGE).await {
+                    Ok(page) => {
+                        // Where nothing is left up to the head, the rest was removed.
+                        self.read = page.last().map_or(head, |event| event.position);
+                        self.ready.extend(page);
+                    }
+                    Err(error) => return Some(Err(store_error(&error))),
+                }
+                continue;
+            }
+            let closing = self.runtime.closing.clone();
+            tokio::select! {
+                biased;
+                changed = self.head.changed() => if changed.is_err() { return None },
+                () = closing.cancelled() => {
+                    if *self.head.borrow() <= self.read {
+                        return None;
+                    }
+                }
             }
         }
     }

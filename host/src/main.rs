@@ -122,6 +122,7 @@ async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
         description: String::new(),
         component: component.clone(),
         optional: Default::default(),
+        resume: false,
         config: Default::default(),
     };
     let runtime = Runtime::builder("worker-runtime".parse()?)

@@ -1,213 +1,302 @@
-//! Folds of a Worker's log that people and models read: the transcript, and pages of it.
+//! What people and models read of a Worker's log: its items, and pages of them.
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use worker_types::{
-    Cursor, Event, EventBody, Item, ItemBody, ItemId, Outcome, Seq, TranscriptPage,
-    TranscriptQuery, TurnId, WorkerId,
+    Cursor, CutItem, InputPart, Item, ItemBody, ItemId, Seq, TranscriptPage, TranscriptQuery,
+    WorkerId,
 };
 
-use crate::store::{Store, StoreError};
+use crate::store::{ItemRange, Store, StoreError};
 
-/// Events read from the log at once.
-const PAGE: usize = 1_000;
+/// Items read from the store at once, and their bytes.
+const PAGE: usize = 256;
+const PAGE_BYTES: usize = 1 << 20;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
 const DEFAULT_MAX_BYTES: u64 = 1 << 20;
 const MAX_MAX_BYTES: u64 = 8 << 20;
+const DEFAULT_MAX_ITEM_BYTES: u64 = 64 << 10;
 
-/// The items of a Worker in the order of the conversation.
-#[derive(Debug, Default)]
-pub(crate) struct Transcript {
-    items: Vec<Item>,
-    /// Where the items are that were opened and not completed.
-    open: BTreeMap<ItemId, usize>,
-    /// The input that waits for its turn to start.
-    pending: Option<Item>,
+/// A Worker's transcript as of one event of its log.
+#[derive(Debug)]
+pub(crate) struct Transcript<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) worker_id: WorkerId,
+    pub(crate) until: Seq,
+    pub(crate) last_item: ItemId,
+    /// The texts so far of the items that are open.
+    pub(crate) open: BTreeMap<ItemId, String>,
 }
 
-impl Transcript {
-    /// Folds the log up to and including `until`.
-    pub(crate) async fn load(
-        store: &Store,
-        worker_id: WorkerId,
-        until: Seq,
-    ) -> Result<Self, StoreError> {
-        let mut transcript = Self::default();
-        let mut read = Seq::ZERO;
-        while read < until {
-            for event in store.read(worker_id, read, until, PAGE).await? {
-                read = event.seq;
-                transcript.apply(event);
-            }
-            if read < until {
-                // A long log is folded in pieces: others on this thread do not wait for all of it.
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(transcript)
+impl Transcript<'_> {
+    /// One item, whole.
+    pub(crate) async fn item(&self, id: ItemId) -> Result<Option<Item>, StoreError> {
+        let Some(before) = id.get().checked_sub(1).map(ItemId::new) else { return Ok(None) };
+        let range = ItemRange::After(before);
+        let items = self.store.items(self.worker_id, range, self.until, 1, PAGE_BYTES).await?;
+        Ok(items.into_iter().find(|item| item.id == id).map(|item| self.with_open_text(item)))
     }
 
-    fn apply(&mut self, event: Event) {
-        match event.body {
-            EventBody::InputAccepted { item, .. } => self.pending = Some(item),
-            EventBody::TurnStarted { .. } => self.items.extend(self.pending.take()),
-            EventBody::ItemStarted { item, .. } => {
-                self.open.insert(item.id, self.items.len());
-                self.items.push(item);
+    /// The page that `query` asks for.
+    pub(crate) async fn page(self, query: TranscriptQuery) -> Result<TranscriptPage, StoreError> {
+        let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
+        let max_bytes = query.max_bytes.unwrap_or(DEFAULT_MAX_BYTES).min(MAX_MAX_BYTES);
+        let max_item_bytes = query.max_item_bytes.unwrap_or(DEFAULT_MAX_ITEM_BYTES);
+        // After a given item the page grows forward, else backward from the end.
+        let forward = query.after.is_some();
+        let mut range = match (query.after, query.before) {
+            (Some(after), _) => ItemRange::After(after),
+            (None, Some(before)) => ItemRange::Before(before),
+            (None, None) => ItemRange::Before(self.last_item.next()),
+        };
+        let within = |id: ItemId| !forward || query.before.is_none_or(|before| id < before);
+
+        let (mut items, mut cut, mut bytes) = (Vec::new(), Vec::new(), 0);
+        'full: loop {
+            let wanted = (limit - items.len()).min(PAGE);
+            let read = self.store.items(self.worker_id, range, self.until, wanted, PAGE_BYTES);
+            let read = read.await?;
+            if read.is_empty() {
+                break;
             }
-            // An item that was opened keeps its place.
-            EventBody::ItemCompleted { item, .. } => match self.open.remove(&item.id) {
-                Some(place) => self.items[place] = item,
-                None => self.items.push(item),
-            },
-            _ => {}
+            for item in read {
+                range =
+                    if forward { ItemRange::After(item.id) } else { ItemRange::Before(item.id) };
+                let (item, whole) = shortened(self.with_open_text(item), max_item_bytes);
+                bytes += item.body.len() as u64;
+                let room = items.is_empty() || bytes <= max_bytes;
+                if !room || !within(item.id) {
+                    break 'full;
+                }
+                cut.extend(whole.map(|bytes| CutItem { item_id: item.id, bytes }));
+                items.push(item);
+                if items.len() == limit {
+                    break 'full;
+                }
+            }
         }
+        if !forward {
+            items.reverse();
+            cut.reverse();
+        }
+
+        let (first_item, last_item) =
+            (items.first().map(|item: &Item| item.id), items.last().map(|item: &Item| item.id));
+        // Items are counted from one, without gaps. An empty page lies at one of the ends.
+        let at_start = query.after.is_none_or(|after| after == ItemId::ZERO);
+        let more_before = match first_item {
+            Some(first) => first > ItemId::ZERO.next(),
+            None => forward && !at_start && self.last_item > ItemId::ZERO,
+        };
+        let more_after = match last_item {
+            Some(last) => last < self.last_item,
+            None => !forward && self.last_item > ItemId::ZERO,
+        };
+        let cursor = Cursor::new(self.store.log_id(), self.until);
+        Ok(TranscriptPage { items, cut, first_item, last_item, more_before, more_after, cursor })
     }
 
-    /// All items, oldest first.
+    fn with_open_text(&self, mut item: Item) -> Item {
+        if let Some(so_far) = self.open.get(&item.id)
+            && let ItemBody::AssistantMessage { text, .. } | ItemBody::Reasoning { text } =
+                &mut item.body
+        {
+            text.clone_from(so_far);
+        }
+        item
+    }
+}
+
+/// The newest items of a Worker, read backward in pieces: others on this thread do not wait for all
+/// of a long transcript, and nobody holds more of it than they need.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    items: Vec<Item>,
+    /// What is read is after this one, or there is nothing before it.
+    before: ItemId,
+    bytes: u64,
+}
+
+impl Newest {
+    /// None yet of those before this one.
+    pub(crate) fn before(before: ItemId) -> Self {
+        Self { items: Vec::new(), before, bytes: 0 }
+    }
+
+    /// What was read, oldest first.
     pub(crate) fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// Gives the open items their text so far.
-    pub(crate) fn with_open_texts(mut self, mut texts: BTreeMap<ItemId, String>) -> Self {
-        for item in self.items.iter_mut().rev() {
-            if texts.is_empty() {
-                break;
-            }
-            if let Some(so_far) = texts.remove(&item.id)
-                && let ItemBody::AssistantMessage { text, .. } | ItemBody::Reasoning { text } =
-                    &mut item.body
-            {
-                *text = so_far;
-            }
-        }
-        self
+    /// The bytes of their content.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
-    /// The page that `query` asks for.
-    pub(crate) fn page(self, query: TranscriptQuery, cursor: Cursor) -> TranscriptPage {
-        let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT) as usize;
-        let max_bytes = query.max_bytes.unwrap_or(DEFAULT_MAX_BYTES).min(MAX_MAX_BYTES);
-        let position = |id: ItemId| self.items.iter().position(|item| item.id == id);
-        // An id that is not in the transcript bounds nothing: ids are not reused, and an input that
-        // waits is at the end.
-        let start = query.after.and_then(position).map_or(0, |after| after + 1);
-        let end = query.before.and_then(position).unwrap_or(self.items.len()).max(start);
+    /// Whether nothing is before them.
+    pub(crate) fn is_all(&self) -> bool {
+        self.before <= ItemId::ZERO.next()
+    }
 
-        let mut bytes = 0;
-        let mut fits = |item: &&Item| {
-            let first = bytes == 0;
-            // Never zero, so that the first item is known.
-            bytes += 1 + item.body.len() as u64;
-            first || bytes <= max_bytes
-        };
-        let window = &self.items[start..end];
-        // After a given item the page grows forward, else backward from the end.
-        let (from, to) = if query.after.is_some() {
-            let count = window.iter().take(limit).take_while(&mut fits).count();
-            (start, start + count)
-        } else {
-            let count = window.iter().rev().take(limit).take_while(&mut fits).count();
-            (end - count, end)
-        };
-        let total = self.items.len();
-        let items: Vec<Item> = self.items.into_iter().skip(from).take(to - from).collect();
-        TranscriptPage {
-            first_item: items.first().map(|item| item.id),
-            last_item: items.last().map(|item| item.id),
-            more_before: from > 0,
-            more_after: to < total,
-            items,
-            cursor,
+    /// Reads some more, as of `until`. Returns false where there are none.
+    pub(crate) async fn read_on(
+        &mut self,
+        store: &Store,
+        worker_id: WorkerId,
+        until: Seq,
+    ) -> Result<bool, StoreError> {
+        if self.is_all() {
+            return Ok(false);
         }
+        let range = ItemRange::Before(self.before);
+        let mut read = store.items(worker_id, range, until, PAGE, PAGE_BYTES).await?;
+        let Some(oldest) = read.last() else { return Ok(false) };
+        self.before = oldest.id;
+        self.bytes += read.iter().map(|item| item.body.len() as u64).sum::<u64>();
+        read.reverse();
+        self.items.splice(0..0, read);
+        tokio::task::yield_now().await;
+        Ok(true)
     }
 }
 
-/// The outcome of the turn `turn_id`, if it ended in the log up to `until`.
-pub(crate) async fn outcome(
+/// All items of a Worker up to `until`, oldest first; `None` where they have more than `max_bytes`
+/// of content.
+pub(crate) async fn items(
     store: &Store,
     worker_id: WorkerId,
-    turn_id: TurnId,
     until: Seq,
-) -> Result<Option<Outcome>, StoreError> {
-    let mut read = Seq::ZERO;
-    while read < until {
-        for event in store.read(worker_id, read, until, PAGE).await? {
-            read = event.seq;
-            if let EventBody::TurnEnded { turn_id: ended, outcome, .. } = event.body
-                && ended == turn_id
-            {
-                return Ok(Some(outcome));
-            }
+    max_bytes: u64,
+) -> Result<Option<Vec<Item>>, StoreError> {
+    let (mut items, mut bytes): (Vec<Item>, u64) = (Vec::new(), 0);
+    loop {
+        let after = ItemRange::After(items.last().map_or(ItemId::ZERO, |item| item.id));
+        let read = store.items(worker_id, after, until, PAGE, PAGE_BYTES).await?;
+        if read.is_empty() {
+            return Ok(Some(items));
         }
+        bytes += read.iter().map(|item| item.body.len() as u64).sum::<u64>();
+        if bytes > max_bytes {
+            return Ok(None);
+        }
+        items.extend(read);
+        // A long transcript is read in pieces: others on this thread do not wait for all of it.
+        tokio::task::yield_now().await;
     }
-    Ok(None)
+}
+
+/// The item with at most `max` bytes of content, and how many it has where that is more.
+fn shortened(mut item: Item, max: u64) -> (Item, Option<u64>) {
+    let bytes = item.body.len() as u64;
+    if bytes <= max {
+        return (item, None);
+    }
+    let max = usize::try_from(max).unwrap_or(usize::MAX);
+    match &mut item.body {
+        ItemBody::AssistantMessage { text, .. }
+        | ItemBody::Reasoning { text }
+        | ItemBody::ToolResult { text, .. }
+        | ItemBody::Notice { text, .. } => cut_text(text, max),
+        ItemBody::ToolCall { arguments, .. } => {
+            let mut text = arguments.to_string();
+            cut_text(&mut text, max);
+            *arguments = Value::String(text);
+        }
+        ItemBody::UserMessage { parts } => cut_parts(parts, max),
+        ItemBody::Unknown => {}
+    }
+    (item, Some(bytes))
+}
+
+/// The parts that fit, and the beginning of the first that does not.
+fn cut_parts(parts: &mut Vec<InputPart>, max: usize) {
+    let mut room = max;
+    let mut keep = 0;
+    while let Some(part) = parts.get(keep)
+        && part.len() <= room
+    {
+        room -= part.len();
+        keep += 1;
+    }
+    let beginning = match parts.get(keep) {
+        Some(InputPart::Text { text }) => Some(text.clone()),
+        Some(InputPart::Json { json }) => Some(json.to_string()),
+        // The beginning of a picture is none.
+        Some(InputPart::Image { .. }) | None => None,
+    };
+    parts.truncate(keep);
+    if let Some(mut text) = beginning {
+        cut_text(&mut text, room);
+        parts.push(InputPart::Text { text });
+    }
+}
+
+fn cut_text(text: &mut String, max: usize) {
+    text.truncate(text.floor_char_boundary(max));
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use worker_types::{ItemStatus, Origin};
+    use worker_types::{ItemStatus, Origin, TurnId};
 
     use super::*;
 
-    fn transcript(count: u64) -> Transcript {
-        let items = (1..=count).map(|id| Item {
-            id: ItemId::new(id),
+    fn item(body: ItemBody) -> Item {
+        Item {
+            id: ItemId::new(1),
             turn_id: TurnId::new(1),
             origin: Origin::Guest,
             status: ItemStatus::Completed,
-            body: ItemBody::AssistantMessage { text: "x".repeat(99), model: None },
-        });
-        Transcript { items: items.collect(), ..Transcript::default() }
-    }
-
-    fn ids(page: &TranscriptPage) -> Vec<u64> {
-        page.items.iter().map(|item| item.id.get()).collect()
-    }
-
-    proptest! {
-        #[test]
-        fn pages_in_either_direction_cover_the_transcript_once(
-            count in 0..40u64, limit in 1..10u32, max_bytes in 0..1_000u64
-        ) {
-            let query = TranscriptQuery {
-                limit: Some(limit), max_bytes: Some(max_bytes), ..Default::default()
-            };
-            let mut backward = Vec::new();
-            let mut page = transcript(count).page(query, Cursor::START);
-            loop {
-                backward.splice(0..0, ids(&page));
-                if !page.more_before { break }
-                let query = TranscriptQuery { before: page.first_item, ..query };
-                page = transcript(count).page(query, Cursor::START);
-            }
-            let mut forward = Vec::new();
-            let mut after = Some(ItemId::ZERO);
-            loop {
-                // Nothing has the ordinal zero, so the first page begins at the start.
-                let page = transcript(count).page(TranscriptQuery { after, ..query }, Cursor::START);
-                prop_assert!(page.items.len() <= limit as usize);
-                forward.extend(ids(&page));
-                if !page.more_after { break }
-                after = page.last_item;
-            }
-            let all: Vec<u64> = (1..=count).collect();
-            prop_assert_eq!(&backward, &all);
-            prop_assert_eq!(&forward, &all);
+            body,
         }
     }
 
+    fn said(text: &str) -> ItemBody {
+        ItemBody::AssistantMessage { text: text.to_owned(), model: None }
+    }
+
     #[test]
-    fn a_page_is_bounded_by_bytes_but_shows_at_least_one_item() {
-        let page = |max_bytes| {
-            let query = TranscriptQuery { max_bytes: Some(max_bytes), ..Default::default() };
-            ids(&transcript(9).page(query, Cursor::START))
+    fn what_fits_is_shown_whole() {
+        assert_eq!(shortened(item(said("four")), 4), (item(said("four")), None));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(shortened(item(said("aäb")), 2), (item(said("a")), Some(4)));
+    }
+
+    #[test]
+    fn of_a_message_the_parts_that_fit_are_shown_and_the_beginning_of_the_next() {
+        let text = |text: &str| InputPart::Text { text: text.to_owned() };
+        let picture =
+            InputPart::Image { media_type: "image/png".to_owned(), data: "AAAA".repeat(99) };
+        let shown = |parts: Vec<InputPart>, max| match shortened(
+            item(ItemBody::UserMessage { parts }),
+            max,
+        ) {
+            (Item { body: ItemBody::UserMessage { parts }, .. }, Some(_)) => parts,
+            other => panic!("{other:?}"),
         };
-        assert_eq!(page(0), [9]);
-        assert_eq!(page(250), [8, 9]);
+        assert_eq!(
+            shown(vec![text("one"), text("two"), text("three")], 5),
+            [text("one"), text("tw")]
+        );
+        assert_eq!(shown(vec![text("one"), picture, text("three")], 9), [text("one")]);
+    }
+
+    #[test]
+    fn the_arguments_of_a_call_are_cut_as_text() {
+        let call = ItemBody::ToolCall {
+            call_id: "c".into(),
+            name: "t".into(),
+            arguments: serde_json::json!({"key": "value"}),
+        };
+        let (cut, whole) = shortened(item(call), 6);
+        assert!(whole.is_some());
+        let ItemBody::ToolCall { arguments, .. } = cut.body else { panic!("{cut:?}") };
+        assert_eq!(arguments, Value::String(r#"{"key""#.to_owned()));
     }
 }

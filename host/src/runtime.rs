@@ -1,7 +1,11 @@
 //! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
 mod guest_threads;
+mod idempotency;
 mod observe;
+mod profiles;
+mod restart;
+mod retention;
 mod table;
 mod validate;
 
@@ -14,6 +18,7 @@ use std::{
 
 use jiff::Timestamp;
 use llm_engine::Models;
+use serde::de::DeserializeOwned;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -22,20 +27,25 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use worker_types::{
     CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted, InputOptions, Labels,
-    Limits, Outcome, Overview, Profile, ProfileName, RuntimeError, RuntimeId, TurnId, Usage,
+    Limits, Outcome, Overview, ProfileName, Retention, RuntimeError, RuntimeId, TurnId, Usage,
     WorkerId, WorkerStatus, WorkerView,
 };
 
 use crate::{
     RuntimeBuilder, Store,
-    cell::{Change, WorkerCell},
-    engine::{Engines, LoadedComponent},
-    projection,
-    supervisor::{Reply, Request, Supervisor},
-    worker::{self, Command, WorkerState},
+    cell::{Change, Head, WorkerCell},
+    engine::Engines,
+    journal,
+    store::{KeyedOperation, StoreError},
+    supervisor::{Creation, Reply, Request, Supervisor},
+    worker::Command,
 };
 
 pub(crate) use guest_threads::GuestThreads;
+use idempotency::Keyed;
+pub(crate) use idempotency::{KeyLocks, PendingKey};
+pub(crate) use profiles::{InstalledProfile, Snapshots};
+pub(crate) use table::CreationPlace;
 use table::{Workers, shutting_down};
 
 /// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
@@ -53,11 +63,13 @@ pub(crate) struct Inner {
     pub(crate) models: Models,
     pub(crate) ceiling: Grants,
     pub(crate) limits: Limits,
+    pub(crate) retention: Retention,
     pub(crate) profiles: BTreeMap<ProfileName, Arc<InstalledProfile>>,
     pub(crate) default_profile: Option<ProfileName>,
     pub(crate) store: Store,
     pub(crate) engines: Engines,
     pub(crate) workers: Workers,
+    pub(crate) keys: KeyLocks,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) overview: Mutex<Overview>,
     pub(crate) guests: GuestThreads,
@@ -70,20 +82,14 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
 }
 
-/// A profile and its component, ready to run.
-#[derive(Debug)]
-pub(crate) struct InstalledProfile {
-    pub(crate) profile: Profile,
-    pub(crate) component: Arc<LoadedComponent>,
-}
-
-/// What a Worker was created with.
+/// What a Worker was created with: the fold of its `worker.created`.
 #[derive(Debug)]
 pub(crate) struct WorkerMeta {
     pub(crate) display_name: Option<Box<str>>,
     pub(crate) profile: Arc<InstalledProfile>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) labels: Labels,
+    pub(crate) created_at: Timestamp,
 }
 
 impl Runtime {
@@ -104,48 +110,68 @@ impl Runtime {
     /// # Errors
     ///
     /// `UnknownProfile`, `GrantExceedsCeiling`, `MissingGrant` where the component imports what is
-    /// not granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`.
+    /// not granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`, `IdempotencyConflict`,
+    /// `RuntimeUnavailable` where the store fails.
     pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
         let runtime = &self.0;
         runtime.check_accepting()?;
         validate::creation(&request, &runtime.limits)?;
+        let key = match &request.idempotency_key {
+            Some(key) => match runtime.keyed(key, KeyedOperation::Create, None, &request).await? {
+                Keyed::Accepted(answer) => return self.worker(accepted(&answer)?),
+                Keyed::New(key) => Some(key),
+            },
+            None => None,
+        };
         let profile = runtime.profile(request.profile.as_ref())?;
         request.grants.within(&runtime.ceiling).map_err(|exceeds| {
             RuntimeError::GrantExceedsCeiling { exceeds: exceeds.to_string() }
         })?;
-        profile.component.admit(&request.grants, &profile.profile.optional)?;
+        if let Some(component) = profile.loaded() {
+            component.admit(&request.grants, &profile.profile.optional)?;
+        }
 
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
-        let mut bodies = vec![EventBody::WorkerCreated {
+        let created = EventBody::WorkerCreated {
             display_name: request.display_name.clone(),
-            profile: profile.profile.name.clone(),
-            component: profile.component.digest,
+            profile: Box::new(profile.profile.clone()),
+            component: profile.digest,
             grants: request.grants.clone(),
             labels: request.labels.clone(),
-        }];
+        };
+        let mut commands = vec![Command::Create { created: Box::new(created) }];
         if let Some(input) = request.input {
-            let command = Command::Input { parts: input.parts, begin: permit.is_some() };
-            bodies.extend(worker::decide(&WorkerState::default(), command)?);
+            commands.push(Command::Input {
+                parts: input.parts,
+                if_busy: IfBusy::Reject,
+                begin: permit.is_some(),
+                queue: 0,
+            });
         }
         let meta = WorkerMeta {
             display_name: request.display_name.map(Into::into),
             profile: Arc::clone(profile),
             grants: runtime.share(request.grants),
             labels: request.labels,
+            created_at: journal::now(),
         };
         let cell = Arc::new(WorkerCell::new(WorkerId::generate(), meta));
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
-        runtime.workers.spawn_creation(runtime, supervisor.create(bodies, permit, reply))?;
-        created.await.map_err(|_| shutting_down())?
+        runtime.workers.spawn_creation(runtime, |place| {
+            supervisor.create(Creation { commands, permit, key }, place, reply)
+        })?;
+        created.await.map_err(|_| task_failed())?
     }
 
-    /// Gives a Worker an input, which starts a turn. It is in the log when this returns.
+    /// Gives a Worker an input, which starts a turn, or waits for one as `options` say. It is in the
+    /// log when this returns.
     ///
     /// # Errors
     ///
     /// `Busy` with the running turn's id, `WorkerStopped`, `UnknownWorker`, `InvalidInput`,
-    /// `PayloadTooLarge`.
+    /// `PayloadTooLarge`, `Capacity` where too many inputs wait, `IdempotencyConflict`,
+    /// `WorkerUnavailable`, `RuntimeUnavailable` where the store fails.
     pub async fn input(
         &self,
         id: WorkerId,
@@ -154,41 +180,63 @@ impl Runtime {
     ) -> Result<InputAccepted, RuntimeError> {
         self.0.check_accepting()?;
         validate::input(&input, &self.0.limits)?;
-        let IfBusy::Reject = options.if_busy;
-        self.ask(id, |reply| Request::Input { parts: input.parts, reply }).await
+        let InputOptions { if_busy, idempotency_key } = options;
+        let key = match &idempotency_key {
+            Some(key) => {
+                self.0.workers.cell(id)?;
+                let operation = KeyedOperation::Input;
+                match self.0.keyed(key, operation, Some(id), &(&input, if_busy)).await? {
+                    Keyed::Accepted(answer) => return accepted(&answer),
+                    Keyed::New(key) => Some(key),
+                }
+            }
+            None => None,
+        };
+        let parts = input.parts;
+        self.ask(id, |reply| Request::Input { parts, if_busy, key, reply }).await
     }
 
     /// Waits for the end of a turn, and says how it ended; at once where it has ended already.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` where the Worker has no such turn, `UnknownWorker`.
+    /// `InvalidInput` where the Worker has no such turn or its end is not kept any more,
+    /// `UnknownWorker`, `WorkerUnavailable`, `RuntimeUnavailable`.
     pub async fn outcome(&self, id: WorkerId, turn_id: TurnId) -> Result<Outcome, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
+        let mut waited = false;
         loop {
-            let until = {
+            let (busy, known, available) = {
                 let cell = cell.lock();
-                let running = cell.state.unfinished_turn().map(|(turn_id, _)| turn_id);
-                match cell.state.last_outcome() {
-                    Some(outcome) if cell.state.last_turn() == turn_id => {
-                        return Ok(outcome.clone());
-                    }
-                    _ if running == Some(turn_id) => None,
-                    _ => Some(cell.state.last_seq),
+                if let Some(outcome) = cell.end_of(turn_id) {
+                    return Ok(outcome.clone());
                 }
+                let known = turn_id <= cell.head.last_turn;
+                (cell.busy_turn(), known, cell.unavailable().is_none())
             };
-            if let Some(until) = until {
-                let outcome = projection::outcome(&self.0.store, id, turn_id, until).await;
-                return outcome.map_err(internal)?.ok_or_else(|| RuntimeError::InvalidInput {
-                    reason: "the Worker has no such turn".to_owned(),
-                });
+            if busy != Some(turn_id) && available {
+                let end = self
+                    .0
+                    .store
+                    .turn_end(id, turn_id)
+                    .await
+                    .map_err(|error| store_error(&error))?;
+                if let Some(EventBody::TurnEnded { outcome, .. }) = end.map(|event| event.body) {
+                    return Ok(outcome);
+                }
+                // It may wait in the queue.
+                if !known || busy.is_none() || waited {
+                    let reason = "the Worker has no such turn".to_owned();
+                    return Err(RuntimeError::InvalidInput { reason });
+                }
             }
             self.ask(id, |reply| Request::End { turn_id, reply }).await?;
+            waited = busy != Some(turn_id);
         }
     }
 
-    /// Cancels the running turn. With a `turn_id` only that one: if it is over, nothing happens.
-    /// The end of the turn is in the log when this returns.
+    /// Cancels the running turn. With a `turn_id` only that one, which may also wait in the queue: if
+    /// it is over, nothing happens. The end of the turn is in the log when this returns.
     ///
     /// # Errors
     ///
@@ -216,6 +264,16 @@ impl Runtime {
         self.ask(id, |reply| Request::Start { reply }).await
     }
 
+    /// Deletes a stopped Worker, with its log and all it had. What the feed keeps of it is that it was
+    /// deleted.
+    ///
+    /// # Errors
+    ///
+    /// `WorkerNotStopped`, `UnknownWorker`, `WorkerUnavailable`, `RuntimeUnavailable`.
+    pub async fn delete(&self, id: WorkerId) -> Result<(), RuntimeError> {
+        self.ask(id, |reply| Request::Delete { reply }).await
+    }
+
     /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
     /// this returns, everything is in the log and the event streams have ended. Commands for Workers
     /// without a running turn are refused as unavailable from the start.
@@ -239,9 +297,7 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         self.0.workers.send(&self.0, id, request(reply))?;
         // The task answers everything it takes, unless it panics.
-        answer.await.map_err(|_| RuntimeError::RuntimeUnavailable {
-            reason: "the Worker's task failed: try again".to_owned(),
-        })?
+        answer.await.map_err(|_| task_failed())?
     }
 }
 
@@ -284,23 +340,25 @@ impl Inner {
         }
     }
 
-    /// Folds committed events into what readers see.
-    pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event]) {
-        let Change { before, after } = cell.publish(events);
-        let ended = |event: &Event| matches!(event.body, EventBody::TurnEnded { .. });
-        if before == Some(after) && !events.iter().any(ended) {
+    /// Shows committed events, after which the Worker is as in `head`.
+    pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event], head: Head) {
+        self.count(cell.publish(events, head));
+    }
+
+    /// Keeps the overview true.
+    pub(crate) fn count(&self, change: Change) {
+        let Change { before, after, used } = change;
+        if before == after && used == Usage::default() {
             return;
         }
         let mut overview = self.overview.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = before {
             *slot(&mut overview, before) -= 1;
         }
-        *slot(&mut overview, after) += 1;
-        for event in events {
-            if let EventBody::TurnEnded { receipt, .. } = &event.body {
-                overview.usage.add(Usage::of(receipt));
-            }
+        if let Some(after) = after {
+            *slot(&mut overview, after) += 1;
         }
+        overview.usage.add(used);
     }
 }
 
@@ -309,14 +367,50 @@ fn slot(overview: &mut Overview, status: WorkerStatus) -> &mut u64 {
         WorkerStatus::Idle => &mut overview.idle,
         WorkerStatus::Running { .. } | WorkerStatus::Unknown => &mut overview.running,
         WorkerStatus::Stopped => &mut overview.stopped,
+        WorkerStatus::Unavailable => &mut overview.unavailable,
+    }
+}
+
+/// An answer that was remembered with a key.
+fn accepted<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RuntimeError> {
+    serde_json::from_slice(answer).map_err(|error| internal(&error))
+}
+
+fn task_failed() -> RuntimeError {
+    let reason = "the Worker's task failed: try again".to_owned();
+    RuntimeError::RuntimeUnavailable { reason }
+}
+
+/// What a caller is told of a failure of the store.
+pub(crate) fn store_error(error: &StoreError) -> RuntimeError {
+    match error {
+        StoreError::InDoubt { reason } => RuntimeError::RuntimeUnavailable {
+            reason: format!(
+                "the store failed ({reason}), and whether this was recorded is not known: ask \
+                 again with an idempotency key, or look"
+            ),
+        },
+        StoreError::Unavailable { reason } => RuntimeError::RuntimeUnavailable {
+            reason: format!("the store takes nothing at present ({reason})"),
+        },
+        StoreError::Unreadable { reason } => RuntimeError::RuntimeUnavailable {
+            reason: format!("the store cannot be read at present ({reason})"),
+        },
+        StoreError::Damaged { reason, .. } => {
+            RuntimeError::WorkerUnavailable { reason: reason.clone() }
+        }
+        StoreError::Full { .. } => {
+            RuntimeError::Capacity { reason: "the Worker's log is full".to_owned() }
+        }
+        error => internal(error),
     }
 }
 
 /// Hides the cause of a failure from the caller, and gives both the same id to find it by.
-pub(crate) fn internal(error: impl std::error::Error + 'static) -> RuntimeError {
+pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> RuntimeError {
     let id = Uuid::now_v7().simple().to_string();
     let at = Timestamp::now();
-    tracing::error!(%id, %at, error = &error as &dyn std::error::Error, "internal error");
+    tracing::error!(%id, %at, error, "internal error");
     RuntimeError::Internal { id }
 }
 

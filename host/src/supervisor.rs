@@ -1,33 +1,37 @@
 //! The task of an active Worker: it alone writes the Worker's log, and it polls the Worker's turn.
 //! It exists while there is something to do; an idle Worker has none.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+mod turn_loop;
 
-use jiff::Timestamp;
+use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+
+use fail::fail_point;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
-    Event, EventBody, FailureKind, InputAccepted, InputDisposition, InputPart, Outcome, Receipt,
-    RuntimeError, Seq, StopReason, TurnId, WorkerView,
+    Event, EventBody, IfBusy, InputAccepted, InputDisposition, InputPart, Outcome, Receipt,
+    RuntimeError, Seq, TurnId, WorkerView,
 };
 
 use crate::{
-    capability::{
-        ledger::{Ledger, LedgerRequest, Recorded},
-        session::SessionCtx,
-    },
     cell::WorkerCell,
-    logs::OutputCapture,
-    runtime::{Inner, internal},
-    turn::{self, TurnMeter},
-    worker::{self, Command},
+    journal::{Journal, Lost},
+    runtime::{CreationPlace, Inner, PendingKey, store_error},
+    store::{StoreError, StoreHealth},
+    turn::TurnMeter,
+    worker::Command,
 };
+use turn_loop::Ran;
 
 #[cfg(test)]
 mod tests;
 
 /// Requests that may wait for one Worker. Each is answered within microseconds, unless the Worker's
 /// store is slow: then the callers wait rather than pile up.
-pub(crate) const REQUEST_BACKLOG: usize = 64;
+pub(crate) const REQUEST_BACKLOG: usize = 256;
+
+/// How long to wait after a read of the store that failed.
+const PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, RuntimeError>>;
 
@@ -36,6 +40,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, RuntimeError>>;
 pub(crate) enum Request {
     Input {
         parts: Vec<InputPart>,
+        if_busy: IfBusy,
+        key: Option<PendingKey>,
         reply: Reply<InputAccepted>,
     },
     Cancel {
@@ -48,7 +54,15 @@ pub(crate) enum Request {
     Start {
         reply: Reply<()>,
     },
-    /// Answered once this turn does not run, or not any more.
+    Delete {
+        reply: Reply<()>,
+    },
+    /// Removes events up to this one, unless a turn runs.
+    Trim {
+        through: Seq,
+        reply: Reply<()>,
+    },
+    /// Answered once this turn neither runs nor waits, or not any more.
     End {
         turn_id: TurnId,
         reply: Reply<()>,
@@ -58,11 +72,31 @@ pub(crate) enum Request {
     Panic,
 }
 
-/// Why a turn is over, and who waits to hear that this is in the log.
-enum TurnEnd {
-    Outcome(Outcome),
-    Cancel(Reply<()>),
-    Stop(Reply<()>),
+impl Request {
+    /// Answers with an error, whatever was asked.
+    fn refuse(self, error: RuntimeError) {
+        // A caller that went away does not need the answer.
+        match self {
+            Self::Input { reply, .. } => drop(reply.send(Err(error))),
+            Self::Cancel { reply, .. }
+            | Self::Stop { reply }
+            | Self::Start { reply }
+            | Self::Delete { reply }
+            | Self::Trim { reply, .. }
+            | Self::End { reply, .. } => drop(reply.send(Err(error))),
+            #[cfg(test)]
+            Self::Panic => panic!("asked to"),
+        }
+    }
+}
+
+/// What a new Worker begins with.
+#[derive(Debug)]
+pub(crate) struct Creation {
+    pub(crate) commands: Vec<Command>,
+    /// The right to run the turn that `commands` start, if they do.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+    pub(crate) key: Option<PendingKey>,
 }
 
 /// The task.
@@ -73,14 +107,27 @@ pub(crate) struct Supervisor {
     /// Where requests come from; `sender` is for the table.
     requests: mpsc::Receiver<Request>,
     sender: mpsc::Sender<Request>,
-    /// Who waits for the end of the running turn.
-    waiting: Vec<Reply<()>>,
+    /// Who waits for the end of which turn.
+    waiting: Vec<(TurnId, Reply<()>)>,
+    /// Requests that came while something else had to be waited for.
+    held: VecDeque<Request>,
+    /// Keys of requests of which is unknown whether they are in the log: whoever asks with one of
+    /// them again waits until that is known.
+    in_doubt: Vec<PendingKey>,
 }
 
 impl Supervisor {
     pub(crate) fn new(runtime: Arc<Inner>, cell: Arc<WorkerCell>) -> Self {
         let (sender, requests) = mpsc::channel(REQUEST_BACKLOG);
-        Self { runtime, cell, requests, sender, waiting: Vec::new() }
+        Self {
+            runtime,
+            cell,
+            requests,
+            sender,
+            waiting: Vec::new(),
+            held: VecDeque::new(),
+            in_doubt: Vec::new(),
+        }
     }
 
     /// The way to this task.
@@ -91,273 +138,419 @@ impl Supervisor {
     /// Commits the first events of a new Worker, puts it into the table, and runs its first turn,
     /// if it has one. A caller that goes away changes nothing of this.
     pub(crate) async fn create(
-        self,
-        bodies: Vec<EventBody>,
-        permit: Option<OwnedSemaphorePermit>,
+        mut self,
+        creation: Creation,
+        place: CreationPlace,
         reply: Reply<WorkerView>,
     ) {
-        let events = number(&self.cell, Seq::ZERO, bodies);
-        if let Err(error) = self.runtime.store.append(&events).await {
-            self.runtime.workers.created(None);
-            let _ = reply.send(Err(internal(error)));
-            return;
+        let Creation { commands, permit, key } = creation;
+        let mut journal = Journal::new(&self.runtime, &self.cell);
+        if let Err(error) = journal.stage(commands) {
+            return drop(reply.send(Err(error)));
         }
-        self.runtime.publish(&self.cell, &events);
-        self.runtime.workers.created(Some((Arc::clone(&self.cell), self.sender())));
-        let _ = reply.send(Ok(self.runtime.view(&self.cell)));
-        self.run(permit).await;
+        let record = key.as_ref().map(|key| key.record(&self.cell.id));
+        match journal.flush(record.as_ref()).await {
+            Ok(()) => {
+                fail_point!("supervisor::before_reply");
+                place.take(&self.cell, self.sender());
+                let _ = reply.send(Ok(self.runtime.view(&self.cell)));
+                drop(key);
+                if self.work(journal, permit).await.is_err() {
+                    self.run().await;
+                }
+            }
+            Err(Lost(error)) => {
+                let in_doubt = matches!(error, StoreError::InDoubt { .. });
+                let _ = reply.send(Err(store_error(&error)));
+                // The Worker may be in the store all the same: then it is one.
+                while in_doubt && self.healthy_again().await {
+                    match self.runtime.store.last_seq(self.cell.id).await {
+                        Ok(Seq::ZERO) => return,
+                        Ok(_) => {
+                            place.take(&self.cell, self.sender());
+                            drop(key);
+                            return self.run().await;
+                        }
+                        Err(error) => {
+                            if !self.pause(&error).await {
+                                return;
+                            }
+                        }
+                    }
+                }
+            }
+        }
     }
 
-    /// Finishes what the log says is unfinished and serves requests, until there is neither. With
-    /// `permit` a turn that has started may run.
-    pub(crate) async fn run(mut self, mut permit: Option<OwnedSemaphorePermit>) {
-        loop {
-            let unfinished = self.cell.lock().state.unfinished_turn();
-            if let Some((turn_id, started)) = unfinished {
-                let ended = match permit.take() {
-                    // It started under another task, which is gone.
-                    None if started => {
-                        let end = TurnEnd::Outcome(Outcome::Interrupted);
-                        self.end_turn(end, &TurnMeter::start()).await
+    /// Reads what the log has, ends what another task or another life of the Runtime left, and
+    /// works until there is nothing to do.
+    pub(crate) async fn run(mut self) {
+        // What a failing store shows may not be what it has.
+        while self.healthy_again().await {
+            let worked = match Journal::load(&self.runtime, &self.cell).await {
+                Ok(journal) => self.resume_work(journal).await,
+                Err(error) => Err(Lost(error)),
+            };
+            match worked {
+                Ok(()) => return,
+                Err(Lost(StoreError::InDoubt { .. } | StoreError::Unavailable { .. })) => {}
+                Err(Lost(error @ StoreError::Unreadable { .. })) => {
+                    if !self.pause(&error).await {
+                        return;
                     }
-                    permit => self.run_turn(turn_id, permit).await,
-                };
-                if ended.is_ok() {
-                    continue;
                 }
-                // The store did not take the end. The next request is the occasion to try again.
-            }
-            match self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests) {
-                Some(request) => permit = self.serve(request).await,
-                None => return,
+                Err(Lost(error)) => return self.give_up(&error),
             }
         }
+    }
+
+    /// The same for a Worker whose log was just read.
+    pub(crate) async fn run_with(mut self, journal: Journal) {
+        if self.resume_work(journal).await.is_err() {
+            self.run().await;
+        }
+    }
+
+    /// Ends a turn that started under another task, which is gone, and works on.
+    async fn resume_work(&mut self, mut journal: Journal) -> Result<(), Lost> {
+        self.in_doubt.clear();
+        if journal.state().turn_has_started() {
+            // What else it took went with whoever counted it.
+            let meter = TurnMeter::start();
+            meter.add_tokens(journal.state().turn_tokens());
+            let end = turn_loop::TurnEnd::Outcome(Outcome::Interrupted);
+            self.end_turn(&mut journal, end, &meter).await?;
+        }
+        self.settle(&journal);
+        self.work(journal, None).await
+    }
+
+    /// Serves requests and runs turns until there is neither. With `permit` a turn that has started
+    /// may run.
+    async fn work(
+        &mut self,
+        mut journal: Journal,
+        mut permit: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Lost> {
+        loop {
+            let state = journal.state();
+            if state.is_deleted() {
+                self.runtime.workers.remove(self.cell.id);
+                self.refuse_all(&RuntimeError::UnknownWorker { worker_id: self.cell.id });
+                return Ok(());
+            }
+            if !state.is_at_rest() && self.component_is_ready(&mut journal).await? {
+                if let Some(turn_id) = journal.state().open_turn_id() {
+                    if self.run_turn(&mut journal, turn_id, permit.take()).await? == Ran::Ended {
+                        continue;
+                    }
+                } else if !self.runtime.workers.is_closed() {
+                    self.commit(&mut journal, Command::Next).await?;
+                    continue;
+                }
+            }
+            match self.next_request() {
+                Some(request) => permit = self.serve(&mut journal, request).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The next request; `None` once the task has been retired.
+    fn next_request(&mut self) -> Option<Request> {
+        self.held
+            .pop_front()
+            .or_else(|| self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests))
     }
 
     /// Serves a request while no turn runs. Returns the right to run the turn that an input started,
     /// where it could be had at once.
-    async fn serve(&mut self, request: Request) -> Option<OwnedSemaphorePermit> {
-        // A caller that went away does not need the answer.
-        match request {
-            Request::Input { parts, reply } => {
-                let permit = self.runtime.try_permit();
-                let command = Command::Input { parts, begin: permit.is_some() };
-                match self.commit(vec![command]).await {
-                    Ok(events) => {
-                        let turn_id = self.cell.lock().state.last_turn();
-                        let seq = events.first().map_or(Seq::ZERO, |event| event.seq);
-                        let status = InputDisposition::Running;
-                        let _ = reply.send(Ok(InputAccepted { turn_id, seq, status }));
-                        return permit;
-                    }
-                    Err(error) => drop(reply.send(Err(error))),
-                }
-            }
-            // Nothing runs, so there is nothing to cancel.
-            Request::Cancel { reply, .. } => drop(reply.send(Ok(()))),
-            Request::Stop { reply } => {
-                let command =
-                    Command::Stop { receipt: Receipt::default(), texts: Default::default() };
-                drop(reply.send(self.commit(vec![command]).await.map(drop)));
-            }
-            Request::Start { reply } => {
-                drop(reply.send(self.commit(vec![Command::Start]).await.map(drop)));
-            }
-            Request::End { reply, .. } => drop(reply.send(Ok(()))),
-            #[cfg(test)]
-            Request::Panic => panic!("asked to"),
-        }
-        None
-    }
-
-    async fn run_turn(
+    async fn serve(
         &mut self,
-        turn_id: TurnId,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), RuntimeError> {
-        let permit = match permit {
-            Some(permit) => Ok(permit),
-            None => self.wait_for_permit(turn_id).await,
+        journal: &mut Journal,
+        request: Request,
+    ) -> Result<Option<OwnedSemaphorePermit>, Lost> {
+        let Request::Input { parts, if_busy, key, reply } = request else {
+            self.serve_without_turn(journal, request).await?;
+            return Ok(None);
         };
-        let meter = Arc::new(TurnMeter::start());
-        // Held until the end is in the log.
-        let (end, _permit) = match permit {
-            Ok(permit) => (self.drive(turn_id, &meter).await, Some(permit)),
-            Err(end) => (end, None),
-        };
-        self.end_turn(end, &meter).await
-    }
-
-    /// Waits for the right to run. The turn may be over before it got it.
-    async fn wait_for_permit(&mut self, turn_id: TurnId) -> Result<OwnedSemaphorePermit, TurnEnd> {
-        let runtime = Arc::clone(&self.runtime);
-        let mut permit = pin!(runtime.permit());
-        let permit = loop {
-            tokio::select! {
-                biased;
-                () = runtime.interrupt.cancelled() => {
-                    return Err(TurnEnd::Outcome(Outcome::Interrupted));
-                }
-                Some(request) = self.requests.recv() => {
-                    if let Some(end) = self.serve_during_turn(turn_id, request).await {
-                        return Err(end);
-                    }
-                }
-                permit = &mut permit => break permit,
-            }
-        };
-        match self.commit(vec![Command::Begin]).await {
-            Ok(_) => Ok(permit),
-            Err(error) => Err(TurnEnd::Outcome(internal_failure(&error))),
+        if !self.component_is_ready(journal).await? {
+            let _ = reply.send(Err(self.unavailable()));
+            return Ok(None);
         }
+        let permit = self.runtime.try_permit();
+        let command = Command::Input {
+            parts,
+            if_busy,
+            begin: permit.is_some(),
+            queue: self.runtime.limits.queue,
+        };
+        self.accept(journal, command, key, reply).await?;
+        Ok(permit.filter(|_| journal.state().turn_has_started()))
     }
 
-    /// Polls the guest until it ends or is ended. When this returns its Store is gone.
-    async fn drive(&mut self, turn_id: TurnId, meter: &Arc<TurnMeter>) -> TurnEnd {
-        let runtime = Arc::clone(&self.runtime);
-        let limits = &runtime.limits;
-        let output = Arc::new(OutputCapture::new(turn_id, limits.turn_log_bytes));
-        let input = {
-            let mut cell = self.cell.lock();
-            cell.output = Some(Arc::clone(&output));
-            cell.state.input()
-        };
-        // One place: a guest waits for each of its records.
-        let (ledger, mut records) = mpsc::channel(1);
-        let session = SessionCtx {
-            runtime: Arc::clone(&runtime),
-            cell: Arc::clone(&self.cell),
-            turn_id,
-            input,
-            ledger: Ledger::new(ledger, Arc::clone(&self.cell), Arc::clone(meter), limits),
-            meter: Arc::clone(meter),
-            requested_calls: Vec::new(),
-            utterances: 0,
-            calls: 0,
-        };
-        let mut guest = pin!(turn::run(session, output));
-        let mut deadline = pin!(tokio::time::sleep(Duration::from_millis(limits.turn_wall_ms)));
-        loop {
-            // Whoever wants the end comes first: a guest that spins or floods is always ready.
-            tokio::select! {
-                biased;
-                () = runtime.interrupt.cancelled() => {
-                    return TurnEnd::Outcome(Outcome::Interrupted);
+    async fn serve_without_turn(
+        &mut self,
+        journal: &mut Journal,
+        request: Request,
+    ) -> Result<(), Lost> {
+        let (command, reply) = match request {
+            Request::Cancel { turn_id, reply } => match turn_id {
+                Some(turn_id) => (Command::CancelQueued { turn_id }, reply),
+                // Nothing runs, so there is nothing to cancel.
+                None => {
+                    let _ = reply.send(Ok(()));
+                    return Ok(());
                 }
-                () = &mut deadline => {
-                    let message = format!(
-                        "the turn took longer than its limit of {} ms",
-                        limits.turn_wall_ms
-                    );
-                    let outcome = Outcome::Failed { kind: FailureKind::Limit, message };
-                    return TurnEnd::Outcome(outcome);
-                }
-                Some(request) = self.requests.recv() => {
-                    if let Some(end) = self.serve_during_turn(turn_id, request).await {
-                        return end;
-                    }
-                }
-                Some(record) = records.recv() => self.record(record).await,
-                outcome = &mut guest => return TurnEnd::Outcome(outcome),
+            },
+            Request::Stop { reply } => {
+                (Command::Stop { receipt: Receipt::default(), texts: Default::default() }, reply)
             }
-        }
-    }
-
-    /// Serves a request while `turn_id` runs; some end the turn.
-    async fn serve_during_turn(&mut self, turn_id: TurnId, request: Request) -> Option<TurnEnd> {
-        match request {
-            Request::Input { reply, .. } => {
-                let _ = reply.send(Err(RuntimeError::Busy { turn_id }));
+            Request::Start { reply } => (Command::Start, reply),
+            Request::Delete { reply } => return self.delete(journal, reply).await,
+            Request::Trim { through, reply } => (Command::Trim { through }, reply),
+            Request::End { turn_id, reply } => {
+                self.waiting.push((turn_id, reply));
+                self.settle(journal);
+                return Ok(());
             }
-            Request::Cancel { turn_id: named, reply } => {
-                if named.is_none_or(|named| named == turn_id) {
-                    return Some(TurnEnd::Cancel(reply));
-                }
-                // The turn that was meant is over.
-                let _ = reply.send(Ok(()));
+            input @ Request::Input { .. } => {
+                self.held.push_back(input);
+                return Ok(());
             }
-            Request::Stop { reply } => return Some(TurnEnd::Stop(reply)),
-            Request::Start { reply } => drop(reply.send(Ok(()))),
-            Request::End { turn_id: asked, reply } if asked == turn_id => {
-                self.waiting.retain(|waiting| !waiting.is_closed());
-                self.waiting.push(reply);
-            }
-            Request::End { reply, .. } => drop(reply.send(Ok(()))),
             #[cfg(test)]
             Request::Panic => panic!("asked to"),
-        }
-        None
-    }
-
-    /// Puts what a host function wants to record into the log.
-    async fn record(&mut self, request: LedgerRequest) {
-        let recorded = self.commit(request.commands).await.map(|_| {
-            let cell = self.cell.lock();
-            Recorded { last_item: cell.state.last_item() }
-        });
-        // A host call that was dropped meanwhile does not need the answer.
-        let _ = request.reply.send(recorded);
-    }
-
-    async fn end_turn(&mut self, end: TurnEnd, meter: &TurnMeter) -> Result<(), RuntimeError> {
-        let receipt = meter.receipt();
-        let texts = self.cell.lock().open_texts();
-        let (command, reply) = match end {
-            TurnEnd::Outcome(outcome) => (Command::EndTurn { outcome, receipt, texts }, None),
-            TurnEnd::Cancel(reply) => {
-                let outcome = Outcome::Cancelled { reason: StopReason::Cancel };
-                (Command::EndTurn { outcome, receipt, texts }, Some(reply))
-            }
-            TurnEnd::Stop(reply) => (Command::Stop { receipt, texts }, Some(reply)),
         };
-        self.keep_output();
-        let committed = self.commit(vec![command]).await.map(drop);
-        for waiting in std::mem::take(&mut self.waiting) {
-            let _ = waiting.send(committed.clone());
-        }
-        if let Some(reply) = reply {
-            let _ = reply.send(committed.clone());
-        }
-        committed
+        self.commit_for(journal, command, reply).await
     }
 
-    /// Moves what the turn printed to the Worker's logs.
-    fn keep_output(&self) {
-        let mut cell = self.cell.lock();
-        if let Some(output) = cell.output.take() {
-            let lines = output.lines();
-            if !lines.is_empty() {
-                cell.logs.get_or_insert_default().extend(lines);
+    /// Deletes the Worker; whoever is answered finds it gone.
+    async fn delete(&mut self, journal: &mut Journal, reply: Reply<()>) -> Result<(), Lost> {
+        match journal.commit(vec![Command::Delete]).await {
+            Ok(deleted) => {
+                if deleted.is_ok() {
+                    self.runtime.workers.remove(self.cell.id);
+                }
+                let _ = reply.send(deleted);
+                Ok(())
+            }
+            Err(Lost(error)) => {
+                let _ = reply.send(Err(store_error(&error)));
+                Err(Lost(error))
             }
         }
     }
 
-    /// Decides, commits, and only then folds and publishes.
-    async fn commit(&self, commands: Vec<Command>) -> Result<Vec<Event>, RuntimeError> {
-        let (bodies, last_seq) = {
-            let cell = self.cell.lock();
-            (worker::decide_all(&cell.state, commands)?, cell.state.last_seq)
+    /// Accepts an input, or refuses it.
+    async fn accept(
+        &mut self,
+        journal: &mut Journal,
+        command: Command,
+        key: Option<PendingKey>,
+        reply: Reply<InputAccepted>,
+    ) -> Result<(), Lost> {
+        let accepted = match journal.stage(vec![command]) {
+            Ok(events) => acceptance(events),
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+                return Ok(());
+            }
         };
-        let events = number(&self.cell, last_seq, bodies);
-        self.runtime.store.append(&events).await.map_err(internal)?;
-        self.runtime.publish(&self.cell, &events);
-        Ok(events)
+        let record = key.as_ref().map(|key| key.record(&accepted));
+        match journal.flush(record.as_ref()).await {
+            Ok(()) => {
+                fail_point!("supervisor::before_reply");
+                let _ = reply.send(Ok(accepted));
+                Ok(())
+            }
+            Err(Lost(error)) => {
+                if let StoreError::InDoubt { .. } = error {
+                    self.in_doubt.extend(key);
+                }
+                let _ = reply.send(Err(store_error(&error)));
+                Err(Lost(error))
+            }
+        }
+    }
+
+    /// Commits a command and tells whoever asked for it.
+    async fn commit_for(
+        &mut self,
+        journal: &mut Journal,
+        command: Command,
+        reply: Reply<()>,
+    ) -> Result<(), Lost> {
+        match journal.commit(vec![command]).await {
+            Ok(committed) => {
+                let _ = reply.send(committed);
+                self.settle(journal);
+                Ok(())
+            }
+            Err(Lost(error)) => {
+                let _ = reply.send(Err(store_error(&error)));
+                Err(Lost(error))
+            }
+        }
+    }
+
+    /// Commits a command that the state allows.
+    async fn commit(&mut self, journal: &mut Journal, command: Command) -> Result<(), Lost> {
+        if let Err(refused) = journal.commit(vec![command]).await? {
+            // A defect: the Worker would go round in circles.
+            let (worker_id, reason) = (self.cell.id, refused.to_string());
+            return Err(Lost(StoreError::Damaged { worker_id, reason }));
+        }
+        self.settle(journal);
+        Ok(())
+    }
+
+    /// Answers those who wait for turns that are over.
+    fn settle(&mut self, journal: &Journal) {
+        let state = journal.state();
+        let over = |turn_id| state.open_turn_id() != Some(turn_id) && !state.queued(turn_id);
+        for (_, reply) in self.waiting.extract_if(.., |(turn_id, _)| over(*turn_id)) {
+            let _ = reply.send(Ok(()));
+        }
+        self.waiting.retain(|(_, reply)| !reply.is_closed());
+    }
+
+    /// Whether the Worker's component can be instantiated; where it cannot, the Worker becomes
+    /// unavailable. Compiling one may take a while: whoever wants an end is served meanwhile.
+    async fn component_is_ready(&mut self, journal: &mut Journal) -> Result<bool, Lost> {
+        if self.cell.meta.profile.loaded().is_some() {
+            return Ok(true);
+        }
+        let (runtime, cell) = (Arc::clone(&self.runtime), Arc::clone(&self.cell));
+        let load = async move { cell.meta.profile.component(&runtime).await.map(drop) };
+        let mut loading = AbortOnDropHandle::new(self.runtime.host.spawn(load));
+        let runtime = Arc::clone(&self.runtime);
+        let loaded = loop {
+            tokio::select! {
+                biased;
+                () = runtime.interrupt.cancelled() => return Ok(false),
+                Some(request) = self.requests.recv() => {
+                    self.serve_while_loading(journal, request).await?;
+                }
+                loaded = &mut loading => break loaded,
+            }
+        };
+        let reason = match loaded {
+            Ok(Ok(())) => None,
+            Ok(Err(reason)) => Some(reason),
+            Err(_) => Some("loading its component failed".to_owned()),
+        };
+        let is_ready = reason.is_none();
+        self.runtime.count(self.cell.set_unavailable(reason));
+        if !is_ready {
+            let error = self.unavailable();
+            self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
+        }
+        Ok(is_ready)
+    }
+
+    async fn serve_while_loading(
+        &mut self,
+        journal: &mut Journal,
+        request: Request,
+    ) -> Result<(), Lost> {
+        let Some(turn_id) = journal.state().open_turn_id() else {
+            return self.serve_without_turn(journal, request).await;
+        };
+        match self.serve_during_turn(journal, turn_id, request).await? {
+            Some(end) => self.end_turn(journal, end, &TurnMeter::start()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn unavailable(&self) -> RuntimeError {
+        let cell = self.cell.lock();
+        let reason = cell.unavailable().unwrap_or("it cannot be loaded").to_owned();
+        RuntimeError::WorkerUnavailable { reason }
+    }
+
+    /// Makes the Worker unavailable, and retires. The next request is the occasion to try again.
+    fn give_up(mut self, error: &StoreError) {
+        tracing::error!(
+            worker_id = %self.cell.id,
+            error = error as &dyn std::error::Error,
+            "a Worker cannot be loaded"
+        );
+        self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
+        self.refuse_all(&self.unavailable());
+        while let Some(request) =
+            self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
+        {
+            request.refuse(self.unavailable());
+        }
+    }
+
+    /// Waits until the store works again, and refuses what is asked meanwhile. Returns whether it
+    /// does; otherwise the Runtime ends.
+    async fn healthy_again(&mut self) -> bool {
+        let runtime = Arc::clone(&self.runtime);
+        let mut health = runtime.store.health();
+        loop {
+            let StoreHealth::Failed { reason } = health.borrow_and_update().clone() else {
+                return true;
+            };
+            let error = store_error(&StoreError::Unavailable { reason });
+            self.refuse_all(&error);
+            let mut interrupted = pin!(runtime.interrupt.cancelled());
+            tokio::select! {
+                biased;
+                () = &mut interrupted => return false,
+                changed = health.changed() => if changed.is_err() { return false },
+                Some(request) = self.requests.recv() => request.refuse(error),
+            }
+        }
+    }
+
+    /// Waits a moment after a failure that may pass, and refuses what is asked meanwhile. Returns
+    /// whether to try again; otherwise the Runtime ends.
+    async fn pause(&mut self, error: &StoreError) -> bool {
+        let error = store_error(error);
+        self.refuse_all(&error);
+        let runtime = Arc::clone(&self.runtime);
+        let mut over = pin!(tokio::time::sleep(PAUSE));
+        loop {
+            tokio::select! {
+                biased;
+                () = runtime.interrupt.cancelled() => return false,
+                () = &mut over => return true,
+                Some(request) = self.requests.recv() => request.refuse(error.clone()),
+            }
+        }
+    }
+
+    /// Refuses what is waiting, and those who wait for an end.
+    fn refuse_all(&mut self, error: &RuntimeError) {
+        for (_, reply) in self.waiting.drain(..) {
+            let _ = reply.send(Err(error.clone()));
+        }
+        for request in self.held.drain(..) {
+            request.refuse(error.clone());
+        }
+        while let Ok(request) = self.requests.try_recv() {
+            request.refuse(error.clone());
+        }
     }
 }
 
-/// Makes the next events of a Worker's log of what was decided.
-fn number(cell: &WorkerCell, last_seq: Seq, bodies: Vec<EventBody>) -> Vec<Event> {
-    // As precise as every store keeps it, so that a fold of the log is the fold of what was read.
-    let now = Timestamp::now();
-    let at = Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now);
-    let mut seq = last_seq;
-    let number = |body| {
-        seq = seq.next();
-        Event { seq, at, worker_id: cell.id, body }
-    };
-    bodies.into_iter().map(number).collect()
-}
-
-fn internal_failure(error: &RuntimeError) -> Outcome {
-    Outcome::Failed { kind: FailureKind::Internal, message: error.to_string() }
+/// What an input's events say to whoever sent it.
+fn acceptance(events: &[Event]) -> InputAccepted {
+    let accepted = events.iter().find_map(|event| {
+        let (turn_id, status) = match &event.body {
+            EventBody::InputAccepted { turn_id, .. } => (*turn_id, InputDisposition::Running),
+            EventBody::InputQueued { turn_id, .. } => (*turn_id, InputDisposition::Queued),
+            EventBody::InputSteered { turn_id, .. } => (*turn_id, InputDisposition::Steered),
+            _ => return None,
+        };
+        Some(InputAccepted { turn_id, seq: event.seq, status })
+    });
+    // Every accepted input has one of these.
+    accepted.unwrap_or(InputAccepted {
+        turn_id: TurnId::ZERO,
+        seq: Seq::ZERO,
+        status: InputDisposition::Unknown,
+    })
 }

@@ -76,8 +76,13 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
     let meter = Arc::clone(&session.meter);
     let profile = &cell.meta.profile;
 
+    // The Worker's task has loaded it.
+    let Some(component) = profile.loaded() else {
+        let message = "the Worker's component is not loaded".to_owned();
+        return Outcome::Failed { kind: FailureKind::Internal, message };
+    };
     // Checked at creation, and again here: nothing is instantiated without it.
-    let pre = match profile.component.admit(&cell.meta.grants, &profile.profile.optional) {
+    let pre = match component.admit(&cell.meta.grants, &profile.profile.optional) {
         Ok(pre) => pre,
         Err(error) => {
             let message = error.to_string();
@@ -95,7 +100,7 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
         // A host function that panics ends this turn, and nothing else.
         let poll = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
         meter.pause();
-        poll.unwrap_or_else(|_| Poll::Ready(Err(internal(HostPanicked).into())))
+        poll.unwrap_or_else(|_| Poll::Ready(Err(internal(&HostPanicked).into())))
     })
     .await;
     outcome(result, &meter, &output, &runtime.limits).bounded()

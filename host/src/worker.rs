@@ -1,69 +1,40 @@
 //! The rules of a Worker, without I/O: [`decide`] turns a command into the events that record it,
 //! [`evolve`] folds an event into the state. What is not in the log did not happen.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
-
-use jiff::Timestamp;
-use worker_types::{
-    EventBody, InputPart, Item, ItemBody, ItemId, ItemStatus, ModelAlias, Origin, Outcome, Receipt,
-    RuntimeError, Seq, StopReason, TokenUsage, ToolOutcome, TurnId, Usage, WorkerStatus,
-};
-
+mod state;
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeMap;
+
+use worker_types::{
+    EventBody, IfBusy, InputPart, Item, ItemBody, ItemId, ItemStatus, ModelAlias, Origin, Outcome,
+    Receipt, RuntimeError, Seq, StopReason, TokenUsage, ToolOutcome, TurnId,
+};
+
+pub(crate) use state::{WorkerState, evolve};
+
+use state::Phase;
 
 /// What a tool call is answered with that nobody answered.
 pub(crate) const INTERRUPTED: &str = "interrupted: outcome unknown";
 
-/// The fold of a Worker's log, as far as deciding needs it.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct WorkerState {
-    pub(crate) last_seq: Seq,
-    pub(crate) created_at: Timestamp,
-    pub(crate) usage: Usage,
-    last_turn: TurnId,
-    last_item: ItemId,
-    /// How the newest turn ended; absent before the first end and while a turn runs.
-    last_outcome: Option<Outcome>,
-    phase: Phase,
-    /// The durable key-value state of the guest.
-    values: BTreeMap<String, String>,
-}
-
-/// What a Worker is doing.
-#[derive(Debug, Clone, Default, PartialEq)]
-enum Phase {
-    /// Nothing. Leaves to `Turn` with an input, to `Stopped` with a stop.
-    #[default]
-    Idle,
-    /// A turn was accepted. Leaves to `Idle` when it ends, to `Stopped` with a stop.
-    Turn(Box<OpenTurn>),
-    /// Nothing, until a start leaves to `Idle`.
-    Stopped,
-}
-
-/// The turn that was accepted and has not ended.
-#[derive(Debug, Clone, PartialEq)]
-struct OpenTurn {
-    id: TurnId,
-    started: bool,
-    input: Arc<[InputPart]>,
-    /// Items that were started and not completed.
-    items: BTreeMap<ItemId, ItemBody>,
-    /// Tool calls without a result.
-    calls: BTreeSet<String>,
-}
-
 /// What somebody wants of a Worker. Ids are given by [`decide`].
 #[derive(Debug, Clone)]
 pub(crate) enum Command {
-    /// A new turn with this input, started in the same commit where `begin` says so.
-    Input { parts: Vec<InputPart>, begin: bool },
+    /// The first of all: `created` is the `worker.created` to record.
+    Create { created: Box<EventBody> },
+    /// A new turn with this input, started in the same commit where `begin` says so. While another
+    /// turn runs `if_busy` decides, and at most `queue` inputs may wait.
+    Input { parts: Vec<InputPart>, if_busy: IfBusy, begin: bool, queue: u64 },
+    /// The next thing that waits becomes the accepted turn.
+    Next,
     /// The accepted turn starts to run.
     Begin,
+    /// The guest takes in what it was steered with.
+    TakeSteering,
+    /// An input that waits in the queue is not wanted any more.
+    CancelQueued { turn_id: TurnId },
     /// An item opens.
     OpenItem { origin: Origin, body: ItemBody },
     /// An open item is final.
@@ -80,6 +51,10 @@ pub(crate) enum Command {
     Stop { receipt: Receipt, texts: BTreeMap<ItemId, String> },
     /// Turns may run again.
     Start,
+    /// The Worker goes, for ever.
+    Delete,
+    /// Events up to `through` are removed, but those that carry items.
+    Trim { through: Seq },
 }
 
 /// The events that record `command`; none where it changes nothing.
@@ -92,15 +67,23 @@ pub(crate) fn decide(
     command: Command,
 ) -> Result<Vec<EventBody>, RuntimeError> {
     match command {
-        Command::Input { parts, begin } => accept(state, parts, begin),
+        Command::Create { created } => Ok(vec![*created]),
+        Command::Input { parts, if_busy, begin, queue } => match state.busy_turn() {
+            None if state.is_stopped() => Err(RuntimeError::WorkerStopped),
+            None => Ok(accept(state, state.last_turn.next(), parts, begin)),
+            Some(turn_id) => wait(state, turn_id, parts, if_busy, queue),
+        },
+        Command::Next => next_turn(state),
         Command::Begin => {
             let turn = state.open_turn()?;
-            Ok(if turn.started {
-                vec![]
-            } else {
-                vec![EventBody::TurnStarted { turn_id: turn.id }]
-            })
+            let started = EventBody::TurnStarted { turn_id: turn.id, resumes: turn.resumes };
+            Ok(if turn.started { vec![] } else { vec![started] })
         }
+        Command::TakeSteering => take_steering(state),
+        Command::CancelQueued { turn_id } => Ok(match state.queued(turn_id) {
+            true => vec![cancelled(turn_id, StopReason::Cancel)],
+            false => vec![],
+        }),
         Command::OpenItem { origin, body } => {
             let item = state.next_item(origin, ItemStatus::InProgress, body)?;
             Ok(vec![EventBody::ItemStarted { turn_id: item.turn_id, item }])
@@ -137,20 +120,20 @@ pub(crate) fn decide(
             Ok(vec![EventBody::StateSet { turn_id, key, value }])
         }
         Command::EndTurn { outcome, receipt, texts } => end_turn(state, outcome, receipt, texts),
-        Command::Stop { receipt, texts } => match &state.phase {
-            Phase::Stopped => Ok(vec![]),
-            Phase::Idle => Ok(vec![EventBody::WorkerStopped]),
-            Phase::Turn(_) => {
-                let outcome = Outcome::Cancelled { reason: StopReason::Stop };
-                let mut events = end_turn(state, outcome, receipt, texts)?;
-                events.push(EventBody::WorkerStopped);
-                Ok(events)
-            }
-        },
+        Command::Stop { receipt, texts } => stop(state, receipt, texts),
         Command::Start => match &state.phase {
             Phase::Stopped => Ok(vec![EventBody::WorkerStarted]),
-            Phase::Idle | Phase::Turn(_) => Ok(vec![]),
+            Phase::Idle | Phase::Turn(_) | Phase::Deleted => Ok(vec![]),
         },
+        Command::Delete => match &state.phase {
+            Phase::Stopped => Ok(vec![EventBody::WorkerDeleted]),
+            Phase::Deleted => Ok(vec![]),
+            Phase::Idle | Phase::Turn(_) => Err(RuntimeError::WorkerNotStopped),
+        },
+        Command::Trim { through } if state.trimmed < through && through < state.last_seq => {
+            Ok(vec![EventBody::WorkerTrimmed { through }])
+        }
+        Command::Trim { .. } => Ok(vec![]),
     }
 }
 
@@ -171,209 +154,109 @@ pub(crate) fn decide_all(
         if commands.peek().is_some() {
             // The next command is decided on a state in which this one is done.
             let draft = draft.get_or_insert_with(|| state.clone());
-            decided.iter().for_each(|event| evolve(draft, Timestamp::UNIX_EPOCH, event));
+            decided.iter().for_each(|event| evolve(draft, event));
         }
         events.extend(decided);
     }
     Ok(events)
 }
 
-/// Folds an event that was decided for this very state into it.
-pub(crate) fn evolve(state: &mut WorkerState, at: Timestamp, event: &EventBody) {
-    state.last_seq = state.last_seq.next();
-    match event {
-        EventBody::WorkerCreated { .. } => state.created_at = at,
-        EventBody::WorkerStopped => state.phase = Phase::Stopped,
-        EventBody::WorkerStarted => state.phase = Phase::Idle,
-        EventBody::InputAccepted { item, .. } => {
-            state.last_turn = item.turn_id;
-            state.last_item = item.id;
-            state.last_outcome = None;
-            let input = match &item.body {
-                ItemBody::UserMessage { parts } => parts.as_slice().into(),
-                _ => Arc::default(),
-            };
-            state.phase = Phase::Turn(Box::new(OpenTurn {
-                id: item.turn_id,
-                started: false,
-                input,
-                items: BTreeMap::new(),
-                calls: BTreeSet::new(),
-            }));
-        }
-        EventBody::TurnStarted { .. } => {
-            if let Phase::Turn(turn) = &mut state.phase {
-                turn.started = true;
-            }
-        }
-        EventBody::TurnEnded { outcome, receipt, .. } => {
-            state.last_outcome = Some(outcome.clone());
-            state.usage.add(Usage::of(receipt));
-            state.phase = Phase::Idle;
-        }
-        EventBody::ItemStarted { item, .. } => {
-            state.last_item = item.id;
-            if let Phase::Turn(turn) = &mut state.phase {
-                turn.items.insert(item.id, item.body.clone());
-            }
-        }
-        EventBody::ItemCompleted { item, .. } => {
-            state.last_item = state.last_item.max(item.id);
-            if let Phase::Turn(turn) = &mut state.phase {
-                turn.complete(item);
-            }
-        }
-        EventBody::StateSet { key, value, .. } => {
-            match value {
-                Some(value) => state.values.insert(key.clone(), value.clone()),
-                None => state.values.remove(key),
-            };
-        }
-        EventBody::UsageRecorded { .. } | EventBody::Notice { .. } | EventBody::Unknown => {}
-    }
-}
-
-impl WorkerState {
-    /// What others see of the phase.
-    pub(crate) fn status(&self) -> WorkerStatus {
-        match &self.phase {
-            Phase::Idle => WorkerStatus::Idle,
-            Phase::Turn(turn) => WorkerStatus::Running { turn_id: turn.id },
-            Phase::Stopped => WorkerStatus::Stopped,
-        }
-    }
-
-    /// The turn that was accepted and has not ended, and whether it has started.
-    pub(crate) fn unfinished_turn(&self) -> Option<(TurnId, bool)> {
-        match &self.phase {
-            Phase::Turn(turn) => Some((turn.id, turn.started)),
-            Phase::Idle | Phase::Stopped => None,
-        }
-    }
-
-    /// The newest turn that was accepted.
-    pub(crate) fn last_turn(&self) -> TurnId {
-        self.last_turn
-    }
-
-    /// How the newest turn ended, if it has.
-    pub(crate) fn last_outcome(&self) -> Option<&Outcome> {
-        self.last_outcome.as_ref()
-    }
-
-    /// The newest item.
-    pub(crate) fn last_item(&self) -> ItemId {
-        self.last_item
-    }
-
-    /// The input of the open turn.
-    pub(crate) fn input(&self) -> Arc<[InputPart]> {
-        match &self.phase {
-            Phase::Turn(turn) => Arc::clone(&turn.input),
-            Phase::Idle | Phase::Stopped => Arc::default(),
-        }
-    }
-
-    /// The value that the guest keeps under `key`.
-    pub(crate) fn value(&self, key: &str) -> Option<&str> {
-        self.values.get(key).map(String::as_str)
-    }
-
-    fn value_bytes_with(&self, key: &str, value: Option<&str>) -> u64 {
-        let others = self.values.iter().filter(|(other, _)| *other != key);
-        let others: usize = others.map(|(key, value)| key.len() + value.len()).sum();
-        let own = value.map_or(0, |value| key.len() + value.len());
-        (others + own) as u64
-    }
-
-    fn open_turn(&self) -> Result<&OpenTurn, RuntimeError> {
-        match &self.phase {
-            Phase::Turn(turn) => Ok(turn),
-            Phase::Idle => Err(invalid("no turn is running".to_owned())),
-            Phase::Stopped => Err(RuntimeError::WorkerStopped),
-        }
-    }
-
-    fn next_item(
-        &self,
-        origin: Origin,
-        status: ItemStatus,
-        body: ItemBody,
-    ) -> Result<Item, RuntimeError> {
-        let turn_id = self.open_turn()?.id;
-        Ok(Item { id: self.last_item.next(), turn_id, origin, status, body })
-    }
-
-    fn closed_item(
-        &self,
-        id: ItemId,
-        opened: &ItemBody,
-        text: String,
-        status: ItemStatus,
-    ) -> Result<Item, RuntimeError> {
-        let (origin, body) = match opened {
-            // A model's name stands on what the host heard it say; a guest speaks without one.
-            ItemBody::AssistantMessage { model: Some(model), .. } => {
-                (Origin::Host, ItemBody::AssistantMessage { text, model: Some(model.clone()) })
-            }
-            ItemBody::AssistantMessage { model: None, .. } => {
-                (Origin::Guest, ItemBody::AssistantMessage { text, model: None })
-            }
-            ItemBody::Reasoning { .. } => (Origin::Host, ItemBody::Reasoning { text }),
-            other => {
-                return Err(invalid(format!("an item of this kind cannot be open: {other:?}")));
-            }
-        };
-        Ok(Item { id, turn_id: self.open_turn()?.id, origin, status, body })
-    }
-}
-
-impl OpenTurn {
-    fn complete(&mut self, item: &Item) {
-        self.items.remove(&item.id);
-        match &item.body {
-            ItemBody::ToolCall { call_id, .. } => {
-                self.calls.insert(call_id.clone());
-            }
-            ItemBody::ToolResult { call_id, .. } => {
-                self.calls.remove(call_id);
-            }
-            ItemBody::UserMessage { .. }
-            | ItemBody::AssistantMessage { .. }
-            | ItemBody::Reasoning { .. }
-            | ItemBody::Notice { .. }
-            | ItemBody::Unknown => {}
-        }
-    }
-}
-
+/// A turn with its input.
 fn accept(
     state: &WorkerState,
+    turn_id: TurnId,
     parts: Vec<InputPart>,
     begin: bool,
-) -> Result<Vec<EventBody>, RuntimeError> {
-    match &state.phase {
-        Phase::Turn(turn) => return Err(RuntimeError::Busy { turn_id: turn.id }),
-        Phase::Stopped => return Err(RuntimeError::WorkerStopped),
-        Phase::Idle => {}
-    }
-    let turn_id = state.last_turn.next();
-    let item = Item {
-        id: state.last_item.next(),
-        turn_id,
-        origin: Origin::Host,
-        status: ItemStatus::Completed,
-        body: ItemBody::UserMessage { parts },
-    };
+) -> Vec<EventBody> {
+    let item = user_message(state.last_item.next(), turn_id, parts);
     let mut events = vec![EventBody::InputAccepted { turn_id, item }];
     if begin {
-        events.push(EventBody::TurnStarted { turn_id });
+        events.push(EventBody::TurnStarted { turn_id, resumes: None });
     }
+    events
+}
+
+/// What becomes of an input while the turn `busy` runs, or waits to.
+fn wait(
+    state: &WorkerState,
+    busy: TurnId,
+    parts: Vec<InputPart>,
+    if_busy: IfBusy,
+    queue: u64,
+) -> Result<Vec<EventBody>, RuntimeError> {
+    if if_busy == IfBusy::Reject {
+        return Err(RuntimeError::Busy { turn_id: busy });
+    }
+    if state.waiting_inputs() >= queue {
+        let reason = format!("{queue} inputs already wait for this Worker");
+        return Err(RuntimeError::Capacity { reason });
+    }
+    // What has not started yet cannot be steered.
+    Ok(vec![if if_busy == IfBusy::Steer && state.turn_has_started() {
+        EventBody::InputSteered { turn_id: busy, parts }
+    } else {
+        EventBody::InputQueued { turn_id: state.last_turn.next(), parts }
+    }])
+}
+
+/// Takes up what waits: first the turn to go on from, then the queue.
+fn next_turn(state: &WorkerState) -> Result<Vec<EventBody>, RuntimeError> {
+    if let Some(turn_id) = state.open_turn_id() {
+        return Err(RuntimeError::Busy { turn_id });
+    }
+    let Some(next) = &state.next else { return Ok(vec![]) };
+    if let Some(resumption) = &next.resumption {
+        let (turn_id, resumes) = (state.last_turn.next(), Some(resumption.of));
+        return Ok(vec![EventBody::TurnStarted { turn_id, resumes }]);
+    }
+    Ok(next
+        .queue
+        .front()
+        .map_or_else(Vec::new, |queued| accept(state, queued.turn_id, queued.parts.clone(), false)))
+}
+
+/// What the guest was steered with becomes part of the conversation, unless a call waits for its
+/// result: nothing may stand between the two.
+fn take_steering(state: &WorkerState) -> Result<Vec<EventBody>, RuntimeError> {
+    let turn = state.open_turn()?;
+    if !turn.calls.is_empty() {
+        return Ok(vec![]);
+    }
+    let mut id = state.last_item;
+    let taken = turn.steering.iter().map(|parts| {
+        id = id.next();
+        completed(user_message(id, turn.id, parts.clone()))
+    });
+    Ok(taken.collect())
+}
+
+/// Ends the open turn, cancels what waits, and stops.
+fn stop(
+    state: &WorkerState,
+    receipt: Receipt,
+    texts: BTreeMap<ItemId, String>,
+) -> Result<Vec<EventBody>, RuntimeError> {
+    if state.is_stopped() {
+        return Ok(vec![]);
+    }
+    let mut events = Vec::new();
+    if state.open_turn().is_ok() {
+        let outcome = Outcome::Cancelled { reason: StopReason::Stop };
+        events = end_turn(state, outcome, receipt, texts)?;
+    }
+    // What the turn was steered with and did not take in was queued by its end.
+    let left = events.iter().filter_map(|event| match event {
+        EventBody::InputQueued { turn_id, .. } => Some(*turn_id),
+        _ => None,
+    });
+    let waiting: Vec<TurnId> = state.queue().map(|queued| queued.turn_id).chain(left).collect();
+    events.extend(waiting.into_iter().map(|turn_id| cancelled(turn_id, StopReason::Stop)));
+    events.push(EventBody::WorkerStopped);
     Ok(events)
 }
 
 /// Ends the open turn: open items end as incomplete with their text, open calls are answered, and
-/// one `turn.ended` follows.
+/// one `turn.ended` follows. What the turn was steered with and did not take in is queued.
 fn end_turn(
     state: &WorkerState,
     outcome: Outcome,
@@ -383,7 +266,7 @@ fn end_turn(
     let turn = state.open_turn()?;
     let mut events = Vec::with_capacity(1 + turn.items.len() + turn.calls.len());
     if !turn.started {
-        events.push(EventBody::TurnStarted { turn_id: turn.id });
+        events.push(EventBody::TurnStarted { turn_id: turn.id, resumes: turn.resumes });
     }
     for (id, body) in &turn.items {
         let text = texts.remove(id).unwrap_or_default();
@@ -404,8 +287,29 @@ fn end_turn(
             },
         }));
     }
+    let mut last_turn = state.last_turn;
+    for parts in &turn.steering {
+        last_turn = last_turn.next();
+        events.push(EventBody::InputQueued { turn_id: last_turn, parts: parts.clone() });
+    }
     events.push(EventBody::TurnEnded { turn_id: turn.id, outcome, receipt });
     Ok(events)
+}
+
+/// The end of an input that never had its turn.
+fn cancelled(turn_id: TurnId, reason: StopReason) -> EventBody {
+    let outcome = Outcome::Cancelled { reason };
+    EventBody::TurnEnded { turn_id, outcome, receipt: Receipt::default() }
+}
+
+fn user_message(id: ItemId, turn_id: TurnId, parts: Vec<InputPart>) -> Item {
+    Item {
+        id,
+        turn_id,
+        origin: Origin::Host,
+        status: ItemStatus::Completed,
+        body: ItemBody::UserMessage { parts },
+    }
 }
 
 fn completed(item: Item) -> EventBody {

@@ -49,6 +49,7 @@ fn profile(called: &str, description: &str) -> Profile {
         description: description.to_owned(),
         component: ComponentRef::Builtin(name(called)),
         optional: BTreeSet::new(),
+        resume: false,
         config: BTreeMap::new(),
     }
 }

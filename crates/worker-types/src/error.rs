@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, ProfileName, RuntimeId, TurnId, WorkerId};
+use crate::{Capability, Cursor, ProfileName, RuntimeId, TurnId, WorkerId};
 
 /// Why an operation was refused or failed.
 ///
@@ -20,6 +20,15 @@ pub enum RuntimeError {
     /// The Worker was stopped.
     #[error("the Worker is stopped: start it before giving it work")]
     WorkerStopped,
+    /// Only a stopped Worker can be deleted.
+    #[error("the Worker is not stopped: stop it before deleting it")]
+    WorkerNotStopped,
+    /// The Worker's log or component cannot be loaded. Others go on.
+    #[error("the Worker is unavailable: {reason}")]
+    WorkerUnavailable {
+        /// What cannot be loaded.
+        reason: String,
+    },
     /// There is no such Worker.
     #[error("there is no Worker {worker_id}")]
     UnknownWorker {
@@ -79,6 +88,15 @@ pub enum RuntimeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The events after the cursor were removed by retention.
+    #[error("the events after this cursor are gone; the oldest that are kept follow {oldest}")]
+    CursorGap {
+        /// Where the log begins now.
+        oldest: Cursor,
+    },
+    /// The idempotency key was used for something else.
+    #[error("the idempotency key was used with another request")]
+    IdempotencyConflict,
     /// Too many bytes.
     #[error("{what} is larger than the limit of {limit_bytes} bytes")]
     PayloadTooLarge {
@@ -141,6 +159,8 @@ impl RuntimeError {
         match self {
             Self::Busy { .. } => "busy",
             Self::WorkerStopped => "worker_stopped",
+            Self::WorkerNotStopped => "worker_not_stopped",
+            Self::WorkerUnavailable { .. } => "worker_unavailable",
             Self::UnknownWorker { .. } => "unknown_worker",
             Self::UnknownProfile { .. } => "unknown_profile",
             Self::UnknownComponent { .. } => "unknown_component",
@@ -150,6 +170,8 @@ impl RuntimeError {
             Self::InvalidComponent { .. } => "invalid_component",
             Self::InvalidInput { .. } => "invalid_input",
             Self::InvalidCursor { .. } => "invalid_cursor",
+            Self::CursorGap { .. } => "cursor_gap",
+            Self::IdempotencyConflict => "idempotency_conflict",
             Self::PayloadTooLarge { .. } => "payload_too_large",
             Self::Unauthorized { .. } => "unauthorized",
             Self::Forbidden { .. } => "forbidden",
@@ -166,6 +188,8 @@ impl RuntimeError {
         match self {
             Self::Busy { .. } | Self::Capacity { .. } | Self::RuntimeUnavailable { .. } => true,
             Self::WorkerStopped
+            | Self::WorkerNotStopped
+            | Self::WorkerUnavailable { .. }
             | Self::UnknownWorker { .. }
             | Self::UnknownProfile { .. }
             | Self::UnknownComponent { .. }
@@ -175,6 +199,8 @@ impl RuntimeError {
             | Self::InvalidComponent { .. }
             | Self::InvalidInput { .. }
             | Self::InvalidCursor { .. }
+            | Self::CursorGap { .. }
+            | Self::IdempotencyConflict
             | Self::PayloadTooLarge { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }

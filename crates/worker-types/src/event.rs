@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Grants, Item, ItemId, Labels, ModelAlias, NoticeLevel, ProfileName, Seq,
-    TokenUsage, TurnId, WorkerId,
+    ComponentDigest, Grants, InputPart, Item, ItemId, Labels, ModelAlias, NoticeLevel, Profile,
+    Seq, TokenUsage, TurnId, WorkerId,
 };
 
 /// A durable fact in a Worker's log.
@@ -32,8 +32,8 @@ pub enum EventBody {
         /// A name for eyes only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         display_name: Option<String>,
-        /// The profile it was made from.
-        profile: ProfileName,
+        /// The profile it was made from, as it was then: what the Worker goes by.
+        profile: Box<Profile>,
         /// The bytes of its logic.
         component: ComponentDigest,
         /// What it may do.
@@ -48,19 +48,49 @@ pub enum EventBody {
     /// Turns may run again.
     #[serde(rename = "worker.started")]
     WorkerStarted,
-    /// An input was acknowledged; its turn will run.
+    /// The Worker is gone, with all it had; always the last event.
+    #[serde(rename = "worker.deleted")]
+    WorkerDeleted,
+    /// Older events were removed. The transcript and the state are kept.
+    #[serde(rename = "worker.trimmed")]
+    WorkerTrimmed {
+        /// The log begins after this event now.
+        through: Seq,
+    },
+    /// An input has its turn, and its place in the transcript. One that was queued had its
+    /// `input.queued` before.
     #[serde(rename = "input.accepted")]
     InputAccepted {
         /// The turn it starts.
         turn_id: TurnId,
-        /// The user's message. It takes its place in the transcript when its turn starts.
+        /// The user's message.
         item: Item,
+    },
+    /// An input was acknowledged while another turn runs; it will have its own.
+    #[serde(rename = "input.queued")]
+    InputQueued {
+        /// The turn it will start.
+        turn_id: TurnId,
+        /// The user's message.
+        parts: Vec<InputPart>,
+    },
+    /// An input was acknowledged for the turn that runs. It becomes an item when the guest takes it
+    /// in; one that the guest leaves is queued when the turn ends.
+    #[serde(rename = "input.steered")]
+    InputSteered {
+        /// The running turn.
+        turn_id: TurnId,
+        /// The user's message.
+        parts: Vec<InputPart>,
     },
     /// A turn began.
     #[serde(rename = "turn.started")]
     TurnStarted {
         /// The turn.
         turn_id: TurnId,
+        /// The interrupted turn that this one goes on from, with the same input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumes: Option<TurnId>,
     },
     /// A turn ended; there is exactly one such event for every `turn.started`.
     #[serde(rename = "turn.ended")]
@@ -127,16 +157,20 @@ impl EventBody {
     #[must_use]
     pub fn turn_id(&self) -> Option<TurnId> {
         match self {
-            Self::TurnStarted { turn_id }
+            Self::TurnStarted { turn_id, .. }
             | Self::TurnEnded { turn_id, .. }
             | Self::UsageRecorded { turn_id, .. }
             | Self::StateSet { turn_id, .. }
             | Self::InputAccepted { turn_id, .. }
+            | Self::InputQueued { turn_id, .. }
+            | Self::InputSteered { turn_id, .. }
             | Self::ItemStarted { turn_id, .. }
             | Self::ItemCompleted { turn_id, .. } => Some(*turn_id),
             Self::WorkerCreated { .. }
             | Self::WorkerStopped
             | Self::WorkerStarted
+            | Self::WorkerDeleted
+            | Self::WorkerTrimmed { .. }
             | Self::Notice { .. }
             | Self::Unknown => None,
         }
@@ -155,6 +189,10 @@ impl EventBody {
 pub enum InputDisposition {
     /// Its turn is running, or starts as soon as there is room.
     Running,
+    /// Its turn runs when those before it have ended.
+    Queued,
+    /// The running turn takes it in; if it does not, the input has a turn of its own afterwards.
+    Steered,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,

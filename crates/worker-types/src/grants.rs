@@ -91,6 +91,15 @@ impl Grants {
         Capability::ALL.into_iter().filter(|capability| self.has(*capability))
     }
 
+    /// What both these grants and `other` allow: the most that is within either.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let llm = self.llm.as_ref().zip(other.llm.as_ref()).map(|(own, other)| LlmGrant {
+            models: own.models.intersection(&other.models).cloned().collect(),
+        });
+        Self { llm }
+    }
+
     /// Fails with the first thing that these grants have and `ceiling` has not.
     pub fn within(&self, ceiling: &Self) -> Result<(), Exceeds> {
         // Taken apart, so that a grant added later is missed by the compiler and not by us.
@@ -134,6 +143,18 @@ mod tests {
             }
             if a.within(&b).is_ok() && b.within(&c).is_ok() {
                 prop_assert!(a.within(&c).is_ok());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_meet_is_the_most_that_is_within_both(a in grants(), b in grants(), c in grants()) {
+            let meet = a.meet(&b);
+            prop_assert!(meet.within(&a).is_ok() && meet.within(&b).is_ok());
+            prop_assert_eq!(&meet, &b.meet(&a));
+            if c.within(&a).is_ok() && c.within(&b).is_ok() {
+                prop_assert!(c.within(&meet).is_ok());
             }
         }
     }

@@ -5,6 +5,7 @@
 //! validate where they are parsed, so a value that exists is a valid one. Nothing in this crate
 //! does I/O, and nothing in it knows HTTP or WebAssembly.
 
+mod cursor;
 mod digest;
 mod error;
 mod event;
@@ -15,9 +16,11 @@ mod limits;
 mod name;
 mod profile;
 mod request;
+mod retention;
 mod usage;
 mod view;
 
+pub use cursor::{Cursor, FeedCursor, ParseCursorError};
 pub use digest::{ComponentDigest, ParseDigestError};
 pub use error::RuntimeError;
 pub use event::{
@@ -25,17 +28,19 @@ pub use event::{
     Receipt, StopReason,
 };
 pub use grants::{Capability, Exceeds, Grants, LlmGrant};
-pub use id::{Cursor, ItemId, LogId, ParseCursorError, Seq, TurnId, WorkerId};
+pub use id::{ItemId, LogId, Seq, TurnId, WorkerId};
 pub use item::{InputPart, Item, ItemBody, ItemStatus, NoticeLevel, Origin, ToolOutcome};
 pub use limits::Limits;
 pub use name::{InvalidName, ModelAlias, ProfileName, RuntimeId};
 pub use profile::{ComponentRef, ConfigValue, ParseComponentRefError, Profile};
 pub use request::{
-    CreateWorker, IfBusy, Input, InputAccepted, InputOptions, Labels, TranscriptQuery, WorkerQuery,
+    CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InvalidKey, Labels,
+    TranscriptQuery, WorkerQuery,
 };
+pub use retention::Retention;
 pub use usage::{TokenUsage, Usage};
 pub use view::{
-    CapabilityStatus, DEFAULT_WORKERS, Diagnostic, EventPage, Implementation, LogLine, LogPage,
-    LogStream, MAX_WORKERS, ModelStatus, Overview, RuntimeStatus, RuntimeSummary, TranscriptPage,
-    WorkerPage, WorkerStatus, WorkerView,
+    CapabilityStatus, CutItem, DEFAULT_WORKERS, Diagnostic, EventPage, FeedPage, Implementation,
+    LogLine, LogPage, LogStream, MAX_WORKERS, ModelStatus, Overview, RuntimeStatus, RuntimeSummary,
+    TranscriptPage, TurnUsage, WorkerPage, WorkerStatus, WorkerUsage, WorkerView,
 };

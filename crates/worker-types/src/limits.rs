@@ -33,8 +33,14 @@ pub struct Limits {
     pub events_per_second: u64,
     /// The most bytes of a Worker's durable state, keys and values together. Default: 64 KiB.
     pub state_bytes: u64,
+    /// The most inputs that may wait for a Worker, queued and steered together. Default: 32.
+    pub queue: u64,
     /// The most turns that run at once; more wait. Default: 64 per core.
     pub live_turns: u64,
+    /// The most memory that turns may hold together, in bytes: each that runs has
+    /// `turn_memory_bytes` of it, and more wait. Default: half of the memory that this process may
+    /// use, and at least 256 MiB.
+    pub memory_total: u64,
     /// The most Workers a Runtime keeps. Default: 1,000,000.
     pub workers: u64,
     /// The largest component, in bytes. Default: 64 MiB.
@@ -63,11 +69,28 @@ impl Default for Limits {
             turn_record_bytes: 64 << 20,
             events_per_second: 1_000,
             state_bytes: 64 << 10,
+            queue: 32,
             live_turns: cores * 64,
+            memory_total: (available_memory() / 2).max(256 << 20),
             workers: 1_000_000,
             component_bytes: 64 << 20,
             compile_ms: 60_000,
             compile_memory_bytes: 1 << 30,
         }
     }
+}
+
+/// Bytes of memory where nothing tells how many there are.
+const ASSUMED_MEMORY: u64 = 4 << 30;
+
+/// The bytes of memory that this process may use: the machine's, or its control group's.
+fn available_memory() -> u64 {
+    let read = |path| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        kibibytes.checked_mul(1_024)
+    });
+    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    machine.into_iter().chain(group).min().unwrap_or(ASSUMED_MEMORY)
 }

@@ -26,6 +26,10 @@ pub struct Profile {
     /// answer `not-granted`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub optional: BTreeSet<Capability>,
+    /// Whether a turn that was interrupted goes on in a new turn by itself, at most three times in a
+    /// row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
     /// Settings the guest reads through `session.config`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub config: BTreeMap<String, ConfigValue>,

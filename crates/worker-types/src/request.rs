@@ -10,6 +10,61 @@ use crate::{Grants, InputDisposition, InputPart, ItemId, ProfileName, Seq, TurnI
 /// bytes.
 pub type Labels = BTreeMap<String, String>;
 
+/// A caller's name for one request: the same request with the same key is carried out once, however
+/// often it is made. Kept for 24 hours at least.
+///
+/// Its scope is the principal, the operation and the Worker: what two callers choose alike, or one
+/// caller for two Workers, does not meet.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey {
+    principal: String,
+    key: String,
+}
+
+/// A text that is no idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key has 1 to {} visible ASCII characters", IdempotencyKey::MAX_BYTES)]
+pub struct InvalidKey;
+
+impl IdempotencyKey {
+    /// The longest key.
+    pub const MAX_BYTES: usize = 255;
+
+    /// A key of the embedder itself.
+    ///
+    /// # Errors
+    ///
+    /// Where `key` is empty, too long, or has other than visible ASCII characters.
+    pub fn new(key: impl Into<String>) -> Result<Self, InvalidKey> {
+        let key = key.into();
+        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if visible && (1..=Self::MAX_BYTES).contains(&key.len()) {
+            Ok(Self { principal: String::new(), key })
+        } else {
+            Err(InvalidKey)
+        }
+    }
+
+    /// The same key of another principal.
+    #[must_use]
+    pub fn of(mut self, principal: impl Into<String>) -> Self {
+        self.principal = principal.into();
+        self
+    }
+
+    /// Whose key it is; empty for the embedder itself.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+}
+
 /// A request for a new Worker.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -28,6 +83,9 @@ pub struct CreateWorker {
     /// The first input, accepted in the same commit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<Input>,
+    /// The caller's name for this request.
+    #[serde(skip)]
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 impl CreateWorker {
@@ -55,6 +113,13 @@ impl CreateWorker {
     #[must_use]
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
+        self
+    }
+
+    /// The same with a key: the same request again creates no second Worker.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency_key = Some(key);
         self
     }
 
@@ -111,11 +176,27 @@ impl From<InputForm> for Input {
 }
 
 /// How an input is to be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InputOptions {
     /// What to do while another turn runs.
     pub if_busy: IfBusy,
+    /// The caller's name for this request.
+    pub idempotency_key: Option<IdempotencyKey>,
+}
+
+impl InputOptions {
+    /// Refuses, queues or steers while another turn runs.
+    #[must_use]
+    pub fn if_busy(if_busy: IfBusy) -> Self {
+        Self { if_busy, ..Self::default() }
+    }
+
+    /// The same with a key: the same request again is no second input.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.idempotency_key = Some(key);
+        self
+    }
 }
 
 /// What to do with an input while another turn runs.
@@ -125,6 +206,11 @@ pub enum IfBusy {
     /// Refuse it with `busy` and the running turn's id.
     #[default]
     Reject,
+    /// Give it a turn of its own after those that wait already.
+    Queue,
+    /// Give it to the running turn, which takes it in between two steps. If the turn ends first, the
+    /// input is queued.
+    Steer,
 }
 
 /// Which Workers to list: those that match everything that is given.
@@ -154,12 +240,15 @@ pub struct TranscriptQuery {
     /// At most about this many bytes of content (at least one item is shown); absent means 1 MiB,
     /// and more than 8 MiB is taken as 8 MiB.
     pub max_bytes: Option<u64>,
+    /// An item with more bytes of content than this is cut, and the page says so; absent means
+    /// 64 KiB.
+    pub max_item_bytes: Option<u64>,
 }
 
 /// The acceptance of an input. The input is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputAccepted {
-    /// The turn it starts.
+    /// The turn it starts; the running one, where it is steered.
     pub turn_id: TurnId,
     /// Its place in the log; events after it tell what becomes of it.
     pub seq: Seq,
@@ -170,6 +259,14 @@ pub struct InputAccepted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_short_and_visible() {
+        assert!(IdempotencyKey::new("a-key").is_ok());
+        for bad in ["", "with space", "ä", "new\nline", &"x".repeat(256)] {
+            assert_eq!(IdempotencyKey::new(bad), Err(InvalidKey), "{bad:?}");
+        }
+    }
 
     #[test]
     fn an_input_is_one_text_or_a_list_of_parts_and_nothing_else() {

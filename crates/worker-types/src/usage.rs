@@ -33,6 +33,19 @@ impl TokenUsage {
         self.cached_input = sum(self.cached_input, other.cached_input);
         self.reasoning = sum(self.reasoning, other.reasoning);
     }
+
+    /// What was counted since this total was `earlier`.
+    fn since(self, earlier: Self) -> Self {
+        let since = |now: Option<u64>, earlier: Option<u64>| {
+            now.map(|now| now.saturating_sub(earlier.unwrap_or(0)))
+        };
+        Self {
+            input: since(self.input, earlier.input),
+            output: since(self.output, earlier.output),
+            cached_input: since(self.cached_input, earlier.cached_input),
+            reasoning: since(self.reasoning, earlier.reasoning),
+        }
+    }
 }
 
 /// The running total of a Worker or a Runtime.
@@ -61,6 +74,18 @@ impl Usage {
             cpu_us: receipt.cpu_us,
             model_calls: receipt.model_calls,
             tokens: receipt.tokens,
+        }
+    }
+
+    /// What was used since this total was `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: Self) -> Self {
+        Self {
+            turns: self.turns.saturating_sub(earlier.turns),
+            wall_us: self.wall_us.saturating_sub(earlier.wall_us),
+            cpu_us: self.cpu_us.saturating_sub(earlier.cpu_us),
+            model_calls: self.model_calls.saturating_sub(earlier.model_calls),
+            tokens: self.tokens.since(earlier.tokens),
         }
     }
 

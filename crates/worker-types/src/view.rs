@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Cursor, Event, Grants, Item, ItemId, Labels, Limits, ProfileName, RuntimeId,
-    Seq, TurnId, Usage, WorkerId,
+    ComponentDigest, Cursor, Event, FeedCursor, Grants, Item, ItemId, Labels, Limits, Outcome,
+    ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
 };
 
 /// What a Runtime is and how it fares.
@@ -27,6 +27,9 @@ pub struct RuntimeSummary {
     pub models: Vec<ModelStatus>,
     /// The bounds it enforces.
     pub limits: Limits,
+    /// How long it keeps events.
+    #[serde(default)]
+    pub retention: Retention,
     /// What an operator should look at.
     pub diagnostics: Vec<Diagnostic>,
     /// Its Workers in numbers.
@@ -89,6 +92,9 @@ pub struct Overview {
     pub running: u64,
     /// Workers that were stopped.
     pub stopped: u64,
+    /// Workers whose log or component cannot be loaded.
+    #[serde(default)]
+    pub unavailable: u64,
     /// What all turns took together.
     pub usage: Usage,
 }
@@ -151,6 +157,8 @@ pub enum WorkerStatus {
     },
     /// Nothing, until it is started.
     Stopped,
+    /// Nothing: its log or component cannot be loaded. Its diagnostics say why.
+    Unavailable,
     /// Something this version does not know.
     #[serde(other)]
     Unknown,
@@ -164,6 +172,7 @@ impl WorkerStatus {
             Self::Idle => "idle",
             Self::Running { .. } => "running",
             Self::Stopped => "stopped",
+            Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
         }
     }
@@ -192,6 +201,9 @@ pub struct WorkerPage {
 pub struct TranscriptPage {
     /// The items.
     pub items: Vec<Item>,
+    /// Which of them are not shown whole: each can be fetched by its id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut: Vec<CutItem>,
     /// The item before which older ones lie; pass it as `before`.
     pub first_item: Option<ItemId>,
     /// The last item of the page; pass it as `after`.
@@ -202,6 +214,49 @@ pub struct TranscriptPage {
     pub more_after: bool,
     /// The Worker's log up to which the page is true; subscribe from here.
     pub cursor: Cursor,
+}
+
+/// An item of which a page shows the beginning only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutItem {
+    /// The item.
+    pub item_id: ItemId,
+    /// The bytes of all its content.
+    pub bytes: u64,
+}
+
+/// What a Worker's turns took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerUsage {
+    /// All turns together.
+    pub total: Usage,
+    /// Turns that ended, oldest first.
+    pub turns: Vec<TurnUsage>,
+    /// Whether there are turns before the first of these; pass its id as `before`.
+    pub more_before: bool,
+}
+
+/// What one turn took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TurnUsage {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it took.
+    pub receipt: Receipt,
+}
+
+/// A page of a Runtime's feed: the events of all its Workers, in the order in which they were
+/// committed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Pass it as `after` for what follows.
+    pub next: FeedCursor,
 }
 
 /// A page of events, oldest first.

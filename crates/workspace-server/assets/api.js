@@ -11,6 +11,8 @@ export class ApiError extends Error {
     super(problem.detail ?? `The server answered ${status}.`);
     this.status = status;
     this.code = problem.code;
+    /** Of a `cursor_gap`: where the log begins now. */
+    this.oldest = problem.oldest;
   }
 }
 
@@ -63,10 +65,28 @@ export const start = (id) => ask("POST", id, "/start");
 export const transcript = (id, before) =>
   ask("GET", id, `/transcript${before ? `?before=${before}` : ""}`);
 
-/** The newest durable events: enough to know how the turns on the screen ended. */
+/** One item, all of it. */
+export const item = (id, itemId) => ask("GET", id, `/items/${itemId}`);
+
+/** How the newest turns ended: enough for those on the screen. */
+export const turnEnds = async (id) => (await ask("GET", id, "/usage?limit=1000")).turns;
+
+/** The newest durable events up to `lastSeq`: enough to know what waits for its turn. */
 export async function newestEvents(id, lastSeq) {
-  const after = Math.max(0, lastSeq - 1000);
-  return (await ask("GET", id, `/events?limit=1000&after=${after}`)).events;
+  const events = [];
+  let after = String(Math.max(0, lastSeq - 1000));
+  while ((events.at(-1)?.seq ?? 0) < lastSeq) {
+    const query = `/events?limit=1000&after=${encodeURIComponent(after)}`;
+    const page = await ask("GET", id, query).catch((error) => {
+      // What is older was removed; what is left is newer.
+      if (error.code !== "cursor_gap" || error.oldest === after) throw error;
+      return { events: null, next: error.oldest };
+    });
+    if (page.events?.length === 0) break;
+    events.push(...(page.events ?? []));
+    after = page.next;
+  }
+  return events;
 }
 
 /** Follows a Worker that was asked about before, so that its path is known. */

@@ -9,7 +9,7 @@ const LONGEST_TITLE = 60;
 const NO_SUCH_CONVERSATION = ["unknown_worker", "invalid_input", "not_found"];
 const at = (id) => document.getElementById(id);
 const [input, scroller, connection] = [at("input"), at("scroller"), at("connection")];
-const view = new Transcript(at("transcript"));
+const view = new Transcript(at("transcript"), (item) => attempt(() => open?.showWhole(item)));
 
 let models = [];
 let workers = [];
@@ -51,6 +51,7 @@ function renderList() {
     const link = element("a", "", titleOf(worker));
     link.href = `#${worker.worker_id}`;
     link.title = new Date(worker.created_at).toLocaleString();
+    link.dataset.status = worker.status;
     if (worker.worker_id === open?.id) link.setAttribute("aria-current", "page");
     return element("li", "", link);
   });
@@ -64,13 +65,16 @@ async function refreshList() {
 
 function renderState() {
   const stopped = state.status === "stopped";
-  const running = state.status !== "idle" && !stopped;
+  const unavailable = state.status === "unavailable";
+  const running = state.status !== "idle" && !stopped && !unavailable;
   at("cancel").hidden = !running;
   at("send").hidden = running;
-  at("send").disabled = sending || stopped;
+  at("send").disabled = sending || stopped || unavailable;
   if (!running && !sending) at("hint").textContent = "";
-  input.disabled = stopped;
+  input.disabled = stopped || unavailable;
   at("stopped").hidden = !stopped;
+  at("unavailable").hidden = !unavailable;
+  if (unavailable) at("reason").textContent = state.diagnostics?.[0]?.message ?? "unknown";
   at("welcome").hidden = open !== null;
   at("earlier").hidden = !open?.hasEarlier;
 }
@@ -98,6 +102,7 @@ function conversationProblem(error) {
   if (!NO_SUCH_CONVERSATION.includes(error.code)) return showProblem(error);
   history.replaceState(null, "", "#new");
   openFromAddress();
+  refreshList().catch(showProblem);
   const detail = "There is no such conversation. Your next message starts a new one.";
   return showProblem(new api.ApiError(error.status, { detail }));
 }

@@ -20,32 +20,72 @@ function insertInOrder(parent, child, order) {
   parent.insertBefore(child, before ? before.nextSibling : parent.firstChild);
 }
 
+const WAITING = {
+  queued: "Queued: it has its turn after the one that runs.",
+  steered: "Steering: the turn that runs takes it in at its next step.",
+};
+
 export class Transcript {
   #root;
+  #onWhole;
   #turns = new Map();
   #items = new Map();
   #outcomes = new Map();
+  #waiting = element("section", "turn");
 
-  constructor(root) {
+  /** Calls `onWhole` with an item's id when a person wants to see all of it. */
+  constructor(root, onWhole) {
     this.#root = root;
+    this.#onWhole = onWhole;
+    this.#waiting.dataset.order = Number.MAX_SAFE_INTEGER;
   }
 
   clear() {
-    this.#root.replaceChildren();
+    this.#waiting.replaceChildren();
+    this.#root.replaceChildren(this.#waiting);
     for (const map of [this.#turns, this.#items, this.#outcomes]) map.clear();
   }
 
-  /** Shows an item, or what became of one that is shown. */
-  put(item) {
+  /** Shows the messages that wait, each as `queued` or `steered`, below all else. */
+  wait(messages) {
+    const boxes = messages.map(({ parts, how }) => {
+      const says = element("p", "caption", WAITING[how]);
+      const box = element("article", "user", spoken("You"), ...parts.map(partOf), says);
+      box.dataset.waiting = how;
+      return box;
+    });
+    this.#waiting.replaceChildren(...boxes);
+  }
+
+  /**
+   * Shows an item, or what became of one that is shown. With `cutOf` it is the beginning of one that
+   * has so many bytes.
+   */
+  put(item, cutOf) {
     let shown = this.#items.get(item.id);
+    let unfolded = false;
+    if (shown?.more && !cutOf) {
+      // All of it takes the place of its beginning.
+      unfolded = shown.box.open;
+      shown.box.remove();
+      shown = undefined;
+    }
     if (!shown) {
       const text = document.createTextNode("");
       shown = { box: boxOf(item, text), text, bytes: 0 };
+      shown.box.open = unfolded;
       Object.assign(shown.box.dataset, { item: item.id, kind: item.kind });
-      insertInOrder(this.#turn(item.turn_id), shown.box, item.id);
+      const turn = this.#turn(item);
+      const follows = [...turn.children].some(({ dataset }) => Number(dataset.order) < item.id);
+      if (item.kind === "user_message" && follows) {
+        shown.box.dataset.steered = "true";
+        shown.box.append(element("p", "caption", "Sent while this turn ran."));
+      }
+      insertInOrder(turn, shown.box, item.id);
       this.#items.set(item.id, shown);
     }
     if (item.text !== undefined) this.snapshot({ item_id: item.id, text: item.text });
+    if (cutOf) this.#offerWhole(shown, item.id, cutOf);
     shown.box.dataset.status = item.status;
     shown.box.setAttribute("aria-busy", String(item.status === "in_progress"));
   }
@@ -66,6 +106,16 @@ export class Transcript {
     if (!shown) return;
     if (shown.text.data !== text) shown.text.data = text;
     shown.bytes = encoder.encode(text).length;
+    shown.more?.remove();
+    shown.more = null;
+  }
+
+  #offerWhole(shown, id, bytes) {
+    const size = bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+    shown.more = element("button", "more", `This is the beginning. Show all of it (${size})`);
+    shown.more.type = "button";
+    shown.more.addEventListener("click", () => this.#onWhole(id));
+    shown.box.append(shown.more);
   }
 
   /** Says how a turn ended, where that is not plain to see. */
@@ -83,12 +133,16 @@ export class Transcript {
     insertInOrder(turn, line, Number.MAX_SAFE_INTEGER);
   }
 
-  #turn(turnId) {
+  /**
+   * The section of an item's turn. Turns stand in the order of their items: one that goes on from an
+   * interrupted one runs before those that were queued earlier.
+   */
+  #turn({ turn_id: turnId, id }) {
     let turn = this.#turns.get(turnId);
     if (!turn) {
       turn = element("section", "turn");
       turn.dataset.turn = turnId;
-      insertInOrder(this.#root, turn, turnId);
+      insertInOrder(this.#root, turn, id);
       this.#turns.set(turnId, turn);
       if (this.#outcomes.has(turnId)) this.end(turnId, this.#outcomes.get(turnId));
     }
@@ -96,9 +150,10 @@ export class Transcript {
   }
 }
 
+const spoken = (label) => element("span", "visually-hidden", `${label}: `);
+
 /** The box of an item; `text` is the node that grows while the item is open. */
 function boxOf(item, text) {
-  const spoken = (label) => element("span", "visually-hidden", `${label}: `);
   const folded = (className, title, body) =>
     element("details", `item ${className}`, element("summary", "", title), body);
   switch (item.kind) {
@@ -109,7 +164,9 @@ function boxOf(item, text) {
     case "reasoning":
       return folded("reasoning", "Reasoning", element("div", "text", text));
     case "tool_call": {
-      text.data = JSON.stringify(item.arguments, null, 2);
+      // A text is what is left of arguments that were cut.
+      const { arguments: given } = item;
+      text.data = typeof given === "string" ? given : JSON.stringify(given, null, 2);
       return folded("tool", `Tool: ${item.name}`, element("pre", "text", text));
     }
     case "tool_result": {
@@ -117,6 +174,7 @@ function boxOf(item, text) {
       return folded("tool", title, element("pre", "text", text));
     }
     default: {
+      if (item.kind !== "notice") text.data = "Something that this page does not know.";
       const box = element("p", "item notice", spoken("Notice"), text);
       box.dataset.level = item.level ?? "info";
       return box;

@@ -105,6 +105,17 @@ pub(crate) enum Principal {
     Session,
 }
 
+impl Principal {
+    /// The word for it, of which idempotency keys are a part. It stays the same when the Backend
+    /// starts anew, which no token and no cookie does.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Session => "session",
+        }
+    }
+}
+
 /// The credentials the Backend accepts. Only digests of them are here.
 #[derive(Debug)]
 pub(crate) struct Auth {

@@ -9,21 +9,23 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
 use serde::{
     Deserialize,
     de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
 };
 use tokio::time;
-use worker_types::RuntimeError;
+use worker_types::{IdempotencyKey, RuntimeError};
 
-use crate::problem::Problem;
+use crate::{auth::Principal, problem::Problem};
 
 /// The largest request body: an input may carry a few pictures.
 pub(crate) const BODY_LIMIT_BYTES: usize = 8 << 20;
 
 /// How long a body may take: the largest one at a modest 300 kB a second.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What the path names.
 pub(crate) struct ApiPath<T>(pub(crate) T);
@@ -51,6 +53,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
             .map_err(|rejection: QueryRejection| Problem::invalid_input(rejection.body_text()))?;
         Ok(Self(value))
     }
+}
+
+/// The caller's name for its request, where it gave one: the `Idempotency-Key`.
+pub(crate) struct Keyed(pub(crate) Option<IdempotencyKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Keyed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(key) = idempotency_key(&parts.headers)? else { return Ok(Self(None)) };
+        // Whoever got here was let in as somebody.
+        let principal = parts.extensions.get().copied().map_or("", Principal::name);
+        Ok(Self(Some(key.of(principal))))
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let mut keys = headers.get_all(&IDEMPOTENCY_KEY).iter();
+    let Some(key) = keys.next() else { return Ok(None) };
+    if keys.next().is_some() {
+        return Err(Problem::invalid_input("the Idempotency-Key is given twice"));
+    }
+    // What is no text is no key either.
+    let key = IdempotencyKey::new(key.to_str().unwrap_or_default());
+    key.map(Some).map_err(|error| Problem::invalid_input(error.to_string()))
 }
 
 /// A JSON body.
@@ -192,6 +219,24 @@ mod tests {
         }
         let fine = r#"[{"a":1,"b":{"a":[true,-1,1.5,"x",null]}},{"a":2}]"#;
         assert!(parse::<Value>(fine.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_visible_text() {
+        let read = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                let value = http::HeaderValue::from_bytes(value).expect("a header value");
+                headers.append(IDEMPOTENCY_KEY.clone(), value);
+            }
+            idempotency_key(&headers)
+        };
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&[b"a-key"]), Ok(Some(IdempotencyKey::new("a-key").expect("a key"))));
+        let long = [b'x'; 256];
+        for bad in [&[&b""[..]][..], &[b"a b"], &[b"\xe4"], &[&long], &[b"a", b"a"]] {
+            assert!(read(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

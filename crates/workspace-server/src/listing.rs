@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, RuntimeId,
+    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, Retention, RuntimeId,
     RuntimeStatus, RuntimeSummary,
 };
 
@@ -42,6 +42,9 @@ pub struct RuntimeDetails {
     pub models: Vec<ModelStatus>,
     /// The bounds it enforces.
     pub limits: Limits,
+    /// How long it keeps events.
+    #[serde(default)]
+    pub retention: Retention,
     /// Its Workers in numbers.
     pub overview: Overview,
 }
@@ -58,6 +61,7 @@ impl RuntimeListing {
             profiles,
             models,
             limits,
+            retention,
             diagnostics,
             overview,
         } = summary;
@@ -68,6 +72,7 @@ impl RuntimeListing {
             profiles,
             models,
             limits,
+            retention,
             overview,
         };
         Self { runtime_id, source_kind, status, diagnostics, details: Some(details) }

@@ -130,16 +130,20 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         | RuntimeError::UnknownProfile { .. }
         | RuntimeError::UnknownComponent { .. }
         | RuntimeError::UnknownRuntime { .. } => StatusCode::NOT_FOUND,
-        RuntimeError::Busy { .. } | RuntimeError::WorkerStopped => StatusCode::CONFLICT,
+        RuntimeError::Busy { .. }
+        | RuntimeError::WorkerStopped
+        | RuntimeError::WorkerNotStopped
+        | RuntimeError::IdempotencyConflict => StatusCode::CONFLICT,
+        RuntimeError::CursorGap { .. } => StatusCode::GONE,
         RuntimeError::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         RuntimeError::MissingGrant { .. } | RuntimeError::InvalidComponent { .. } => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
         RuntimeError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         RuntimeError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
-        RuntimeError::Capacity { .. } | RuntimeError::RuntimeUnavailable { .. } => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        RuntimeError::Capacity { .. }
+        | RuntimeError::RuntimeUnavailable { .. }
+        | RuntimeError::WorkerUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
@@ -158,7 +162,7 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use worker_types::{TurnId, WorkerId};
+    use worker_types::{Cursor, TurnId, WorkerId};
 
     use super::*;
 
@@ -180,6 +184,10 @@ mod tests {
         let name = || "name".parse().expect("a name");
         check(&RuntimeError::Busy { turn_id: TurnId::new(7) }, 409);
         check(&RuntimeError::WorkerStopped, 409);
+        check(&RuntimeError::WorkerNotStopped, 409);
+        check(&RuntimeError::IdempotencyConflict, 409);
+        check(&RuntimeError::WorkerUnavailable { reason: text() }, 503);
+        check(&RuntimeError::CursorGap { oldest: Cursor::START }, 410);
         check(&RuntimeError::UnknownWorker { worker_id: WorkerId::generate() }, 404);
         check(
             &RuntimeError::UnknownProfile {

@@ -7,9 +7,9 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
-    CreateWorker, Cursor, EventPage, Input, InputAccepted, InputOptions, LiveEvent, LogPage,
-    Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
-    WorkerId, WorkerPage, WorkerQuery, WorkerView,
+    CreateWorker, Cursor, EventPage, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent,
+    LogPage, Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery,
+    TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 /// Where a registered Runtime is.
@@ -105,7 +105,8 @@ impl RuntimeSource {
         }
     }
 
-    /// Gives a Worker an input, and with `wait` also waits for the end of the turn.
+    /// Gives a Worker an input, and with `wait` also waits for the end of its turn: the one that it
+    /// starts, now or when those before it have ended, or the running one that it steers.
     ///
     /// Once the input is accepted this succeeds: whatever keeps the outcome from being known must
     /// not look like a refusal of the input.
@@ -159,6 +160,15 @@ impl RuntimeSource {
         }
     }
 
+    /// Deletes a stopped Worker.
+    pub async fn delete(&self, id: WorkerId) -> Result<(), RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.delete(id).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.answer().await,
+        }
+    }
+
     /// A piece of a Worker's transcript.
     pub async fn transcript(
         &self,
@@ -167,6 +177,29 @@ impl RuntimeSource {
     ) -> Result<TranscriptPage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.transcript(id, query).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.answer().await,
+        }
+    }
+
+    /// One item of a Worker's transcript, whole.
+    pub async fn item(&self, id: WorkerId, item: ItemId) -> Result<Item, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.item(id, item).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.answer().await,
+        }
+    }
+
+    /// What a Worker's turns took: all of them, and each of the newest before `before`.
+    pub async fn usage(
+        &self,
+        id: WorkerId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<WorkerUsage, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.usage(id, before, limit).await,
             #[cfg(test)]
             Self::Fake(fake) => fake.answer().await,
         }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::{Deserialize, de};
-use worker_types::{Grants, Limits, ModelAlias, ProfileName, RuntimeId};
+use worker_types::{Grants, Limits, ModelAlias, ProfileName, Retention, RuntimeId};
 
 use crate::{ConfigError, InvalidConfig, ModelConfig, ProfileConfig, source::SourceText};
 
@@ -35,6 +35,8 @@ pub struct Config {
     pub policy: BTreeMap<ProfileName, Grants>,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[retention]`: how long events are kept; for ever where nothing is written.
+    pub retention: Retention,
     source: SourceText,
 }
 
@@ -102,7 +104,7 @@ impl Config {
         let file = file.as_ref();
         let source = SourceText::new(&file.display().to_string(), text);
         let table: FileTable = toml::from_str(text).map_err(|error| source.explain(&error))?;
-        let FileTable { runtime, server, models, profiles, policy, limits } = table;
+        let FileTable { runtime, server, models, profiles, policy, limits, retention } = table;
         let mut config = Self {
             file: Some(file.to_owned()),
             runtime,
@@ -111,6 +113,7 @@ impl Config {
             profiles,
             policy: policy.into_iter().map(|(name, table)| (name, table.grants())).collect(),
             limits,
+            retention,
             source,
         };
         config.check()?;
@@ -140,9 +143,13 @@ impl Config {
             })?;
         }
         self.check_policy()?;
-        match zero_limit(&self.limits) {
+        let zero = |table, key| Err(self.error_at(&[table, key], "expected at least 1"));
+        if let Some(key) = zero_limit(&self.limits) {
+            return zero("limits", key);
+        }
+        match zero_bound(&self.retention) {
+            Some(key) => zero("retention", key),
             None => Ok(()),
-            Some(key) => Err(self.error_at(&["limits", key], "expected at least 1")),
         }
     }
 
@@ -181,6 +188,7 @@ struct FileTable {
     profiles: BTreeMap<ProfileName, ProfileConfig>,
     policy: BTreeMap<ProfileName, PolicyTable>,
     limits: Limits,
+    retention: Retention,
 }
 
 /// `[policy.PROFILE]` as it is written.
@@ -236,7 +244,9 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         turn_record_bytes,
         events_per_second,
         state_bytes: _,
+        queue: _,
         live_turns,
+        memory_total,
         workers,
         component_bytes,
         compile_ms,
@@ -254,6 +264,7 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         (turn_record_bytes, "turn_record_bytes"),
         (events_per_second, "events_per_second"),
         (live_turns, "live_turns"),
+        (memory_total, "memory_total"),
         (workers, "workers"),
         (component_bytes, "component_bytes"),
         (compile_ms, "compile_ms"),
@@ -261,4 +272,12 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
     ]
     .into_iter()
     .find_map(|(value, key)| (value == 0).then_some(key))
+}
+
+/// The first bound of zero: it would keep nothing, and nobody means that.
+fn zero_bound(retention: &Retention) -> Option<&'static str> {
+    let &Retention { max_age_s, max_events, max_bytes } = retention;
+    [(max_age_s, "max_age_s"), (max_events, "max_events"), (max_bytes, "max_bytes")]
+        .into_iter()
+        .find_map(|(bound, key)| (bound == Some(0)).then_some(key))
 }

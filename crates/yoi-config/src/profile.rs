@@ -21,6 +21,9 @@ pub struct ProfileConfig {
     /// Capabilities the component imports and can do without.
     #[serde(default)]
     pub optional: BTreeSet<Capability>,
+    /// Whether a turn that was interrupted goes on in a new turn by itself.
+    #[serde(default)]
+    pub resume: bool,
     /// Settings the guest reads.
     #[serde(default, deserialize_with = "settings")]
     pub config: BTreeMap<String, ConfigValue>,

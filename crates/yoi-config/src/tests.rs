@@ -1,7 +1,7 @@
 use std::{ffi::OsString, path::Path};
 
 use insta::assert_snapshot;
-use worker_types::{ConfigValue, ModelAlias, ProfileName};
+use worker_types::{ConfigValue, ModelAlias, ProfileName, Retention};
 
 use super::*;
 
@@ -39,6 +39,7 @@ provider = "offline"
 component = "builtin:companion"
 description = "Explains things."
 optional = ["llm"]
+resume = true
 config = { greeting = "Hello", patience = 3, warmth = 0.5, strict = false }
 
 [profiles.mine]
@@ -51,6 +52,13 @@ llm = ["default", "spare"]
 
 [limits]
 turn_wall_ms = 1000
+queue = 0
+memory_total = 1073741824
+
+[retention]
+max_age_s = 2592000
+max_events = 100000
+max_bytes = 67108864
 "#,
     );
     assert_eq!(config.server.listen, Some("127.0.0.1:9000".parse().expect("an address")));
@@ -70,7 +78,17 @@ turn_wall_ms = 1000
     let policy = |name: &str| &config.policy[&name.parse::<ProfileName>().expect("a name")];
     assert_eq!(policy("tutor").llm.as_ref().map(|llm| llm.models.len()), Some(2));
     assert_eq!(policy("mine").llm, None);
+    assert!(profile("tutor").resume && !profile("mine").resume);
     assert_eq!(config.limits.turn_wall_ms, 1000);
+    assert_eq!((config.limits.queue, config.limits.memory_total), (0, 1 << 30));
+    assert_eq!(
+        config.retention,
+        Retention {
+            max_age_s: Some(30 * 24 * 60 * 60),
+            max_events: Some(100_000),
+            max_bytes: Some(64 << 20),
+        }
+    );
     assert_eq!(config.limits.turn_cpu_ms, worker_types::Limits::default().turn_cpu_ms);
 }
 
@@ -79,6 +97,7 @@ fn an_empty_file_is_the_default() {
     let config = parse("");
     assert_eq!(config.server, ServerConfig::default());
     assert!(config.models.is_empty() && config.policy.is_empty());
+    assert!(config.retention.is_unbounded());
 }
 
 #[test]
@@ -87,14 +106,15 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
         refusal("[models.default]\nprovider = \"openai\"\nmodle = \"gpt-5\"\n"),
         @"yoi.toml:3:1: models.default.modle: unknown key `modle`, expected one of `provider`, `model`, `base_url`, `api_key_env`"
     );
-    assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `models`, `profiles`, `policy`, `limits`");
+    assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `models`, `profiles`, `policy`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
     assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected `listen` or `data_dir`");
     assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `llm`");
-    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `live_turns`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
+    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `queue`, `live_turns`, `memory_total`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
+    assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
     assert_snapshot!(
         refusal("profiles = { a = { component = \"builtin:echo\", prompt = \"x\" } }\n"),
-        @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `config`"
+        @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `resume`, `config`"
     );
 }
 
@@ -109,6 +129,15 @@ fn bad_values_name_the_key_and_what_would_be_right() {
     assert_snapshot!(refusal("[server]\ndata_dir = \"~/yoi\"\n"), @"yoi.toml:2:12: server.data_dir: expected a path, written out without `~`");
     assert_snapshot!(refusal("[limits]\nturn_wall_ms = -1\n"), @"yoi.toml:2:16: limits.turn_wall_ms: invalid value: integer `-1`, expected a whole number that is not negative");
     assert_snapshot!(refusal("[limits]\nturn_cpu_ms = 5\nturn_wall_ms = 0\n"), @"yoi.toml:3:1: limits.turn_wall_ms: expected at least 1");
+    assert_snapshot!(refusal("[limits]\ncompile_ms = 0\n"), @"yoi.toml:2:1: limits.compile_ms: expected at least 1");
+    for bound in ["max_age_s", "max_events", "max_bytes"] {
+        assert_eq!(
+            refusal(&format!("[retention]\n\n{bound} = 0\n")),
+            format!("yoi.toml:3:1: retention.{bound}: expected at least 1")
+        );
+    }
+    assert_snapshot!(refusal("[retention]\nmax_events = \"many\"\n"), @"yoi.toml:2:14: retention.max_events: invalid type: string, expected a whole number that is not negative");
+    assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:echo\"\nresume = 3\n"), @"yoi.toml:3:10: profiles.a.resume: invalid type: integer `3`, expected a boolean");
     assert_snapshot!(refusal("[models.default]\nprovider = \"openai\"\n"), @"yoi.toml:1:9: models.default.model: missing key `model`: name the model that `openai` is to be asked for");
     assert_snapshot!(
         refusal("[models.default]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"localhost\"\n"),

@@ -10,9 +10,9 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
-    Cursor, Diagnostic, EventBody, EventPage, Input, InputAccepted, Labels, LiveEvent, LogPage,
-    Outcome, ProfileName, RuntimeError, RuntimeId, Seq, TranscriptPage, TurnId, WorkerId,
-    WorkerPage, WorkerView,
+    Cursor, Diagnostic, IfBusy, Input, InputAccepted, InputOptions, Item, ItemId, Labels,
+    LiveEvent, LogPage, Outcome, ProfileName, RuntimeError, RuntimeId, TranscriptPage, TurnId,
+    WorkerId, WorkerPage, WorkerUsage, WorkerView,
 };
 use yoi_config::Config;
 
@@ -35,8 +35,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const STREAM_TRIES: u32 = 5;
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
 
-/// How many pages of a log are read for how its turns ended: some hundred thousand events.
-const MAX_EVENT_PAGES: usize = 1_000;
+/// Turns on a page when all of them are read: what a Runtime gives at most.
+const ALL_TURNS: usize = 1_000;
 
 /// Why a Backend did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -117,14 +117,6 @@ pub(crate) struct NewWorker {
 pub(crate) struct FoundWorkers {
     pub(crate) workers: Vec<WorkerView>,
     pub(crate) diagnostics: Vec<Diagnostic>,
-}
-
-/// How turns ended that did not complete.
-#[derive(Debug, PartialEq)]
-pub(crate) struct BrokenTurns {
-    pub(crate) outcomes: BTreeMap<TurnId, Outcome>,
-    /// Whether all of the log was read.
-    pub(crate) is_complete: bool,
 }
 
 /// A client of one Backend.
@@ -256,8 +248,20 @@ impl BackendClient {
         &self,
         at: &WorkerAddress,
         input: &Input,
+        options: &InputOptions,
     ) -> Result<InputAccepted, BackendError> {
-        self.ask(self.of_worker(Method::POST, at, "input", &[]).json(input)).await
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(flatten)]
+            input: &'a Input,
+            if_busy: IfBusy,
+        }
+        let body = Body { input, if_busy: options.if_busy };
+        let mut request = self.of_worker(Method::POST, at, "input", &[]).json(&body);
+        if let Some(key) = &options.idempotency_key {
+            request = request.header("idempotency-key", key.as_str());
+        }
+        self.ask(request).await
     }
 
     /// Cancels a turn of a Worker, or whichever runs.
@@ -283,6 +287,11 @@ impl BackendClient {
         self.send(self.of_worker(Method::POST, at, "start", &[])).await.map(drop)
     }
 
+    /// Deletes a stopped Worker.
+    pub(crate) async fn delete(&self, at: &WorkerAddress) -> Result<(), BackendError> {
+        self.send(self.of_worker(Method::DELETE, at, "", &[])).await.map(drop)
+    }
+
     /// The piece of a Worker's transcript after `after`.
     pub(crate) async fn transcript(
         &self,
@@ -292,33 +301,45 @@ impl BackendClient {
         self.ask(self.of_worker(Method::GET, at, "transcript", &[("after", after)])).await
     }
 
-    /// How the turns of a Worker ended that did not complete, as its log says from its beginning to
-    /// `until`.
+    /// One item of a Worker's transcript, all of it.
+    pub(crate) async fn item(
+        &self,
+        at: &WorkerAddress,
+        item: ItemId,
+    ) -> Result<Item, BackendError> {
+        self.ask(self.of_worker(Method::GET, at, &format!("items/{item}"), &[])).await
+    }
+
+    /// What the newest turns of a Worker before `before` took, at most `limit` of them.
+    pub(crate) async fn usage(
+        &self,
+        at: &WorkerAddress,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<WorkerUsage, BackendError> {
+        let limit = limit.to_string();
+        let before = before.map(|turn| turn.to_string());
+        let mut query = vec![("limit", limit.as_str())];
+        query.extend(before.as_deref().map(|before| ("before", before)));
+        self.ask(self.of_worker(Method::GET, at, "usage", &query)).await
+    }
+
+    /// How the turns of a Worker ended that did not complete, as far as that is kept.
     pub(crate) async fn broken_turns(
         &self,
         at: &WorkerAddress,
-        until: Seq,
-    ) -> Result<BrokenTurns, BackendError> {
-        let mut found = BrokenTurns { outcomes: BTreeMap::new(), is_complete: true };
-        let mut after = Cursor::START;
-        for _ in 0..MAX_EVENT_PAGES {
-            let cursor = after.to_string();
-            let query = [("after", cursor.as_str())];
-            let page: EventPage =
-                self.ask(self.of_worker(Method::GET, at, "events", &query)).await?;
-            found.outcomes.extend(page.events.iter().filter_map(|event| match &event.body {
-                EventBody::TurnEnded { turn_id, outcome, .. } if !outcome.is_completed() => {
-                    Some((*turn_id, outcome.clone()))
-                }
-                _ => None,
-            }));
-            if page.events.is_empty() || page.next.seq >= until {
-                return Ok(found);
+    ) -> Result<BTreeMap<TurnId, Outcome>, BackendError> {
+        let mut outcomes = BTreeMap::new();
+        let mut before = None;
+        loop {
+            let page = self.usage(at, before, ALL_TURNS).await?;
+            before = page.turns.first().map(|turn| turn.turn_id);
+            let broken = page.turns.into_iter().filter(|turn| !turn.outcome.is_completed());
+            outcomes.extend(broken.map(|turn| (turn.turn_id, turn.outcome)));
+            if !page.more_before || before.is_none() {
+                return Ok(outcomes);
             }
-            after = page.next;
         }
-        found.is_complete = false;
-        Ok(found)
     }
 
     /// What a Worker's guest printed.

@@ -1,9 +1,9 @@
 use insta::assert_snapshot;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{header, method, path, query_param},
+    matchers::{body_json, header, method, path, query_param},
 };
-use worker_types::Seq;
+use worker_types::{IdempotencyKey, InputDisposition, Seq};
 
 use super::*;
 
@@ -30,6 +30,13 @@ fn view(id: &str) -> WorkerView {
         "created_at": "2026-01-01T00:00:00Z", "diagnostics": [],
     }))
     .expect("a Worker")
+}
+
+async fn input(
+    client: &BackendClient,
+    options: InputOptions,
+) -> Result<InputAccepted, BackendError> {
+    client.input(&address(), &Input::text("hi"), &options).await
 }
 
 #[test]
@@ -77,7 +84,7 @@ async fn a_refusal_speaks_in_its_own_words() {
         .mount(&server)
         .await;
     let client = client(&server);
-    let busy = client.input(&address(), &Input::text("hi")).await.expect_err("busy");
+    let busy = input(&client, InputOptions::default()).await.expect_err("busy");
     assert_snapshot!(busy, @"the Worker is busy with turn 7: wait for its end or cancel it");
     let unknown = client.stop(&address()).await.expect_err("refused");
     assert_snapshot!(unknown, @"not on a Sunday");
@@ -110,36 +117,51 @@ async fn all_pages_of_workers_are_read() {
 }
 
 #[tokio::test]
-async fn how_turns_ended_is_read_from_all_pages_of_the_log() {
+async fn how_turns_ended_is_read_from_all_pages_of_usage() {
     let server = MockServer::start().await;
-    let page = |seq: u64, outcome: serde_json::Value| {
+    let page = |turn: u64, outcome: serde_json::Value, more_before: bool| {
         ResponseTemplate::new(200).set_body_json(serde_json::json!({
-            "events": [{
-                "seq": seq, "at": "2026-01-01T00:00:00Z", "worker_id": WORKER,
-                "type": "turn.ended", "turn_id": seq, "outcome": outcome,
+            "total": { "turns": 3, "wall_us": 3, "cpu_us": 3, "model_calls": 0 },
+            "turns": [{
+                "turn_id": turn, "ended_at": "2026-01-01T00:00:00Z", "outcome": outcome,
                 "receipt": { "wall_us": 1, "cpu_us": 1 },
             }],
-            "next": seq.to_string(),
+            "more_before": more_before,
         }))
     };
     let failed = serde_json::json!({ "status": "failed", "kind": "guest", "message": "no" });
-    for (after, answer) in [
-        ("0", page(1, failed)),
-        ("1", page(2, serde_json::json!({ "status": "completed" }))),
-        ("2", page(3, serde_json::json!({ "status": "interrupted" }))),
+    let of_worker = || Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/usage")));
+    for (before, answer) in [
+        ("2", page(1, failed, false)),
+        ("3", page(2, serde_json::json!({ "status": "completed" }), true)),
     ] {
-        Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/events")))
-            .and(query_param("after", after))
-            .respond_with(answer)
-            .expect(1)
-            .mount(&server)
-            .await;
+        let asked = of_worker().and(query_param("before", before));
+        asked.respond_with(answer).expect(1).mount(&server).await;
     }
-    let found = client(&server).broken_turns(&address(), Seq::new(3)).await.expect("three pages");
-    assert!(found.is_complete);
-    let turns: Vec<TurnId> = found.outcomes.keys().copied().collect();
+    let newest = page(3, serde_json::json!({ "status": "interrupted" }), true);
+    of_worker().respond_with(newest).expect(1).mount(&server).await;
+    let found = client(&server).broken_turns(&address()).await.expect("three pages");
+    let turns: Vec<TurnId> = found.keys().copied().collect();
     assert_eq!(turns, [TurnId::new(1), TurnId::new(3)]);
-    assert_eq!(found.outcomes[&TurnId::new(3)], Outcome::Interrupted);
+    assert_eq!(found[&TurnId::new(3)], Outcome::Interrupted);
+}
+
+#[tokio::test]
+async fn an_input_says_how_it_is_to_be_taken_and_its_key() {
+    let server = MockServer::start().await;
+    let accepted = serde_json::json!({ "turn_id": 2, "seq": 5, "status": "queued" });
+    Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/input")))
+        .and(header("idempotency-key", "a-key"))
+        .and(body_json(serde_json::json!({
+            "parts": [{ "type": "text", "text": "hi" }], "if_busy": "queue",
+        })))
+        .respond_with(ResponseTemplate::new(202).set_body_json(accepted))
+        .mount(&server)
+        .await;
+    let key = IdempotencyKey::new("a-key").expect("a key");
+    let options = InputOptions::if_busy(IfBusy::Queue).idempotency_key(key);
+    let accepted = input(&client(&server), options).await.expect("accepted");
+    assert_eq!(accepted.status, InputDisposition::Queued);
 }
 
 #[tokio::test]

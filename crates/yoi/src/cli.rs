@@ -2,8 +2,8 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
-use worker_types::{ProfileName, RuntimeId, TurnId};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use worker_types::{IdempotencyKey, IfBusy, ItemId, ProfileName, RuntimeId, TurnId};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -147,8 +147,8 @@ An ID is what `ls` prints, or any beginning or end of a Worker's id that only on
 pub(crate) enum WorkerCommand {
     /// List Workers
     Ls {
-        /// Only those in this state: idle, running or stopped
-        #[arg(long, value_name = "STATE")]
+        /// Only those in this state
+        #[arg(long, value_name = "STATE", value_parser = STATES)]
         status: Option<String>,
         /// Only those with this label; may be repeated
         #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
@@ -180,18 +180,35 @@ and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
     /// Show one Worker
     Show(WorkerArgs),
     /// Give a Worker an input, and print the answer as it comes
-    #[command(after_help = "Ctrl-C cancels the turn.")]
+    #[command(after_help = "\
+Ctrl-C cancels the turn.
+
+With --idempotency-key the same line can be run again when it is not known whether it arrived: the
+Worker gets the input once, and the same answer is printed.")]
     Send {
         #[command(flatten)]
         worker: WorkerArgs,
         /// What to say to it; `-` reads standard input
         input: String,
+        /// What to do while another turn runs
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenBusy::Reject)]
+        if_busy: WhenBusy,
+        /// A name for this request, of your choice
+        #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+        idempotency_key: Option<IdempotencyKey>,
         /// Return once the input is accepted
         #[arg(long)]
         no_wait: bool,
     },
     /// Print what was said and done, and how a turn ended that did not complete
-    Transcript(WorkerArgs),
+    #[command(after_help = "A long item is cut; the line after it says how to see all of it.")]
+    Transcript {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// Only this item, all of it
+        #[arg(long, value_name = "N")]
+        item: Option<ItemId>,
+    },
     /// Print what the Worker's own code wrote to its standard output and error
     Logs {
         #[command(flatten)]
@@ -206,6 +223,32 @@ and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
     Stop(WorkerArgs),
     /// Start a stopped Worker
     Start(WorkerArgs),
+    /// Delete a stopped Worker, with everything it said and did
+    Rm(WorkerArgs),
+}
+
+/// The states that `ls` can look for.
+const STATES: [&str; 4] = ["idle", "running", "stopped", "unavailable"];
+
+/// What becomes of an input while another turn runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenBusy {
+    /// Refuse it
+    Reject,
+    /// Give it a turn of its own, after those that wait already
+    Queue,
+    /// Give it to the running turn, or if that does not take it in, a turn of its own
+    Steer,
+}
+
+impl From<WhenBusy> for IfBusy {
+    fn from(when: WhenBusy) -> Self {
+        match when {
+            WhenBusy::Reject => Self::Reject,
+            WhenBusy::Queue => Self::Queue,
+            WhenBusy::Steer => Self::Steer,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -233,6 +276,10 @@ fn called(argument: Option<OsString>) -> String {
         .map(|path| path.to_string_lossy().into_owned())
         .filter(|path| path.contains('/'))
         .unwrap_or_else(|| "yoi".to_owned())
+}
+
+fn idempotency_key(text: &str) -> Result<IdempotencyKey, String> {
+    IdempotencyKey::new(text).map_err(|error| error.to_string())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

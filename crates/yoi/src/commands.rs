@@ -2,6 +2,7 @@
 
 mod doctor;
 mod run;
+mod transcript;
 mod up;
 mod url;
 mod worker;

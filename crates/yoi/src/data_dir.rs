@@ -17,6 +17,8 @@ use crate::cli::own_name;
 
 const BACKEND_FILE: &str = "backend.json";
 const LOCK_FILE: &str = "backend.lock";
+/// The logs of Workers, in files of the store's own.
+const LOG_DIRECTORY: &str = "log";
 
 /// A client that looks whether the lock is held holds it itself for a moment; a starting Backend
 /// waits that moment out.
@@ -123,6 +125,11 @@ impl DataDirLease {
             dir.display(),
             own_name()
         )
+    }
+
+    /// Where the logs of Workers are, for whoever holds the directory.
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.dir.join(LOG_DIRECTORY)
     }
 
     /// Lets the CLI find this Backend, until the lease ends.

@@ -35,6 +35,7 @@ pub(crate) struct Setup<'a> {
     profiles: BTreeMap<ProfileName, Profile>,
     components: Vec<(ComponentRef, Cow<'static, [u8]>)>,
     policy: BTreeMap<ProfileName, Grants>,
+    store: Store,
     component_cache: Option<PathBuf>,
 }
 
@@ -52,6 +53,7 @@ impl<'a> Setup<'a> {
                 COMPANION.parse()?,
                 Grants::none().with_llm([DEFAULT_ALIAS.parse()?]),
             )]),
+            store: Store::memory(),
             component_cache: None,
         };
         for (name, profile) in &config.profiles {
@@ -74,6 +76,12 @@ impl<'a> Setup<'a> {
         self.policy.retain(|profile, _| profile == name);
         self.profiles = BTreeMap::from([(name.clone(), profile)]);
         Ok(self)
+    }
+
+    /// The same with logs that are kept in `store`; without one, nothing outlives the process.
+    pub(crate) fn store(mut self, store: Store) -> Self {
+        self.store = store;
+        self
     }
 
     /// The same, keeping in `dir` what was compiled.
@@ -109,15 +117,17 @@ impl<'a> Setup<'a> {
             Some(id) => id.clone(),
             None => DEFAULT_RUNTIME_ID.parse()?,
         };
+        let ceiling = match self.granted_aliases() {
+            aliases if aliases.is_empty() => Grants::none(),
+            aliases => Grants::none().with_llm(aliases),
+        };
         let mut builder = Runtime::builder(id)
             .display_name(runtime.display_name.as_deref().unwrap_or("Backend"))
-            .store(Store::memory())
+            .store(self.store)
             .models(models)
-            .ceiling(match self.granted_aliases() {
-                aliases if aliases.is_empty() => Grants::none(),
-                aliases => Grants::none().with_llm(aliases),
-            })
+            .ceiling(ceiling)
             .limits(self.config.limits.clone())
+            .retention(self.config.retention)
             .compiler(compiler()?);
         if let Some(dir) = self.component_cache {
             builder = builder.component_cache(dir);
@@ -173,6 +183,7 @@ impl<'a> Setup<'a> {
                 description: profile.description.clone(),
                 component,
                 optional: profile.optional.clone(),
+                resume: profile.resume,
                 config: profile.config.clone(),
             },
         );

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
     net::TcpStream,
+    path::{Path, PathBuf},
     process::Stdio,
     str::FromStr,
     time::{Duration, Instant},
@@ -22,6 +23,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+#[path = "browser/durable.rs"]
+mod durable;
+
 /// Long enough for a machine under load; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -32,8 +36,8 @@ const LOOK: Duration = Duration::from_millis(20);
 struct Backend {
     /// The one-time link it printed.
     link: String,
-    _child: Child,
-    _data_dir: TempDir,
+    child: Child,
+    home: TempDir,
 }
 
 impl Backend {
@@ -42,28 +46,45 @@ impl Backend {
     }
 
     async fn with_config(config: &str) -> Self {
-        let data_dir = tempfile::tempdir().expect("a directory");
-        let config_file = data_dir.path().join("backend.toml");
-        std::fs::write(&config_file, config).expect("a configuration");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_yoi"))
-            .arg("--config")
-            .arg(config_file)
-            .args(["up", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data_dir.path().join("data"))
-            // Nothing of this machine: no provider's key, so the offline model.
-            .env_clear()
-            .env("HOME", data_dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the binary starts");
-        let line = line_with(child.stdout.take().expect("its output"), "http://").await;
-        let link = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let link = link.expect("a link").to_owned();
-        assert!(link.contains("/?token="), "{link}");
-        Self { link, _child: child, _data_dir: data_dir }
+        let home = tempfile::tempdir().expect("a directory");
+        std::fs::write(config_in(home.path()), config).expect("a configuration");
+        let (child, link) = launch(home.path(), "127.0.0.1:0").await;
+        Self { link, child, home }
     }
+
+    /// Kills it, and starts it again at the same address with what is on the disk.
+    async fn crash(&mut self) {
+        self.child.kill().await.expect("SIGKILL");
+        let url: Url = self.link.parse().expect("a link");
+        let address = format!("127.0.0.1:{}", url.port().expect("a port"));
+        (self.child, self.link) = launch(self.home.path(), &address).await;
+    }
+}
+
+fn config_in(home: &Path) -> PathBuf {
+    home.join("backend.toml")
+}
+
+/// Starts a Backend; its process, and the link that it printed.
+async fn launch(home: &Path, listen: &str) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_yoi"))
+        .arg("--config")
+        .arg(config_in(home))
+        .args(["up", "--listen", listen, "--data-dir"])
+        .arg(home.join("data"))
+        // Nothing of this machine: no provider's key, so the offline model.
+        .env_clear()
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the binary starts");
+    let line = line_with(child.stdout.take().expect("its output"), "http://").await;
+    let link = line.split_whitespace().find(|word| word.starts_with("http://"));
+    let link = link.expect("a link").to_owned();
+    assert!(link.contains("/?token="), "{link}");
+    (child, link)
 }
 
 /// Chromium's WebDriver.

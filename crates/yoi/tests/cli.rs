@@ -13,6 +13,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
+#[path = "cli/durable.rs"]
+mod durable;
+
 /// A configuration that asks nobody outside for a model, whatever runs on this machine.
 const OFFLINE: &str = "[models.default]\nprovider = \"offline\"\n";
 
@@ -192,9 +195,15 @@ fn the_help_teaches() {
 #[test]
 fn a_command_line_that_makes_no_sense_exits_with_2() {
     let home = Home::new();
-    for line in
-        [&["fly"][..], &["run"], &["run", "Not A Name", "x"], &["worker", "ls", "--label", "x"]]
-    {
+    for line in [
+        &["fly"][..],
+        &["run"],
+        &["run", "Not A Name", "x"],
+        &["worker", "ls", "--label", "x"],
+        &["worker", "ls", "--status", "x"],
+        &["worker", "send", "x", "x", "--if-busy", "x"],
+        &["worker", "send", "x", "x", "--idempotency-key", "x x"],
+    ] {
         let ended = home.yoi(line);
         assert_eq!(ended.code, Some(2), "{line:?}: {ended:?}");
     }
@@ -484,10 +493,11 @@ fn completions_are_there_for_every_shell() {
     }
 }
 
-fn model_at(server: &MockServer) -> Home {
+/// With the key of the model in a variable.
+fn model_at(server: &MockServer, variable: &str) -> Home {
     Home::with_config(&format!(
         "[models.default]\nprovider = \"openai\"\nmodel = \"m\"\nbase_url = \"{}/v1/\"\n\
-         api_key_env = \"MY_KEY\"\n",
+         api_key_env = \"{variable}\"\n",
         server.uri()
     ))
 }
@@ -503,7 +513,7 @@ async fn a_refused_key_is_named_by_its_reason_and_never_shown() {
         .respond_with(ResponseTemplate::new(401).set_body_json(answer))
         .mount(&server)
         .await;
-    let home = model_at(&server);
+    let home = model_at(&server, "MY_KEY");
     for arguments in [&["run", "companion", "hi"][..], &["--json", "run", "companion", "hi"]] {
         let mut command = home.command(arguments);
         command.env("MY_KEY", KEY).env("RUST_LOG", LOG_ALL);
@@ -521,12 +531,9 @@ async fn a_refused_key_is_named_by_its_reason_and_never_shown() {
 async fn a_transcript_says_how_turns_failed() {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(ResponseTemplate::new(401)).mount(&server).await;
-    let home = model_at(&server);
+    // A variable that every process has.
+    let home = model_at(&server, "HOME");
     let ended = tokio::task::spawn_blocking(move || {
-        let config = home.path().join("config/yoi/yoi.toml");
-        let text = fs::read_to_string(&config).expect("a configuration");
-        // A variable that every process has.
-        fs::write(&config, text.replace("MY_KEY", "HOME")).expect("a configuration");
         let run = home.yoi(&["run", "companion", "hi"]);
         assert!(run.stderr.contains("the turn failed: "), "{run:?}");
         assert!(!run.stderr.contains("WARN"), "the log is the operator's: {run:?}");
@@ -556,7 +563,7 @@ async fn an_interrupted_run_cancels_its_turn() {
         .respond_with(ResponseTemplate::new(200).set_delay(PATIENCE))
         .mount(&server)
         .await;
-    let home = model_at(&server);
+    let home = model_at(&server, "MY_KEY");
     let mut child =
         home.command(&["run", "companion", "hi"]).env("MY_KEY", "k").spawn().expect("yoi run");
     let begin = Instant::now();

@@ -8,8 +8,6 @@ wasmtime::component::bindgen!({
         "yoi:worker/session.input": trappable,
         "yoi:worker/session.resumes": trappable,
         "yoi:worker/session.capabilities": trappable,
-        "yoi:worker/session.take-steering": trappable,
-        "yoi:worker/session.state-get": trappable,
         "yoi:worker/session.config": trappable,
         default: async | trappable,
     },

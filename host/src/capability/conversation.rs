@@ -7,7 +7,7 @@ use serde_json::Value;
 use worker_types::{InputPart, Item, ItemBody, ItemId, ToolOutcome};
 
 use super::bindings::yoi::worker::types as wit;
-use crate::json_depth::is_shallow;
+use crate::json_bounds::is_modest;
 
 /// What models and guests see of a transcript: each message with the id of its first item.
 pub(crate) fn conversation(items: &[Item]) -> Vec<(ItemId, Message)> {
@@ -173,7 +173,7 @@ pub(crate) fn message_bytes(message: &Message) -> u64 {
 /// A tool's arguments as they stand in the log: the JSON that a model wrote, or its text where it
 /// is none that can be kept.
 pub(crate) fn arguments_from_text(text: String) -> Value {
-    serde_json::from_str(&text).ok().filter(is_shallow).unwrap_or(Value::String(text))
+    serde_json::from_str(&text).ok().filter(is_modest).unwrap_or(Value::String(text))
 }
 
 fn arguments_to_text(arguments: Value) -> String {

@@ -1,29 +1,38 @@
-//! How host functions put things into the Worker's log: the supervisor owns it, and answers when
-//! they are committed.
+//! How host functions put things into the Worker's log, which its task owns. What a guest says is
+//! handed over and committed soon; what precedes an effect is in the log when the call returns.
 
 use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use worker_types::{ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError};
+use worker_types::{InputPart, ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError, Seq};
 
 use crate::{cell::WorkerCell, turn::TurnMeter, worker::Command};
 
 /// What an event costs beside its content: ids, times, names of fields.
 const EVENT_BYTES: u64 = 128;
 
-/// Commands that are to be committed together.
+/// Requests that a guest may be ahead of its Worker's task.
+pub(crate) const LEDGER_BACKLOG: usize = 64;
+
+/// What a host function wants of the log.
 #[derive(Debug)]
-pub(crate) struct LedgerRequest {
-    pub(crate) commands: Vec<Command>,
-    pub(crate) reply: oneshot::Sender<Result<Recorded, RuntimeError>>,
+pub(crate) enum LedgerRequest {
+    /// To be committed before anything that follows; nobody waits.
+    Stage(Command),
+    /// To be committed together, with everything that was staged before.
+    Commit { commands: Vec<Command>, reply: oneshot::Sender<Result<Recorded, RuntimeError>> },
+    /// What the turn was steered with, taken into the conversation.
+    TakeSteering { reply: oneshot::Sender<Result<Vec<Vec<InputPart>>, RuntimeError>> },
+    /// A value of the durable state.
+    Value { key: String, reply: oneshot::Sender<Option<String>> },
 }
 
-/// Where the last command of a request ended up.
+/// The log after a commit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recorded {
-    /// The newest item of the Worker.
     pub(crate) last_item: ItemId,
+    pub(crate) last_seq: Seq,
 }
 
 /// A turn's way into the log of its Worker.
@@ -74,19 +83,65 @@ impl Ledger {
     /// Commits `commands` together. They are in the log when this returns. A guest that records
     /// faster than it may waits here.
     pub(crate) async fn record(&self, commands: Vec<Command>) -> Result<Recorded, RecordError> {
+        self.admit(&commands).await?;
+        self.ask(|reply| LedgerRequest::Commit { commands, reply }).await
+    }
+
+    /// Hands over what the turn's next commit is to have, at the latest that of its end.
+    pub(crate) async fn stage(&self, command: Command) -> Result<(), RecordError> {
+        self.admit(std::slice::from_ref(&command)).await?;
+        let request = LedgerRequest::Stage(command);
+        self.requests.send(request).await.map_err(|_| RecordError::TurnOver)
+    }
+
+    /// Commits what was staged, so that whoever reads the log sees all of it.
+    pub(crate) async fn flush(&self) -> Result<Recorded, RecordError> {
+        self.ask(|reply| LedgerRequest::Commit { commands: Vec::new(), reply }).await
+    }
+
+    /// Takes in what the turn was steered with.
+    pub(crate) async fn take_steering(&self) -> Result<Vec<Vec<InputPart>>, RecordError> {
+        self.ask(|reply| LedgerRequest::TakeSteering { reply }).await
+    }
+
+    /// A value of the durable state.
+    pub(crate) async fn value(&self, key: String) -> Result<Option<String>, RecordError> {
+        let (reply, answer) = oneshot::channel();
+        let request = LedgerRequest::Value { key, reply };
+        self.requests.send(request).await.map_err(|_| RecordError::TurnOver)?;
+        answer.await.map_err(|_| RecordError::TurnOver)
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, RuntimeError>>) -> LedgerRequest,
+    ) -> Result<T, RecordError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(request(reply)).await.map_err(|_| RecordError::TurnOver)?;
+        answer.await.map_err(|_| RecordError::TurnOver)?.map_err(RecordError::Refused)
+    }
+
+    /// Counts what is about to be recorded, and waits where it comes too fast.
+    async fn admit(&self, commands: &[Command]) -> Result<(), RecordError> {
         self.charge(commands.iter().map(content_bytes).sum())?;
         let early = self.meter.record_events(commands.len() as u64, self.events_per_second);
         if let Some(early) = early {
             tokio::time::sleep(early).await;
         }
-        let (reply, answer) = oneshot::channel();
-        let request = LedgerRequest { commands, reply };
-        self.requests.send(request).await.map_err(|_| RecordError::TurnOver)?;
-        answer.await.map_err(|_| RecordError::TurnOver)?.map_err(RecordError::Refused)
+        Ok(())
     }
 
     /// Records an item that is said all at once.
     pub(crate) async fn add_item(&self, origin: Origin, body: ItemBody) -> Result<(), RecordError> {
+        self.stage(Command::AddItem { origin, body }).await
+    }
+
+    /// Records an item that must be in the log before what it announces happens.
+    pub(crate) async fn announce_item(
+        &self,
+        origin: Origin,
+        body: ItemBody,
+    ) -> Result<(), RecordError> {
         self.record(vec![Command::AddItem { origin, body }]).await.map(drop)
     }
 
@@ -122,7 +177,7 @@ impl Ledger {
         id: ItemId,
         status: ItemStatus,
     ) -> Result<(), RecordError> {
-        self.record(vec![self.close(id, status)]).await.map(drop)
+        self.stage(self.close(id, status)).await
     }
 
     /// Counts what is about to be added to the log.
@@ -143,7 +198,7 @@ impl Ledger {
     }
 }
 
-/// The bytes that a command adds to the log. An open item's text was counted when it came.
+/// The bytes that a command adds to the log.
 fn content_bytes(command: &Command) -> u64 {
     let content = match command {
         Command::AddItem { body, .. } => match body {
@@ -156,14 +211,8 @@ fn content_bytes(command: &Command) -> u64 {
         Command::SetValue { key, value, .. } => {
             json_bytes(key) + value.as_deref().map_or(0, json_bytes)
         }
-        Command::CloseItem { .. }
-        | Command::OpenItem { .. }
-        | Command::RecordUsage { .. }
-        | Command::Input { .. }
-        | Command::Begin
-        | Command::EndTurn { .. }
-        | Command::Stop { .. }
-        | Command::Start => 0,
+        // An open item's text was counted when it came; the rest is none of the guest's.
+        _ => 0,
     };
     EVENT_BYTES + content
 }

@@ -21,10 +21,13 @@ use super::{
     ledger::{Ledger, RecordError},
     session::{MAX_TOOL_NAME_BYTES, SessionCtx},
 };
-use crate::{projection::Transcript, turn::TurnState, worker::Command};
+use crate::{projection, turn::TurnState, worker::Command};
 
 /// Pieces that a provider may be ahead of the guest; beyond that its connection waits.
 const PIECES_AHEAD: usize = 64;
+
+/// The most content of a Worker's history that a model is sent: more than any model reads.
+const MAX_CONTEXT_BYTES: u64 = 32 << 20;
 
 /// Model calls that one turn may have open at once.
 const OPEN_CALLS: usize = 16;
@@ -90,7 +93,7 @@ impl llm::Host for LlmView<'_> {
         &mut self,
         request: Request,
     ) -> wasmtime::Result<Result<Resource<Completion>, LlmError>> {
-        self.session.meter.count_host_call();
+        self.session.meter.host_call("llm.complete");
         let Some(alias) = self.granted(&request.model) else {
             return Ok(Err(LlmError::NotGranted));
         };
@@ -105,7 +108,7 @@ impl llm::Host for LlmView<'_> {
         }
         let request = match model_request(self.session, request).await? {
             Ok(request) => request,
-            Err(reason) => return Ok(Err(LlmError::Invalid(reason))),
+            Err(error) => return Ok(Err(error)),
         };
         self.session.meter.count_model_call();
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
@@ -134,16 +137,21 @@ impl LlmView<'_> {
 async fn model_request(
     session: &SessionCtx,
     request: Request,
-) -> wasmtime::Result<Result<ModelRequest, String>> {
+) -> wasmtime::Result<Result<ModelRequest, LlmError>> {
     if let Some((name, _)) = request.options.first() {
-        return Ok(Err(format!("unknown option `{name}`")));
+        return Ok(Err(LlmError::Invalid(format!("unknown option `{name}`"))));
     }
+    // What came before the call is in the log before it is made.
+    let until = session.ledger.flush().await?.last_seq;
     let messages = match request.context {
         llm::Context::History => {
-            let cell = &session.cell;
-            let until = cell.lock().state.last_seq;
-            let transcript = Transcript::load(&session.runtime.store, cell.id, until).await?;
-            Ok(conversation(transcript.items()).into_iter().map(|(_, message)| message).collect())
+            let (store, id) = (&session.runtime.store, session.cell.id);
+            match projection::items(store, id, until, MAX_CONTEXT_BYTES).await? {
+                Some(items) => {
+                    Ok(conversation(&items).into_iter().map(|(_, message)| message).collect())
+                }
+                None => return Ok(Err(LlmError::ContextOverflow)),
+            }
         }
         llm::Context::Messages(messages) => {
             messages.into_iter().map(message_from_guest).collect::<Result<Vec<Message>, _>>()
@@ -156,7 +164,7 @@ async fn model_request(
         Ok(ToolSchema { name: tool.name, description: tool.description, parameters })
     });
     let tools = tools.collect::<Result<Vec<_>, String>>();
-    Ok(messages.and_then(|messages| {
+    let request = messages.and_then(|messages| {
         Ok(ModelRequest {
             system: request.system,
             messages,
@@ -164,7 +172,8 @@ async fn model_request(
             max_output_tokens: request.max_output_tokens,
             temperature: request.temperature,
         })
-    }))
+    });
+    Ok(request.map_err(LlmError::Invalid))
 }
 
 /// Runs one call; whoever drops the receiver ends it.
@@ -193,7 +202,7 @@ impl llm::HostCompletion for LlmView<'_> {
         &mut self,
         this: Resource<Completion>,
     ) -> wasmtime::Result<Result<Option<CompletionEvent>, LlmError>> {
-        self.session.meter.count_host_call();
+        self.session.meter.host_call("llm.completion.next");
         let ledger = self.session.ledger.clone();
         let completion = self.table.get_mut(&this)?;
         if completion.finished {

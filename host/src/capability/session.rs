@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     cell::WorkerCell,
-    projection::Transcript,
+    projection,
     runtime::Inner,
     turn::{TurnMeter, TurnState},
     worker::{Command, INTERRUPTED},
@@ -43,6 +43,8 @@ pub(crate) struct SessionCtx {
     pub(crate) cell: Arc<WorkerCell>,
     pub(crate) turn_id: TurnId,
     pub(crate) input: Arc<[InputPart]>,
+    /// The interrupted turn that this one goes on from.
+    pub(crate) resumes: Option<TurnId>,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Arc<TurnMeter>,
     /// Tool calls that models asked for in this turn and nobody has taken up.
@@ -103,23 +105,22 @@ impl types::Host for SessionView<'_> {}
 
 impl session::Host for SessionView<'_> {
     fn turn_id(&mut self) -> wasmtime::Result<u64> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.turn-id");
         Ok(self.ctx.turn_id.get())
     }
 
     fn input(&mut self) -> wasmtime::Result<Vec<types::Part>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.input");
         Ok(self.ctx.input.iter().map(part_for_guest).collect())
     }
 
     fn resumes(&mut self) -> wasmtime::Result<Option<u64>> {
-        self.ctx.meter.count_host_call();
-        // A store in memory interrupts no turn that another could go on from.
-        Ok(None)
+        self.ctx.meter.host_call("session.resumes");
+        Ok(self.ctx.resumes.map(TurnId::get))
     }
 
     fn capabilities(&mut self) -> wasmtime::Result<Vec<String>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.capabilities");
         let granted = self.ctx.cell.meta.grants.capabilities();
         Ok(granted.map(|capability| capability.name().to_owned()).collect())
     }
@@ -129,34 +130,51 @@ impl session::Host for SessionView<'_> {
         before: Option<u64>,
         limit: u32,
     ) -> wasmtime::Result<Result<HistoryPage, types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.history");
         if limit == 0 || limit > MAX_HISTORY {
             let message = format!("a history page has 1 to {MAX_HISTORY} entries, not {limit}");
             return Ok(Err(types::Error::Other(message)));
         }
-        let until = self.ctx.cell.lock().state.last_seq;
-        let transcript = Transcript::load(&self.ctx.runtime.store, self.ctx.cell.id, until).await;
-        let mut messages = conversation(transcript?.items());
-        if let Some(before) = before {
-            messages.retain(|(id, _)| id.get() < before);
-        }
+        let recorded = match self.ctx.ledger.flush().await {
+            Ok(recorded) => recorded,
+            Err(error) => return guest_result(Err(error)),
+        };
         let max_bytes = self.ctx.runtime.limits.host_call_bytes;
+        let before = before.map_or(recorded.last_item.next(), ItemId::new);
+        let mut newest = projection::Newest::before(before);
+        let mut messages = Vec::new();
+        // One message more than is wanted: the oldest that was read may have its beginning further
+        // back.
+        let enough = |messages: usize, bytes: u64| {
+            messages > limit as usize || (messages > 1 && bytes > max_bytes)
+        };
+        while !enough(messages.len(), newest.bytes()) {
+            let (store, id) = (&self.ctx.runtime.store, self.ctx.cell.id);
+            if !newest.read_on(store, id, recorded.last_seq).await? {
+                break;
+            }
+            messages = conversation(newest.items());
+        }
+        let whole = newest.is_all();
+        if !whole && messages.len() > 1 {
+            messages.remove(0);
+        }
         let mut bytes = 0;
-        let newest = messages.iter().rev().take(limit as usize).take_while(|(_, message)| {
+        let fitting = messages.iter().rev().take(limit as usize).take_while(|(_, message)| {
             // At least one, or whoever pages would never get past it.
             let first = bytes == 0;
             bytes += 1 + message_bytes(message);
             first || bytes <= max_bytes
         });
-        let first = messages.len() - newest.count();
+        let first = messages.len() - fitting.count();
         let entries = messages.split_off(first).into_iter();
         let entries = entries
             .map(|(id, message)| Entry { id: id.get(), message: message_for_guest(message) });
-        Ok(Ok(HistoryPage { entries: entries.collect(), more: first > 0 }))
+        Ok(Ok(HistoryPage { entries: entries.collect(), more: first > 0 || !whole }))
     }
 
     async fn say(&mut self, text: String) -> wasmtime::Result<Result<(), types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.say");
         if let Err(error) = self.ctx.ledger.check_size(&text) {
             return guest_result(Err(error));
         }
@@ -164,15 +182,21 @@ impl session::Host for SessionView<'_> {
         guest_result(self.ctx.ledger.add_item(Origin::Guest, body).await)
     }
 
-    fn take_steering(&mut self) -> wasmtime::Result<Result<Vec<Vec<types::Part>>, types::Error>> {
-        self.ctx.meter.count_host_call();
-        // A second input while a turn runs is refused, so there is nothing to take in.
-        Ok(Ok(Vec::new()))
+    async fn take_steering(
+        &mut self,
+    ) -> wasmtime::Result<Result<Vec<Vec<types::Part>>, types::Error>> {
+        self.ctx.meter.host_call("session.take-steering");
+        let taken = self.ctx.ledger.take_steering().await;
+        let for_guest = |parts: Vec<InputPart>| parts.iter().map(part_for_guest).collect();
+        guest_result(taken.map(|inputs| inputs.into_iter().map(for_guest).collect()))
     }
 
-    fn state_get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, types::Error>> {
-        self.ctx.meter.count_host_call();
-        Ok(Ok(self.ctx.cell.lock().state.value(&key).map(str::to_owned)))
+    async fn state_get(
+        &mut self,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<String>, types::Error>> {
+        self.ctx.meter.host_call("session.state-get");
+        guest_result(self.ctx.ledger.value(key).await)
     }
 
     async fn state_set(
@@ -180,14 +204,14 @@ impl session::Host for SessionView<'_> {
         key: String,
         value: Option<String>,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.state-set");
         let limit_bytes = self.ctx.runtime.limits.state_bytes;
         let command = Command::SetValue { key, value, limit_bytes };
         guest_result(self.ctx.ledger.record(vec![command]).await.map(drop))
     }
 
     fn config(&mut self, key: String) -> wasmtime::Result<Option<WitConfigValue>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.config");
         Ok(self.ctx.profile().config.get(&key).map(|value| match value {
             ConfigValue::Boolean(value) => WitConfigValue::Boolean(*value),
             ConfigValue::Integer(value) => WitConfigValue::Integer(*value),
@@ -199,7 +223,7 @@ impl session::Host for SessionView<'_> {
 
 impl session::HostUtterance for SessionView<'_> {
     async fn open(&mut self) -> wasmtime::Result<Result<Resource<Utterance>, types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.utterance.open");
         if self.ctx.utterances == MAX_UTTERANCES {
             let message = format!("a turn may have {MAX_UTTERANCES} utterances open at once");
             return Ok(Err(types::Error::Other(message)));
@@ -219,7 +243,7 @@ impl session::HostUtterance for SessionView<'_> {
         this: Resource<Utterance>,
         text: String,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.utterance.delta");
         let item = self.table.get(&this)?.item;
         guest_result(self.ctx.ledger.push_text(item, &text))
     }
@@ -228,7 +252,7 @@ impl session::HostUtterance for SessionView<'_> {
         &mut self,
         this: Resource<Utterance>,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.utterance.end");
         let item = self.table.delete(this)?.item;
         self.ctx.utterances -= 1;
         guest_result(self.ctx.ledger.close_item(item, ItemStatus::Completed).await)
@@ -247,7 +271,7 @@ impl session::HostToolCall for SessionView<'_> {
         name: String,
         arguments: String,
     ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.tool-call.begin");
         if let Err(error) = self.ctx.ledger.check_size(&arguments) {
             return guest_result(Err(error));
         }
@@ -261,7 +285,7 @@ impl session::HostToolCall for SessionView<'_> {
             name,
             arguments: arguments_from_text(arguments),
         };
-        match self.ctx.ledger.add_item(Origin::Guest, body).await {
+        match self.ctx.ledger.announce_item(Origin::Guest, body).await {
             Ok(()) => Ok(Ok(self.table.push(ToolCall { call_id })?)),
             Err(error) => guest_result(Err(error)),
         }
@@ -271,7 +295,7 @@ impl session::HostToolCall for SessionView<'_> {
         &mut self,
         call_id: String,
     ) -> wasmtime::Result<Result<Resource<ToolCall>, types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.tool-call.take");
         match self.ctx.requested_calls.iter().position(|requested| *requested == call_id) {
             Some(index) => {
                 let call_id = self.ctx.requested_calls.swap_remove(index);
@@ -285,7 +309,7 @@ impl session::HostToolCall for SessionView<'_> {
     }
 
     async fn id(&mut self, this: Resource<ToolCall>) -> wasmtime::Result<String> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.tool-call.id");
         Ok(self.table.get(&this)?.call_id.clone())
     }
 
@@ -294,7 +318,7 @@ impl session::HostToolCall for SessionView<'_> {
         this: Resource<ToolCall>,
         outcome: WitOutcome,
     ) -> wasmtime::Result<Result<(), types::Error>> {
-        self.ctx.meter.count_host_call();
+        self.ctx.meter.host_call("session.tool-call.end");
         let call_id = self.table.delete(this)?.call_id;
         if let Err(error) = self.ctx.ledger.check_size(&outcome.text) {
             // The tool ran, and its call is over: that its answer cannot be kept is the answer.

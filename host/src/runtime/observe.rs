@@ -3,13 +3,19 @@
 use std::sync::{Arc, PoisonError};
 
 use worker_types::{
-    CapabilityStatus, Cursor, DEFAULT_WORKERS, Diagnostic, EventPage, Implementation, LogPage,
-    MAX_WORKERS, ModelStatus, Overview, ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary,
-    Seq, TranscriptPage, TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerView,
+    CapabilityStatus, Cursor, DEFAULT_WORKERS, Diagnostic, Event, EventBody, EventPage, FeedCursor,
+    FeedPage, Implementation, Item, ItemId, LogId, LogPage, MAX_WORKERS, ModelStatus, Overview,
+    ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary, Seq, TranscriptPage, TranscriptQuery,
+    TurnId, TurnUsage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
-use super::{Inner, Runtime, internal};
-use crate::{cell::WorkerCell, events::Events, projection::Transcript};
+use super::{Inner, Runtime, store_error};
+use crate::{
+    cell::{Head, WorkerCell},
+    events::{Events, Feed},
+    projection::Transcript,
+    store::{StoreError, StoreHealth},
+};
 
 /// The most events of a page.
 const MAX_EVENTS: usize = 1_000;
@@ -37,6 +43,7 @@ impl Runtime {
             profiles: runtime.profiles.keys().cloned().collect::<Vec<ProfileName>>(),
             models: models.collect(),
             limits: runtime.limits.clone(),
+            retention: runtime.retention,
             diagnostics: self.diagnostics(),
             overview: self.overview(),
         }
@@ -45,7 +52,13 @@ impl Runtime {
     /// Whether it takes work.
     #[must_use]
     pub fn status(&self) -> RuntimeStatus {
-        if self.0.workers.is_closed() { RuntimeStatus::Draining } else { RuntimeStatus::Ready }
+        if self.0.workers.is_closed() {
+            RuntimeStatus::Draining
+        } else if *self.0.store.health().borrow() == StoreHealth::Healthy {
+            RuntimeStatus::Ready
+        } else {
+            RuntimeStatus::Unavailable
+        }
     }
 
     /// What it can grant, and why not the rest.
@@ -72,16 +85,21 @@ impl Runtime {
     /// What an operator should look at.
     #[must_use]
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let diagnostic = |code: &str, message| Diagnostic { code: code.to_owned(), message };
         let mut diagnostics = Vec::new();
+        if let StoreHealth::Failed { reason } = &*self.0.store.health().borrow() {
+            let message = format!("the store takes nothing: {reason}; it is tried again by itself");
+            diagnostics.push(diagnostic("store_unavailable", message));
+        }
+        let damage = self.0.workers.damage().into_iter();
+        diagnostics.extend(damage.map(|message| diagnostic("worker_damaged", message)));
         for model in self.0.models.iter().filter(|model| model.info().provider == "offline") {
-            diagnostics.push(Diagnostic {
-                code: "offline_model".to_owned(),
-                message: format!(
-                    "the model `{}` is the built-in offline model: configure a provider to get \
-                     real answers",
-                    model.alias()
-                ),
-            });
+            let message = format!(
+                "the model `{}` is the built-in offline model: configure a provider to get real \
+                 answers",
+                model.alias()
+            );
+            diagnostics.push(diagnostic("offline_model", message));
         }
         diagnostics
     }
@@ -99,9 +117,10 @@ impl Runtime {
     /// `InvalidInput` for a status that does not exist.
     pub fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
         if let Some(status) = &query.status
-            && !["idle", "running", "stopped"].contains(&status.as_str())
+            && !["idle", "running", "stopped", "unavailable"].contains(&status.as_str())
         {
-            let reason = format!("`{status}` is no status: use idle, running or stopped");
+            let reason =
+                format!("`{status}` is no status: use idle, running, stopped or unavailable");
             return Err(RuntimeError::InvalidInput { reason });
         }
         let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS) as usize;
@@ -137,24 +156,69 @@ impl Runtime {
     }
 
     /// A bounded piece of a Worker's transcript; the newest, unless the query says otherwise.
-    /// Unfinished items have their text so far.
+    /// Unfinished items have their text so far, and long ones are cut: the page says which.
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`.
+    /// `UnknownWorker`, `WorkerUnavailable`.
     pub async fn transcript(
         &self,
         id: WorkerId,
         query: TranscriptQuery,
     ) -> Result<TranscriptPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
-        let (until, texts) = {
-            let cell = cell.lock();
-            (cell.state.last_seq, cell.open_texts())
-        };
-        let transcript = Transcript::load(&self.0.store, id, until).await.map_err(internal)?;
-        let cursor = Cursor::new(self.0.store.log_id(), until);
-        Ok(transcript.with_open_texts(texts).page(query, cursor))
+        self.0.transcript_of(&cell)?.page(query).await.map_err(|error| store_error(&error))
+    }
+
+    /// One item of a Worker's transcript, whole.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where there is no such item, `UnknownWorker`, `WorkerUnavailable`.
+    pub async fn item(&self, id: WorkerId, item_id: ItemId) -> Result<Item, RuntimeError> {
+        let cell = self.0.workers.cell(id)?;
+        let item = self
+            .0
+            .transcript_of(&cell)?
+            .item(item_id)
+            .await
+            .map_err(|error| store_error(&error))?;
+        item.ok_or_else(|| RuntimeError::InvalidInput {
+            reason: format!("the Worker has no item {item_id}"),
+        })
+    }
+
+    /// What a Worker's turns took: all together, and each of the newest that ended before `before`;
+    /// at most `limit`, and at most 1,000. Retention removes the ends of old turns; the total is
+    /// kept.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownWorker`, `WorkerUnavailable`.
+    pub async fn usage(
+        &self,
+        id: WorkerId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<WorkerUsage, RuntimeError> {
+        let cell = self.0.workers.cell(id)?;
+        let total = self.0.readable(&cell)?.usage;
+        let limit = limit.clamp(1, MAX_EVENTS);
+        let ends = self
+            .0
+            .store
+            .turn_ends(id, before, limit + 1)
+            .await
+            .map_err(|error| store_error(&error))?;
+        let more_before = ends.len() > limit;
+        let skipped = ends.len().saturating_sub(limit);
+        let turns = ends.into_iter().skip(skipped).filter_map(|event| match event.body {
+            EventBody::TurnEnded { turn_id, outcome, receipt } => {
+                Some(TurnUsage { turn_id, ended_at: event.at, outcome, receipt })
+            }
+            _ => None,
+        });
+        Ok(WorkerUsage { total, turns: turns.collect(), more_before })
     }
 
     /// A page of a Worker's durable events after `after`, oldest first: at most `limit`, and at
@@ -162,7 +226,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`, `InvalidCursor`.
+    /// `UnknownWorker`, `InvalidCursor`, `CursorGap`, `WorkerUnavailable`.
     pub async fn event_page(
         &self,
         id: WorkerId,
@@ -171,9 +235,9 @@ impl Runtime {
     ) -> Result<EventPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let after = self.0.check_cursor(&cell, after)?;
-        let until = cell.lock().state.last_seq;
+        let until = cell.lock().head.last_seq;
         let limit = limit.clamp(1, MAX_EVENTS);
-        let events = self.0.store.read(id, after, until, limit).await.map_err(internal)?;
+        let events = self.0.read(id, after, until, limit).await?;
         let last = events.last().map_or(after, |event| event.seq);
         Ok(EventPage { events, next: Cursor::new(self.0.store.log_id(), last) })
     }
@@ -182,11 +246,42 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`, `InvalidCursor`.
+    /// `UnknownWorker`, `InvalidCursor`, `CursorGap`, `WorkerUnavailable`.
     pub fn events(&self, id: WorkerId, after: Cursor) -> Result<Events, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let after = self.0.check_cursor(&cell, after)?;
         Ok(Events::new(Arc::clone(&self.0), cell, after))
+    }
+
+    /// A page of the feed: the durable events of all Workers after `after`, in the order in which
+    /// they were committed; at most `limit`, and at most 1,000. What was removed is not in it; that
+    /// it was is.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidCursor`, `RuntimeUnavailable`.
+    pub async fn feed_page(
+        &self,
+        after: FeedCursor,
+        limit: usize,
+    ) -> Result<FeedPage, RuntimeError> {
+        let after = self.0.check_feed_cursor(after)?;
+        let limit = limit.clamp(1, MAX_EVENTS);
+        let events = self.0.store.feed(after, limit).await.map_err(|error| store_error(&error))?;
+        let last = events.last().map_or(after, |event| event.position);
+        let next = FeedCursor::new(self.0.store.log_id(), last);
+        Ok(FeedPage { events: events.into_iter().map(|event| event.event).collect(), next })
+    }
+
+    /// The feed from `after` on: what was committed, then what is being committed. It tells what
+    /// changed; of each Worker its own events are the truth.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidCursor`.
+    pub fn feed(&self, after: FeedCursor) -> Result<Feed, RuntimeError> {
+        let after = self.0.check_feed_cursor(after)?;
+        Ok(Feed::new(Arc::clone(&self.0), after))
     }
 
     /// What a Worker's guest printed, of one turn or of all that are kept.
@@ -213,40 +308,103 @@ impl Runtime {
 impl Inner {
     pub(crate) fn view(&self, cell: &WorkerCell) -> WorkerView {
         let state = cell.lock();
-        let state = &state.state;
         let meta = &cell.meta;
+        let unavailable = state.unavailable().map(|reason| Diagnostic {
+            code: "worker_unavailable".to_owned(),
+            message: reason.to_owned(),
+        });
         WorkerView {
             runtime_id: self.id.clone(),
             worker_id: cell.id,
             display_name: meta.display_name.as_deref().map(str::to_owned),
             implementation: Implementation::Component,
             profile: meta.profile.profile.name.clone(),
-            component: meta.profile.component.digest,
+            component: meta.profile.digest,
             labels: meta.labels.clone(),
             status: state.status(),
             grants: (*meta.grants).clone(),
-            last_seq: state.last_seq,
-            usage: state.usage,
-            created_at: state.created_at,
-            diagnostics: Vec::new(),
+            last_seq: state.head.last_seq,
+            usage: state.head.usage,
+            created_at: meta.created_at,
+            diagnostics: unavailable.into_iter().collect(),
         }
     }
 
-    fn check_cursor(&self, cell: &WorkerCell, cursor: Cursor) -> Result<Seq, RuntimeError> {
-        let invalid = |reason: &str| RuntimeError::InvalidCursor { reason: reason.to_owned() };
-        if cursor.log_id.is_some_and(|log_id| log_id != self.store.log_id()) {
-            return Err(invalid("it is from another log: this Runtime was started anew"));
+    /// What is known of a Worker that can be read.
+    fn readable(&self, cell: &WorkerCell) -> Result<Head, RuntimeError> {
+        let cell = cell.lock();
+        match cell.unavailable() {
+            // What was folded before the trouble can still be shown.
+            Some(reason) if cell.head.last_seq == Seq::ZERO => {
+                Err(RuntimeError::WorkerUnavailable { reason: reason.to_owned() })
+            }
+            _ => Ok(cell.head),
         }
-        if cursor.seq > cell.lock().state.last_seq {
-            return Err(invalid("it is ahead of the Worker's log"));
+    }
+
+    fn transcript_of(&self, cell: &WorkerCell) -> Result<Transcript<'_>, RuntimeError> {
+        let head = self.readable(cell)?;
+        Ok(Transcript {
+            store: &self.store,
+            worker_id: cell.id,
+            until: head.last_seq,
+            last_item: head.last_item,
+            open: cell.lock().open_texts(),
+        })
+    }
+
+    fn check_cursor(&self, cell: &WorkerCell, cursor: Cursor) -> Result<Seq, RuntimeError> {
+        self.check_log(cursor.log_id)?;
+        let head = self.readable(cell)?;
+        if cursor.seq > head.last_seq {
+            let reason = "it is ahead of the Worker's log".to_owned();
+            return Err(RuntimeError::InvalidCursor { reason });
+        }
+        if cursor.seq < head.trimmed {
+            return Err(self.cursor_gap(head.trimmed));
         }
         Ok(cursor.seq)
+    }
+
+    fn check_feed_cursor(&self, cursor: FeedCursor) -> Result<u64, RuntimeError> {
+        self.check_log(cursor.log_id)?;
+        if cursor.position > *self.store.feed_head().borrow() {
+            let reason = "it is ahead of the feed".to_owned();
+            return Err(RuntimeError::InvalidCursor { reason });
+        }
+        Ok(cursor.position)
+    }
+
+    fn check_log(&self, log_id: Option<LogId>) -> Result<(), RuntimeError> {
+        if log_id.is_none_or(|log_id| log_id == self.store.log_id()) {
+            return Ok(());
+        }
+        let reason = "it is from another log: this Runtime was started anew".to_owned();
+        Err(RuntimeError::InvalidCursor { reason })
+    }
+
+    /// Reads events, or says where the log begins.
+    pub(crate) async fn read(
+        &self,
+        id: WorkerId,
+        after: Seq,
+        until: Seq,
+        limit: usize,
+    ) -> Result<Vec<Event>, RuntimeError> {
+        match self.store.read(id, after, until, limit).await {
+            Err(StoreError::Trimmed { through }) => Err(self.cursor_gap(through)),
+            read => read.map_err(|error| store_error(&error)),
+        }
+    }
+
+    fn cursor_gap(&self, through: Seq) -> RuntimeError {
+        RuntimeError::CursorGap { oldest: Cursor::new(self.store.log_id(), through) }
     }
 }
 
 fn matches(query: &WorkerQuery, cell: &WorkerCell) -> bool {
     let labels = &cell.meta.labels;
-    let status = || cell.lock().state.status().name();
+    let status = || cell.lock().status().name();
     query.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
         && query.status.as_deref().is_none_or(|wanted| wanted == status())
 }

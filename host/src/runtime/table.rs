@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::sync::mpsc::{self, error::TrySendError};
-use worker_types::{RuntimeError, WorkerId};
+use worker_types::{IfBusy, RuntimeError, WorkerId};
 
 use super::Inner;
 use crate::{
@@ -25,10 +25,12 @@ pub(crate) struct Workers {
 #[derive(Debug, Default)]
 struct Table {
     slots: BTreeMap<WorkerId, Slot>,
-    /// Workers whose creation is not in the log yet.
+    /// Workers whose creation is not in the log yet: the places that are taken for them.
     creating: u64,
     /// Whether the Runtime shuts down: no task is spawned any more.
     closed: bool,
+    /// What the store has of Workers that cannot be listed.
+    damage: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -63,11 +65,14 @@ impl Workers {
     }
 
     /// Spawns the task that creates a Worker, if there is room for one.
-    pub(crate) fn spawn_creation(
+    pub(crate) fn spawn_creation<F>(
         &self,
-        runtime: &Inner,
-        creation: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), RuntimeError> {
+        runtime: &Arc<Inner>,
+        creation: impl FnOnce(CreationPlace) -> F,
+    ) -> Result<(), RuntimeError>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut table = self.lock();
         if table.closed {
             return Err(shutting_down());
@@ -78,17 +83,43 @@ impl Workers {
             return Err(RuntimeError::Capacity { reason });
         }
         table.creating += 1;
-        runtime.tasks.spawn_on(creation, runtime.guests.handle());
+        // A shutdown that begins now waits for it.
+        let token = runtime.tasks.token();
+        drop(table);
+        let creation = creation(CreationPlace { runtime: Arc::clone(runtime) });
+        runtime.guests.handle().spawn(async move {
+            creation.await;
+            drop(token);
+        });
         Ok(())
     }
 
-    /// Ends a creation: with the Worker and the way to its task, or with nothing.
-    pub(crate) fn created(&self, worker: Option<(Arc<WorkerCell>, mpsc::Sender<Request>)>) {
-        let mut table = self.lock();
-        table.creating -= 1;
-        if let Some((cell, active)) = worker {
-            table.slots.insert(cell.id, Slot { cell, active: Some(active) });
-        }
+    /// Adds a Worker that the store has; with the way to its task, where there is something to do.
+    pub(crate) fn restore(&self, cell: Arc<WorkerCell>, active: Option<mpsc::Sender<Request>>) {
+        self.lock().slots.insert(cell.id, Slot { cell, active });
+    }
+
+    /// Notes a Worker that the store has and that cannot be listed.
+    pub(crate) fn add_damage(&self, message: String) {
+        self.lock().damage.push(message);
+    }
+
+    /// What the store has of Workers that cannot be listed.
+    pub(crate) fn damage(&self) -> Vec<String> {
+        self.lock().damage.clone()
+    }
+
+    /// Forgets a Worker that was deleted.
+    pub(crate) fn remove(&self, id: WorkerId) {
+        self.lock().slots.remove(&id);
+    }
+
+    /// The Worker, if it has a task that is alive.
+    fn cell_with_task(&self, id: WorkerId) -> Option<Arc<WorkerCell>> {
+        let table = self.lock();
+        let slot = table.slots.get(&id)?;
+        let active = slot.active.as_ref().is_some_and(|sender| !sender.is_closed());
+        active.then(|| Arc::clone(&slot.cell))
     }
 
     /// Hands `request` to the Worker's task.
@@ -98,21 +129,19 @@ impl Workers {
         id: WorkerId,
         request: Request,
     ) -> Result<(), RuntimeError> {
+        // An input that will be refused does not stand in the way of a cancel.
+        if let Request::Input { if_busy: IfBusy::Reject, key: None, .. } = &request
+            && let Some(cell) = self.cell_with_task(id)
+            && let Some(turn_id) = cell.lock().busy_turn()
+        {
+            return Err(RuntimeError::Busy { turn_id });
+        }
         let mut table = self.lock();
         let closed = table.closed;
         let slot = table.slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
         // A closed way is that of a task that panicked: the next one mends what it left.
         let sender = match slot.active.take_if(|sender| !sender.is_closed()) {
-            Some(sender) => {
-                let sender = slot.active.insert(sender);
-                // An input that will be refused does not stand in the way of a cancel.
-                if let Request::Input { .. } = &request
-                    && let Some((turn_id, _)) = slot.cell.lock().state.unfinished_turn()
-                {
-                    return Err(RuntimeError::Busy { turn_id });
-                }
-                sender
-            }
+            Some(sender) => slot.active.insert(sender),
             None if closed => return Err(shutting_down()),
             None => slot.active.insert(activate(runtime, &slot.cell)),
         };
@@ -159,6 +188,25 @@ impl Workers {
     }
 }
 
+/// The place of a Worker that is being created. Dropping it gives the place back.
+#[derive(Debug)]
+pub(crate) struct CreationPlace {
+    runtime: Arc<Inner>,
+}
+
+impl CreationPlace {
+    /// The Worker is created: it takes its place, with the way to its task.
+    pub(crate) fn take(self, cell: &Arc<WorkerCell>, active: mpsc::Sender<Request>) {
+        self.runtime.workers.restore(Arc::clone(cell), Some(active));
+    }
+}
+
+impl Drop for CreationPlace {
+    fn drop(&mut self) {
+        self.runtime.workers.lock().creating -= 1;
+    }
+}
+
 /// The answer to whoever comes late.
 pub(super) fn shutting_down() -> RuntimeError {
     RuntimeError::RuntimeUnavailable { reason: "it is shutting down".to_owned() }
@@ -167,6 +215,6 @@ pub(super) fn shutting_down() -> RuntimeError {
 fn activate(runtime: &Arc<Inner>, cell: &Arc<WorkerCell>) -> mpsc::Sender<Request> {
     let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell));
     let sender = supervisor.sender();
-    runtime.tasks.spawn_on(supervisor.run(None), runtime.guests.handle());
+    runtime.tasks.spawn_on(supervisor.run(), runtime.guests.handle());
     sender
 }

@@ -2,7 +2,7 @@
 
 use worker_types::{CreateWorker, Input, InputPart, Limits, RuntimeError};
 
-use crate::{capability::conversation::is_base64, json_depth::is_shallow};
+use crate::{capability::conversation::is_base64, json_bounds::is_modest};
 
 /// Parts of one input: a message with a picture for each of its sentences has fewer.
 const MAX_PARTS: usize = 256;
@@ -51,8 +51,10 @@ pub(super) fn input(input: &Input, limits: &Limits) -> Result<(), RuntimeError> 
     for part in &input.parts {
         match part {
             InputPart::Text { .. } => {}
-            InputPart::Json { json } if !is_shallow(json) => {
-                return Err(invalid("the JSON of a part nests too deep".to_owned()));
+            InputPart::Json { json } if !is_modest(json) => {
+                return Err(invalid(
+                    "the JSON of a part nests too deep, or has too many values".to_owned(),
+                ));
             }
             InputPart::Json { .. } => {}
             InputPart::Image { media_type, .. } if !media_type.starts_with("image/") => {

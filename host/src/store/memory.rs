@@ -1,48 +1,62 @@
-//! Logs in memory, packed: an idle Worker's whole log is one buffer of events and one of offsets.
+//! Logs in memory, packed: an idle Worker's whole log is a buffer of events and their index.
 
+mod feed;
+mod log;
 mod packing;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use worker_types::{Event, EventBody, LogId, Seq, WorkerId};
+use tokio::sync::watch;
+use worker_types::{
+    ComponentDigest, Event, EventBody, Item, ItemId, LogId, Retention, Seq, TurnId, WorkerId,
+};
 
-use super::StoreError;
-
-/// Bytes of one page, packed: a reader holds no more of a log than this at once.
-const PAGE_BYTES: usize = 1 << 20;
+use super::{
+    Commit, FIRST, FeedEvent, ItemPage, ItemRange, KeyRecord, KeyScope, PAGE_BYTES, StoreError,
+    StoreHealth, StoredWorker, TextPiece, WorkerRead, into_item, misplaced,
+    retention::{self, Excess, Totals},
+};
+use crate::worker::WorkerState;
+use feed::{Feed, Place};
+use log::{Encoded, Log, decode};
 
 #[derive(Debug)]
 pub(super) struct MemoryStore {
     log_id: LogId,
-    logs: Mutex<HashMap<WorkerId, Log>>,
+    logs: Mutex<Logs>,
+    components: Mutex<HashMap<ComponentDigest, Bytes>>,
+    feed_head: watch::Sender<u64>,
+    health: watch::Sender<StoreHealth>,
 }
 
-/// One Worker's log.
+/// What changes with a commit.
 #[derive(Debug, Default)]
-struct Log {
-    /// The events' packed JSON, one after the other.
-    bytes: Vec<u8>,
-    /// Where each ends; event `seq` is the one at index `seq - 1`.
-    ends: Vec<u32>,
-}
-
-/// An event without what its place already says.
-#[derive(Serialize, Deserialize)]
-struct Stored<B> {
-    /// Microseconds since 1970.
-    at: i64,
-    #[serde(flatten)]
-    body: B,
+struct Logs {
+    /// Each with the Worker it is of. A place is never used again.
+    logs: Vec<(WorkerId, Log)>,
+    /// The places of the logs, in the order of the Workers' ids. Ids are made in this order: a new
+    /// one goes to the end, and a place takes four bytes where a hash map would take thirty.
+    order: Vec<u32>,
+    feed: Feed,
+    keys: HashMap<KeyScope, KeyRecord>,
 }
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { log_id: LogId::generate(), logs: Mutex::default() }
+        Self {
+            log_id: LogId::generate(),
+            logs: Mutex::default(),
+            components: Mutex::default(),
+            feed_head: watch::Sender::new(0),
+            health: watch::Sender::new(StoreHealth::Healthy),
+        }
     }
 }
 
@@ -51,138 +65,333 @@ impl MemoryStore {
         self.log_id
     }
 
-    pub(super) fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        let Some(first) = events.first() else { return Ok(()) };
-        // Encoded before the log is touched: a failure leaves it as it was.
-        let mut encoded = Vec::with_capacity(events.len() * 64);
-        let mut ends = Vec::with_capacity(events.len());
-        for event in events {
-            let stored = Stored { at: event.at.as_microsecond(), body: &event.body };
-            let json = serde_json::to_vec(&stored).map_err(StoreError::Encoding)?;
-            packing::pack(&json, &mut encoded);
-            ends.push(encoded.len());
-        }
+    pub(super) fn health(&self) -> watch::Receiver<StoreHealth> {
+        self.health.subscribe()
+    }
 
-        let mut logs = self.lock();
-        let log = logs.entry(first.worker_id).or_default();
-        let last = Seq::new(log.ends.len() as u64);
-        if first.seq != last.next() {
-            return Err(StoreError::Gap { worker_id: first.worker_id, last, offered: first.seq });
-        }
-        let base = log.bytes.len();
-        let Ok(_) = u32::try_from(base + encoded.len()) else {
-            return Err(StoreError::Full { worker_id: first.worker_id });
+    pub(super) fn feed_head(&self) -> watch::Receiver<u64> {
+        self.feed_head.subscribe()
+    }
+
+    pub(super) fn workers(&self) -> Result<Vec<WorkerRead>, StoreError> {
+        let stored: Vec<_> = {
+            let logs = self.lock();
+            let ordered = logs.order.iter().filter_map(|place| logs.logs.get(*place as usize));
+            let live = ordered.filter(|(_, log)| !log.is_deleted());
+            let stored = live.map(|(worker_id, log)| {
+                let created = log.packed(1).unwrap_or_default().to_vec();
+                let rest = log.rest.as_deref().filter(|_| !log.active).cloned();
+                (*worker_id, created, rest)
+            });
+            stored.collect()
         };
-        grow(&mut log.bytes, encoded.len());
-        grow(&mut log.ends, ends.len());
-        log.bytes.extend_from_slice(&encoded);
-        log.ends.extend(ends.iter().map(|end| (base + end) as u32));
+        let decoded = stored.into_iter().map(|(worker_id, created, rest)| {
+            let created = decode(worker_id, 1, &created).map_err(|error| (worker_id, error))?;
+            Ok(StoredWorker { worker_id, created, rest })
+        });
+        Ok(decoded.collect())
+    }
+
+    pub(super) fn append(&self, commit: Commit<'_>) -> Result<(), StoreError> {
+        // Encoded before the log is touched: a failure leaves it as it was.
+        let encoded = Encoded::new(commit.worker_id, commit.events)?;
+        let mut logs = self.lock();
+        logs.append(commit, &encoded)?;
+        // Within the lock, so that the head never goes back.
+        self.feed_head.send_replace(logs.feed.head());
         Ok(())
+    }
+
+    pub(super) fn snapshot(&self, worker_id: WorkerId) -> Option<WorkerState> {
+        self.lock().log(worker_id)?.rest.as_deref().cloned()
+    }
+
+    pub(super) fn last_seq(&self, worker_id: WorkerId) -> Seq {
+        self.lock().log(worker_id).map_or(Seq::ZERO, |log| Seq::new(log.last_seq().into()))
     }
 
     pub(super) fn read(
         &self,
         worker_id: WorkerId,
         after: Seq,
+        until: Seq,
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
         // Copied under the lock, decoded outside of it: others append meanwhile.
-        let (first, events) = {
+        let events = {
             let logs = self.lock();
-            let Some(log) = logs.get(&worker_id) else { return Ok(Vec::new()) };
-            let start = usize::try_from(after.get()).unwrap_or(usize::MAX).min(log.ends.len());
-            let end = start.saturating_add(limit).min(log.ends.len());
-            let mut bytes = 0;
-            let page = (start..end).map(|index| log.packed(index)).take_while(|event| {
-                let first = bytes == 0;
-                bytes += event.len();
-                first || bytes <= PAGE_BYTES
-            });
-            (start, page.map(<[u8]>::to_vec).collect::<Vec<_>>())
+            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let until = until.min(Seq::new(log.last_seq().into()));
+            let trimmed = Seq::new(log.trimmed().into());
+            if after < trimmed && after < until && limit > 0 {
+                return Err(StoreError::Trimmed { through: trimmed });
+            }
+            // After what was trimmed there is no hole, and none of these is beyond the last.
+            let wanted = (after.get().saturating_add(1)..=until.get()).map(|seq| seq as u32);
+            let events = wanted.filter_map(|seq| Some((seq, log.packed(seq)?.to_vec())));
+            page(events.take(limit), |(_, packed)| packed.len(), PAGE_BYTES)
         };
-        let decode = |(index, packed): (usize, Vec<u8>)| {
-            let json = packing::unpack(&packed);
-            let stored: Stored<EventBody> =
-                serde_json::from_slice(&json).map_err(StoreError::Encoding)?;
-            Ok(Event {
-                seq: Seq::new((first + index) as u64 + 1),
-                at: Timestamp::from_microsecond(stored.at).unwrap_or_default(),
-                worker_id,
-                body: stored.body,
-            })
-        };
-        events.into_iter().enumerate().map(decode).collect()
+        events.iter().map(|(seq, packed)| decode(worker_id, *seq, packed)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<WorkerId, Log>> {
+    pub(super) fn items(
+        &self,
+        worker_id: WorkerId,
+        ItemPage { range, until, limit, max_bytes }: ItemPage,
+    ) -> Result<Vec<Item>, StoreError> {
+        let damaged = |reason: &str| StoreError::Damaged { worker_id, reason: reason.to_owned() };
+        let events = {
+            let logs = self.lock();
+            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let newest = |events: &log::ItemEvents| {
+                let seq = events.newest(until)?;
+                Some((events.item, seq, log.packed(seq)?.to_vec()))
+            };
+            let size = |(_, _, packed): &(u32, u32, Vec<u8>)| packed.len();
+            match range {
+                ItemRange::Before(item) => {
+                    let before = log.items_before(item.get()).iter().rev();
+                    page(before.filter_map(newest).take(limit), size, max_bytes)
+                }
+                ItemRange::After(item) => {
+                    let after = log.items_from(item.get().saturating_add(1)).iter();
+                    page(after.filter_map(newest).take(limit), size, max_bytes)
+                }
+            }
+        };
+        if events.windows(2).any(|pair| pair[0].0.abs_diff(pair[1].0) != 1) {
+            return Err(damaged("an item is missing"));
+        }
+        let item = |(_, seq, packed): (u32, u32, Vec<u8>)| {
+            let item = into_item(decode(worker_id, seq, &packed)?.body);
+            item.ok_or_else(|| damaged("an event has lost its item"))
+        };
+        events.into_iter().map(item).collect()
+    }
+
+    pub(super) fn turn_end(
+        &self,
+        worker_id: WorkerId,
+        turn_id: TurnId,
+    ) -> Result<Option<Event>, StoreError> {
+        let end = self.lock().log(worker_id).and_then(|log| {
+            let seq = log.turn_end(turn_id)?;
+            Some((seq, log.packed(seq)?.to_vec()))
+        });
+        end.map(|(seq, packed)| decode(worker_id, seq, &packed)).transpose()
+    }
+
+    pub(super) fn turn_ends(
+        &self,
+        worker_id: WorkerId,
+        before: Option<TurnId>,
+        limit: usize,
+    ) -> Result<Vec<Event>, StoreError> {
+        let ends: Vec<_> = {
+            let logs = self.lock();
+            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let ends = log.turn_ends_before(before.map_or(u64::MAX, TurnId::get));
+            let ends = ends.iter().skip(ends.len().saturating_sub(limit));
+            ends.filter_map(|(_, seq)| Some((*seq, log.packed(*seq)?.to_vec()))).collect()
+        };
+        ends.iter().map(|(seq, packed)| decode(worker_id, *seq, packed)).collect()
+    }
+
+    pub(super) fn texts(&self, worker_id: WorkerId) -> BTreeMap<ItemId, String> {
+        let logs = self.lock();
+        let texts = logs.log(worker_id).into_iter().flat_map(Log::texts);
+        texts.map(|(item, text)| (*item, text.clone())).collect()
+    }
+
+    pub(super) fn key(&self, scope: &KeyScope) -> Option<KeyRecord> {
+        self.lock().keys.get(scope).cloned()
+    }
+
+    pub(super) fn forget_keys(&self, before: Timestamp) -> u64 {
+        let mut logs = self.lock();
+        let held = logs.keys.len();
+        logs.keys.retain(|_, record| record.at >= before);
+        (held - logs.keys.len()) as u64
+    }
+
+    pub(super) fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        let events = {
+            let logs = self.lock();
+            let events = logs.feed.after(after).filter_map(|(position, place)| {
+                let (worker_id, log) = logs.logs.get(place.log as usize)?;
+                Some((position, *worker_id, place.seq, log.packed(place.seq)?.to_vec()))
+            });
+            page(events.take(limit), |(.., packed)| packed.len(), PAGE_BYTES)
+        };
+        let event = |(position, worker_id, seq, packed): (u64, WorkerId, u32, Vec<u8>)| {
+            Ok(FeedEvent { position, event: decode(worker_id, seq, &packed)? })
+        };
+        events.into_iter().map(event).collect()
+    }
+
+    pub(super) fn trimmable(&self, retention: &Retention, now: Timestamp) -> Vec<(WorkerId, Seq)> {
+        let oldest = retention::oldest(retention, now);
+        let count = self.lock().logs.len();
+        // One lock for each: others append meanwhile.
+        let trimmable = (0..count).filter_map(|place| {
+            let (worker_id, last, plain) = self.lock().plain(place)?;
+            // Whatever cannot be decoded stays.
+            let events = plain.iter().filter_map(|(seq, packed)| {
+                let event = decode(worker_id, *seq, packed).ok()?;
+                let bytes = serde_json::to_vec(&event.body).ok()?.len() as u64;
+                Some((event, bytes))
+            });
+            let events: Vec<(Event, u64)> = events.collect();
+            let is_old = |event: &Event| oldest.is_some_and(|oldest| event.at < oldest);
+            let old = events.iter().rev().find(|(event, _)| is_old(event));
+            let totals = Totals {
+                events: events.len() as u64,
+                bytes: events.iter().map(|(_, bytes)| bytes).sum(),
+                old_through: old.map_or(Seq::ZERO, |(event, _)| event.seq),
+            };
+            let mut excess = Excess::of(totals, retention)?;
+            for (event, bytes) in events.iter().filter(|(event, _)| event.seq < last) {
+                let is_record = matches!(event.body, EventBody::WorkerTrimmed { .. });
+                if !excess.takes(event.seq, *bytes, is_record) {
+                    break;
+                }
+            }
+            Some((worker_id, excess.through()?))
+        });
+        trimmable.collect()
+    }
+
+    pub(super) fn put_component(
+        &self,
+        digest: ComponentDigest,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        components.entry(digest).or_insert_with(|| Bytes::copy_from_slice(bytes));
+        Ok(())
+    }
+
+    pub(super) fn component(&self, digest: ComponentDigest) -> Option<Bytes> {
+        let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        components.get(&digest).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Logs> {
         // Nothing panics between a lock and the end of its change.
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Log {
-    fn packed(&self, index: usize) -> &[u8] {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        &self.bytes[start..self.ends[index] as usize]
+impl Logs {
+    /// The place of a Worker's log, or where in the order it would be.
+    fn place(&self, worker_id: WorkerId) -> Result<u32, usize> {
+        let found =
+            self.order.binary_search_by_key(&worker_id, |place| self.logs[*place as usize].0);
+        found.map(|index| self.order[index])
     }
-}
 
-/// Makes room by a quarter more than is needed. A `Vec` would double, and most Workers of a
-/// Runtime are idle: what they reserve for later is what they cost.
-fn grow<T>(buffer: &mut Vec<T>, more: usize) {
-    let needed = buffer.len() + more;
-    if needed > buffer.capacity() {
-        buffer.reserve_exact(more + if buffer.is_empty() { 0 } else { needed / 4 });
+    fn log(&self, worker_id: WorkerId) -> Option<&Log> {
+        let place = self.place(worker_id).ok()?;
+        self.logs.get(place as usize).map(|(_, log)| log)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use worker_types::NoticeLevel;
+    /// Of a Worker at rest: its last event, and the events that retention may remove one day,
+    /// packed.
+    #[expect(clippy::type_complexity, reason = "named by the sentence above, and used once")]
+    fn plain(&self, place: usize) -> Option<(WorkerId, Seq, Vec<(u32, Vec<u8>)>)> {
+        let (worker_id, log) = self.logs.get(place)?;
+        let last = Seq::new(log.last_seq().into());
+        let is_current = log.rest.as_ref().is_some_and(|rest| rest.last_seq == last);
+        (is_current && !log.active).then(|| (*worker_id, last, log.plain()))
+    }
 
-    use super::*;
+    /// Everything that can be refused is refused before anything changes.
+    fn append(&mut self, commit: Commit<'_>, encoded: &Encoded) -> Result<(), StoreError> {
+        let Commit { worker_id, events, rest, texts, key } = commit;
+        let log = self.log(worker_id);
+        let last = log.map_or(Seq::ZERO, |log| Seq::new(log.last_seq().into()));
+        commit.check_follows(last, log.is_some_and(Log::is_deleted))?;
 
-    fn notice(worker_id: WorkerId, seq: u64) -> Event {
-        Event {
-            seq: Seq::new(seq),
-            at: Timestamp::UNIX_EPOCH,
-            worker_id,
-            body: EventBody::Notice { level: NoticeLevel::Info, text: format!("number {seq}") },
+        let completed: Vec<ItemId> = commit.completed().collect();
+        let mut lengths: BTreeMap<ItemId, u64> = BTreeMap::new();
+        if !texts.is_empty() {
+            let texts = log.into_iter().flat_map(Log::texts);
+            lengths.extend(texts.map(|(item, text)| (*item, text.len() as u64)));
         }
-    }
+        let is_kept =
+            |piece: &&TextPiece| !piece.text.is_empty() && !completed.contains(&piece.item_id);
+        let texts = || texts.iter().filter(is_kept);
+        for piece in texts() {
+            let length = lengths.entry(piece.item_id).or_default();
+            if piece.offset != *length {
+                return Err(misplaced(worker_id, piece.item_id));
+            }
+            *length += piece.text.len() as u64;
+        }
 
-    #[test]
-    fn reads_back_what_was_appended_in_pages() {
-        let store = MemoryStore::default();
-        let worker = WorkerId::generate();
-        let events: Vec<_> = (1..=10).map(|seq| notice(worker, seq)).collect();
-        store.append(&events[..1]).expect("the first commit");
-        store.append(&events[1..]).expect("the second commit");
-        assert_eq!(store.read(worker, Seq::ZERO, 3).expect("a page"), events[..3]);
-        assert_eq!(store.read(worker, Seq::new(3), 100).expect("a page"), events[3..]);
-        assert_eq!(store.read(worker, Seq::new(u64::MAX), 100).expect("no page"), []);
-        assert_eq!(store.read(WorkerId::generate(), Seq::ZERO, 1).expect("no log"), []);
-    }
-
-    #[test]
-    fn a_page_is_bounded_by_bytes_and_has_at_least_one_event() {
-        let store = MemoryStore::default();
-        let worker = WorkerId::generate();
-        let large = |seq| Event {
-            body: EventBody::Notice { level: NoticeLevel::Info, text: "x".repeat(2 * PAGE_BYTES) },
-            ..notice(worker, seq)
+        let place = self.place(worker_id).unwrap_or_else(|index| {
+            let place = self.logs.len() as u32;
+            make_room(&mut self.logs);
+            self.logs.push((worker_id, Log::default()));
+            make_room(&mut self.order);
+            self.order.insert(index, place);
+            place
+        });
+        let log = &mut self.logs[place as usize].1;
+        log.append(worker_id, encoded)?;
+        for event in events {
+            self.feed.push(Place { log: place, seq: event.seq.get() as u32 });
+        }
+        if let Some(rest) = rest {
+            log.rest = Some(Box::new(rest.clone()));
+            log.active = false;
+        } else if !events.is_empty() {
+            log.active = true;
+        }
+        completed.iter().for_each(|item| log.forget_text(*item));
+        for piece in texts() {
+            log.push_text(piece.item_id, &piece.text);
+        }
+        let covered = log.rest.as_ref().map_or(Seq::ZERO, |rest| rest.last_seq);
+        let removed = if commit.deletes_at().is_some() {
+            log.delete()
+        } else if let Some(through) = commit.trims_through(covered).filter(|seq| *seq > FIRST) {
+            log.trim(through.get() as u32)
+        } else {
+            0
         };
-        store.append(&[large(1), notice(worker, 2), notice(worker, 3)]).expect("appended");
-        assert_eq!(store.read(worker, Seq::ZERO, 9).expect("a page").len(), 1);
-        assert_eq!(store.read(worker, Seq::new(1), 9).expect("a page").len(), 2);
+        if removed > 0 {
+            let logs = &self.logs;
+            self.feed.removed(removed, |place| {
+                logs.get(place.log as usize).is_some_and(|(_, log)| log.packed(place.seq).is_some())
+            });
+        }
+        if let Some(record) = key {
+            self.keys.insert(record.scope.clone(), record.clone());
+        }
+        Ok(())
     }
+}
 
-    #[test]
-    fn refuses_an_event_that_leaves_a_gap_and_keeps_the_log_as_it_was() {
-        let store = MemoryStore::default();
-        let worker = WorkerId::generate();
-        store.append(&[notice(worker, 1)]).expect("the first event");
-        assert!(matches!(store.append(&[notice(worker, 3)]), Err(StoreError::Gap { .. })));
-        assert_eq!(store.read(worker, Seq::ZERO, 9).expect("the log").len(), 1);
+/// Makes room for one more, and for a sixteenth more than that: what is kept of every Worker is not
+/// to be doubled.
+fn make_room<T>(buffer: &mut Vec<T>) {
+    if buffer.len() == buffer.capacity() {
+        buffer.reserve_exact(1 + buffer.len() / 16);
     }
+}
+
+/// As many of `entries` as fit into `max_bytes`, and at least one where there are any.
+fn page<T>(
+    entries: impl Iterator<Item = T>,
+    size: impl Fn(&T) -> usize,
+    max_bytes: usize,
+) -> Vec<T> {
+    let mut bytes = 0_usize;
+    let mut is_first = true;
+    let fits = |entry: &T| {
+        bytes = bytes.saturating_add(size(entry));
+        std::mem::take(&mut is_first) || bytes <= max_bytes
+    };
+    entries.take_while(fits).collect()
 }

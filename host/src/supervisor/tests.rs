@@ -13,6 +13,7 @@ async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
         description: String::new(),
         component: component.clone(),
         optional: Default::default(),
+        resume: false,
         config: Default::default(),
     };
     let name = profile.name.clone();

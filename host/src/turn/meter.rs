@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fail::fail_point;
 use worker_types::{Receipt, TokenUsage};
 
 /// The counters of one turn. The guest's thread writes, the supervisor reads.
@@ -89,7 +90,10 @@ impl TurnMeter {
         self.peak_memory_bytes.fetch_max(bytes, Relaxed);
     }
 
-    pub(crate) fn count_host_call(&self) {
+    /// Counts a call of the guest into the interface function `name`, where tests inject faults.
+    pub(crate) fn host_call(&self, name: &'static str) {
+        tracing::trace!(name, "host call");
+        fail_point!(name);
         self.host_calls.fetch_add(1, Relaxed);
     }
 

@@ -73,7 +73,7 @@ async fn an_import_that_no_grant_provides_is_refused_by_name_at_creation() {
 }
 
 #[tokio::test]
-async fn component_bytes_bounds_what_is_compiled() {
+pub(crate) async fn component_bytes_bounds_what_is_compiled() {
     let limits = Limits { component_bytes: 1_000_000_000, ..Limits::default() };
     assert!(build(builtin_workers::ECHO.to_vec(), limits).await.is_ok());
     let mut large = builtin_workers::ECHO.to_vec();
@@ -121,7 +121,7 @@ async fn a_component_that_does_not_fit_the_pool_runs_on_demand() {
 }
 
 #[tokio::test]
-async fn memories_count_together_and_instances_and_tables_are_bounded() {
+pub(crate) async fn memories_count_together_and_instances_and_tables_are_bounded() {
     // Each memory is one page of 64 KiB.
     let limits = Limits { turn_memory_bytes: 9 * 65_536, ..Limits::default() };
     for (component, limits) in [

@@ -30,6 +30,7 @@ pub(crate) fn profile(text: &str) -> Profile {
         description: String::new(),
         component: ComponentRef::Builtin(name(text)),
         optional: BTreeSet::new(),
+        resume: false,
         config: Default::default(),
     }
 }

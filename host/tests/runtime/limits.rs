@@ -1,9 +1,48 @@
 //! Each limit, with a guest that runs into it. The Worker takes the next input, and the host and
 //! the other Workers do not notice.
 
-use worker_types::{FailureKind, ItemBody, Limits, LogStream, Outcome, RuntimeError, ToolOutcome};
+use worker_runtime::RuntimeBuildError;
+use worker_types::{
+    FailureKind, IfBusy, Input, InputOptions, ItemBody, Limits, LogStream, Outcome, RuntimeError,
+    ToolOutcome, WorkerStatus,
+};
 
-use crate::harness::*;
+use crate::{components, harness::*, malformed};
+
+/// Names the test of each limit. A limit that is not in the list, and a test that does not exist,
+/// fail the build of the tests.
+macro_rules! every_limit {
+    ($($limit:ident => $test:path,)*) => {
+        #[test]
+        fn every_limit_has_its_test() {
+            let Limits { $($limit: _,)* } = Limits::default();
+            let tests: &[(&str, fn())] = &[$((stringify!($limit), $test),)*];
+            assert!(!tests.is_empty());
+        }
+    };
+}
+
+every_limit! {
+    turn_wall_ms => turn_wall_ms_ends_a_guest_that_sleeps,
+    turn_cpu_ms => turn_cpu_ms_ends_a_guest_that_spins,
+    turn_memory_bytes => turn_memory_bytes_ends_a_guest_that_grows,
+    turn_table_elements => components::memories_count_together_and_instances_and_tables_are_bounded,
+    turn_instances => components::memories_count_together_and_instances_and_tables_are_bounded,
+    host_call_bytes => host_call_bytes_bounds_what_one_call_carries,
+    turn_handles => turn_handles_bounds_the_resources_a_guest_holds,
+    turn_log_bytes => turn_log_bytes_cuts_a_flood_of_output_and_says_so,
+    item_bytes => item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces,
+    turn_record_bytes => turn_record_bytes_bounds_what_a_turn_adds_to_the_log,
+    events_per_second => events_per_second_makes_a_guest_that_floods_wait,
+    state_bytes => state_bytes_bounds_what_a_guest_keeps,
+    queue => queue_bounds_the_inputs_that_wait,
+    live_turns => live_turns_make_later_turns_wait_and_not_fail,
+    memory_total => memory_total_makes_later_turns_wait_and_not_fail,
+    workers => workers_bounds_how_many_are_kept,
+    component_bytes => components::component_bytes_bounds_what_is_compiled,
+    compile_ms => malformed::compile_ms_ends_the_helper_that_takes_longer,
+    compile_memory_bytes => malformed::compile_memory_bytes_ends_the_helper_that_takes_more,
+}
 
 /// Runs `command` under `limits`; it must end as `kind` with a reason that contains `reason`, and
 /// the Worker must go on.
@@ -158,6 +197,51 @@ async fn turn_log_bytes_cuts_a_flood_of_output_and_says_so() {
         assert_eq!(last.stream, LogStream::Host);
         assert!(last.text.contains("were dropped"), "{}", last.text);
     }
+}
+
+#[tokio::test]
+async fn queue_bounds_the_inputs_that_wait() {
+    let runtime = runtime_with_limits(Limits { queue: 2, ..Limits::default() }).await;
+    let id = worker(&runtime, "base").await;
+    send(&runtime, id, "spin").await;
+    let wait =
+        |if_busy| runtime.input(id, Input::text("print: waited"), InputOptions::if_busy(if_busy));
+    let queued = wait(IfBusy::Queue).await.expect("the first waits");
+    wait(IfBusy::Steer).await.expect("so does the second");
+    for if_busy in [IfBusy::Queue, IfBusy::Steer] {
+        let refused = wait(if_busy).await;
+        assert!(matches!(refused, Err(RuntimeError::Capacity { .. })), "{refused:?}");
+    }
+    runtime.cancel(id, None).await.expect("cancelled");
+    assert_eq!(runtime.outcome(id, queued.turn_id).await, Ok(Outcome::Completed));
+    let steered = queued.turn_id.next();
+    assert_eq!(runtime.outcome(id, steered).await, Ok(Outcome::Completed));
+}
+
+#[tokio::test]
+async fn memory_total_makes_later_turns_wait_and_not_fail() {
+    let turn_memory_bytes = 16 << 20;
+    let memory_total = 2 * turn_memory_bytes - 1;
+    let limits = Limits { turn_memory_bytes, memory_total, ..Limits::default() };
+    let runtime = runtime_with_limits(limits).await;
+    let first = worker(&runtime, "base").await;
+    let second = worker(&runtime, "base").await;
+    send(&runtime, first, "spin").await;
+    let waiting = send(&runtime, second, "grow: 1").await;
+    let status = runtime.worker(second).expect("the Worker").status;
+    assert_eq!(status, WorkerStatus::Running { turn_id: waiting });
+    let started = log(&runtime, second)
+        .await
+        .iter()
+        .any(|event| matches!(event.body, worker_types::EventBody::TurnStarted { .. }));
+    assert!(!started, "there is memory for one turn");
+    runtime.cancel(first, None).await.expect("cancelled");
+    assert_eq!(runtime.outcome(second, waiting).await, Ok(Outcome::Completed));
+
+    let limits =
+        Limits { memory_total: turn_memory_bytes - 1, turn_memory_bytes, ..Limits::default() };
+    let refused = builder().limits(limits).build().await;
+    assert!(matches!(refused, Err(RuntimeBuildError::NoRoomForTurns { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -10,3 +10,5 @@ mod limits;
 mod malformed;
 mod models;
 mod process;
+#[cfg(feature = "sqlite")]
+mod restart;

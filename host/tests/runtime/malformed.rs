@@ -314,7 +314,7 @@ async fn wait_until(mut happened: impl FnMut() -> bool) {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn compile_ms_ends_the_helper_that_takes_longer() {
+pub(crate) async fn compile_ms_ends_the_helper_that_takes_longer() {
     // An amount of memory that no other helper has finds this one among the processes.
     let limits =
         Limits { compile_ms: 400, compile_memory_bytes: (4 << 30) + 1, ..Limits::default() };
@@ -327,7 +327,7 @@ async fn compile_ms_ends_the_helper_that_takes_longer() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn compile_memory_bytes_ends_the_helper_that_takes_more() {
+pub(crate) async fn compile_memory_bytes_ends_the_helper_that_takes_more() {
     let limits = Limits { compile_memory_bytes: (160 << 20) + 2, ..Limits::default() };
     let mark = limits.compile_memory_bytes.to_string();
     let good = compile(worker_with(1, 10), limits.clone()).await;

@@ -5,10 +5,11 @@
 //! - Using up: `spin`, `spin-in-host-calls`, `sleep: MS`, `grow: MIB`, `hog: MIB`, `recurse`, `handles: N`,
 //!   `say: BYTES`, `say-many: N`, `utter-many: N`, `state-big: BYTES`, `stdout: BYTES`,
 //!   `stderr: BYTES`, `random: BYTES`.
+//! - For ever: `fill: MIB`, `flood`, `flood-text`, `flood-state`, `flood-tools`, `flood-stdout`.
 //! - Ending badly: `trap`, `panic: TEXT`, `fail: TEXT`, `exit: CODE` (WASI keeps of the code only
 //!   whether it is 0), `utter-hang`, `tool-trap`.
 //! - Transcript: `utter: A|B|C`, `utter-drop: TEXT`, `tool`, `tool: JSON`, `tool-fail: TEXT`,
-//!   `tool-drop`, `tool-big: BYTES`, `tool-name: BYTES`, `tool-take: CALL_ID` (twice), `history`,
+//!   `tool-id`, `tool-drop`, `tool-big: BYTES`, `tool-name: BYTES`, `tool-take: CALL_ID` (twice), `history`,
 //!   `history: LIMIT`, `say-history: TEXT`, `steering`.
 //! - Turn and state: `turn`, `capabilities`, `config: KEY`, `state-set: KEY=VALUE`,
 //!   `state-get: KEY`, `state-get-big: BYTES`, `state-remove: KEY`.

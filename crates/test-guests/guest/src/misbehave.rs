@@ -23,6 +23,12 @@ pub(crate) fn run(turn: &Turn, command: Command<'_>) -> Option<Result<(), Failur
         "exit" => exit(command),
         "grow" => grow(turn, command),
         "hog" => hog(command),
+        "fill" => fill(command),
+        "flood" => flood(turn),
+        "flood-text" => flood_text(turn),
+        "flood-state" => flood_state(turn),
+        "flood-tools" => flood_tools(turn),
+        "flood-stdout" => flood_stdout(),
         "recurse" => {
             black_box(recurse(1));
             Ok(())
@@ -78,6 +84,54 @@ fn hog(command: Command<'_>) -> Result<(), Failure> {
     let taken = vec![1_u8; command.number()? * MEBIBYTE];
     black_box(&taken);
     Ok(())
+}
+
+/// Fills so many MiB over and over, each time with one instruction.
+fn fill(command: Command<'_>) -> Result<(), Failure> {
+    let mut block = vec![0_u8; command.number()? * MEBIBYTE];
+    for byte in (0..=u8::MAX).cycle() {
+        black_box(&mut block).fill(byte);
+    }
+    Ok(())
+}
+
+/// Says something for as long as it is let.
+fn flood(turn: &Turn) -> Result<(), Failure> {
+    loop {
+        turn.say("again")?;
+    }
+}
+
+/// Says one message that never ends, and starts another where it has to.
+fn flood_text(turn: &Turn) -> Result<(), Failure> {
+    let piece = "x".repeat(1_000);
+    loop {
+        let mut utterance = turn.utter()?;
+        while utterance.delta(&piece).is_ok() {}
+    }
+}
+
+/// Keeps one value after the other.
+fn flood_state(turn: &Turn) -> Result<(), Failure> {
+    for number in 0_u64.. {
+        turn.state_set("key", &number.to_string())?;
+    }
+    Ok(())
+}
+
+/// Calls one tool after the other and takes no result.
+fn flood_tools(turn: &Turn) -> Result<(), Failure> {
+    loop {
+        drop(turn.begin_tool("flooding", "{}")?);
+    }
+}
+
+/// Prints for ever.
+#[expect(clippy::print_stdout, reason = "the point of it")]
+fn flood_stdout() -> ! {
+    loop {
+        println!("{}", black_box("a line like any other"));
+    }
 }
 
 #[expect(unconditional_recursion, reason = "the point of it")]

@@ -15,6 +15,7 @@ pub(crate) fn run(turn: &Turn, command: Command<'_>) -> Option<Result<(), Failur
         "utter-many" => utter_many(turn, command),
         "tool" => tool(turn, command),
         "tool-fail" => tool_fail(turn, command),
+        "tool-id" => tool_id(turn),
         "tool-drop" => tool_drop(turn),
         "tool-big" => tool_big(turn, command),
         "tool-name" => tool_name(turn, command),
@@ -81,6 +82,13 @@ fn tool(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
 
 fn tool_fail(turn: &Turn, command: Command<'_>) -> Result<(), Failure> {
     turn.begin_tool("failing", "{}")?.end(Err(command.argument))?;
+    Ok(())
+}
+
+fn tool_id(turn: &Turn) -> Result<(), Failure> {
+    let call = turn.begin_tool("named", "{}")?;
+    let id = call.id();
+    call.end(Ok(&id))?;
     Ok(())
 }
 

@@ -17,12 +17,14 @@ use crate::{backend::AppState, guard, problem::Problem};
 /// Everything under `/api`. All of it, also a path that does not exist, asks for credentials first.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
     let worker = Router::new()
-        .route("/", get(workers::show))
+        .route("/", get(workers::show).delete(workers::delete))
         .route("/input", post(workers::input))
         .route("/cancel", post(workers::cancel))
         .route("/stop", post(workers::stop))
         .route("/start", post(workers::start))
         .route("/transcript", get(workers::transcript))
+        .route("/items/{item_id}", get(workers::item))
+        .route("/usage", get(workers::usage))
         .route("/events", get(events::events))
         .route("/logs", get(workers::logs));
     Router::new()

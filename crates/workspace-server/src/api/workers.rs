@@ -10,22 +10,25 @@ use axum::{
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    CreateWorker, IfBusy, Input, InputAccepted, InputOptions, InputPart, Labels, LogPage, Outcome,
-    ProfileName, RuntimeId, Seq, TranscriptPage, TranscriptQuery, TurnId, WorkerPage, WorkerQuery,
-    WorkerView,
+    CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InputPart, Item,
+    ItemId, Labels, LogPage, Outcome, ProfileName, RuntimeId, Seq, TranscriptPage, TranscriptQuery,
+    TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use super::{OfWorker, WorkerPath};
 use crate::{
     OutcomeWait,
     backend::AppState,
-    extract::{ApiJson, ApiPath, ApiQuery, OptionalJson},
+    extract::{ApiJson, ApiPath, ApiQuery, Keyed, OptionalJson},
     policy::LaunchPolicy,
     problem::Problem,
 };
 
 /// The longest a request is held for the end of a turn. Proxies and clients give up soon after.
 const LONGEST_WAIT_MS: u64 = 60_000;
+
+/// Turns on a page of usage that names no limit.
+const DEFAULT_TURNS: usize = 100;
 
 pub(super) async fn list(
     State(state): State<AppState>,
@@ -91,19 +94,25 @@ pub(super) struct CreateBody {
 }
 
 impl CreateBody {
-    fn into_request(self, policy: &LaunchPolicy) -> CreateWorker {
+    fn into_request(
+        self,
+        policy: &LaunchPolicy,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> CreateWorker {
         let Self { profile, display_name, labels, input } = self;
         let grants = policy.grants_for(&profile);
-        CreateWorker { profile: Some(profile), display_name, labels, grants, input }
+        let profile = Some(profile);
+        CreateWorker { profile, display_name, labels, grants, input, idempotency_key }
     }
 }
 
 pub(super) async fn create(
     State(state): State<AppState>,
     ApiPath(runtime_id): ApiPath<RuntimeId>,
+    Keyed(key): Keyed,
     ApiJson(body): ApiJson<CreateBody>,
 ) -> Result<Response, Problem> {
-    let request = body.into_request(&state.policy);
+    let request = body.into_request(&state.policy, key);
     let worker = state.registry.lookup(&runtime_id)?.create(request).await?;
     let location = format!("/api/runtimes/{runtime_id}/workers/{}", worker.worker_id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(worker)).into_response())
@@ -114,6 +123,14 @@ pub(super) async fn show(
     ApiPath((runtime_id, worker_id)): ApiPath<WorkerPath>,
 ) -> Result<Json<WorkerView>, Problem> {
     Ok(Json(state.registry.lookup(&runtime_id)?.worker(worker_id).await?))
+}
+
+pub(super) async fn delete(
+    State(state): State<AppState>,
+    ApiPath((runtime_id, worker_id)): ApiPath<WorkerPath>,
+) -> Result<StatusCode, Problem> {
+    state.registry.lookup(&runtime_id)?.delete(worker_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// An input, and how it is to be taken.
@@ -127,7 +144,7 @@ pub(super) struct InputBody {
 }
 
 impl InputBody {
-    fn into_input(self) -> Result<(Input, InputOptions), Problem> {
+    fn into_input(self, key: Option<IdempotencyKey>) -> Result<(Input, InputOptions), Problem> {
         let input = match (self.text, self.parts) {
             (Some(text), None) => Input::text(text),
             (None, Some(parts)) => Input { parts },
@@ -135,7 +152,7 @@ impl InputBody {
                 return Err(Problem::invalid_input("give either `text` or `parts`"));
             }
         };
-        Ok((input, InputOptions { if_busy: self.if_busy }))
+        Ok((input, InputOptions { if_busy: self.if_busy, idempotency_key: key }))
     }
 }
 
@@ -159,9 +176,10 @@ pub(super) async fn input(
     State(state): State<AppState>,
     ApiPath(path): ApiPath<WorkerPath>,
     ApiQuery(WaitQuery { wait_ms }): ApiQuery<WaitQuery>,
+    Keyed(key): Keyed,
     ApiJson(body): ApiJson<InputBody>,
 ) -> Result<Response, Problem> {
-    let (input, options) = body.into_input()?;
+    let (input, options) = body.into_input(key)?;
     let wait = (wait_ms > 0).then(|| OutcomeWait {
         at_most: Duration::from_millis(wait_ms.min(LONGEST_WAIT_MS)),
         // Held answers must not hold the shutdown.
@@ -220,6 +238,33 @@ pub(super) async fn transcript(
     Ok(OfWorker::json(path, page))
 }
 
+pub(super) async fn item(
+    State(state): State<AppState>,
+    ApiPath((runtime_id, worker_id, item_id)): ApiPath<(RuntimeId, WorkerId, ItemId)>,
+) -> Result<Json<OfWorker<Item>>, Problem> {
+    let item = state.registry.lookup(&runtime_id)?.item(worker_id, item_id).await?;
+    Ok(OfWorker::json((runtime_id, worker_id), item))
+}
+
+/// Which turns to show the cost of: the newest before `before`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UsageQuery {
+    before: Option<TurnId>,
+    /// The Runtime bounds it.
+    limit: Option<usize>,
+}
+
+pub(super) async fn usage(
+    State(state): State<AppState>,
+    ApiPath(path): ApiPath<WorkerPath>,
+    ApiQuery(UsageQuery { before, limit }): ApiQuery<UsageQuery>,
+) -> Result<Json<OfWorker<WorkerUsage>>, Problem> {
+    let source = state.registry.lookup(&path.0)?;
+    let usage = source.usage(path.1, before, limit.unwrap_or(DEFAULT_TURNS)).await?;
+    Ok(OfWorker::json(path, usage))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LogQuery {
@@ -272,9 +317,9 @@ mod tests {
     fn an_input_is_either_text_or_parts() {
         for body in ["{}", r#"{"text":"a","parts":[]}"#] {
             let body: InputBody = serde_json::from_str(body).expect("a body");
-            assert!(body.into_input().is_err());
+            assert!(body.into_input(None).is_err());
         }
         let body: InputBody = serde_json::from_str(r#"{"text":"a"}"#).expect("a body");
-        assert_eq!(body.into_input().expect("an input").0, Input::text("a"));
+        assert_eq!(body.into_input(None).expect("an input").0, Input::text("a"));
     }
 }

@@ -7,13 +7,16 @@ use serde_json::json;
 use crate::support::{Bench, NOBODY, WORKERS, bare};
 
 /// The paths below a Worker, and how each is asked.
-const OF_WORKER: [(&str, Method); 9] = [
+const OF_WORKER: [(&str, Method); 12] = [
     ("", Method::GET),
+    ("", Method::DELETE),
     ("/input", Method::POST),
     ("/cancel", Method::POST),
     ("/stop", Method::POST),
     ("/start", Method::POST),
     ("/transcript", Method::GET),
+    ("/items/1", Method::GET),
+    ("/usage", Method::GET),
     ("/events", Method::GET),
     ("/logs", Method::GET),
     ("/events?after=0", Method::GET),
@@ -29,7 +32,7 @@ impl Bench {
         if *method == Method::POST {
             self.post(&path, r#"{"text":"hi"}"#).await
         } else {
-            self.get(&path).await
+            self.ask(bare(self.request(method.clone(), &path))).await
         }
     }
 }
@@ -183,6 +186,11 @@ async fn parameters_that_make_no_sense_are_refused() {
         format!("{worker}/events?limit=x"),
         format!("{worker}/events?colour=red"),
         format!("{worker}/logs?turn=x"),
+        format!("{worker}/usage?before=x"),
+        format!("{worker}/usage?limit=-1"),
+        format!("{worker}/usage?after=1"),
+        format!("{worker}/items/x"),
+        format!("{worker}/items/1"),
     ] {
         bench.get(&path).await.problem(400, "invalid_input");
     }

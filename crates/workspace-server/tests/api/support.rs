@@ -12,7 +12,7 @@ use llm_engine::{ModelProvider, Models, OfflineModel, ScriptedModel, Step};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use worker_runtime::{Runtime, Store};
+use worker_runtime::{Runtime, RuntimeBuilder, Store};
 use worker_types::{Grants, ProfileName, RuntimeId};
 use yoi_workspace_server::{
     AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource, ServeOptions,
@@ -106,6 +106,20 @@ impl Bench {
         self.ask(request.expect("a request")).await
     }
 
+    /// A POST with an idempotency key.
+    pub(crate) async fn post_keyed(&self, path: &str, key: &str, body: &str) -> Answer {
+        let request = self
+            .request(Method::POST, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key)
+            .body(body.to_owned().into());
+        self.ask(request.expect("a request")).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.ask(bare(self.request(Method::DELETE, path))).await
+    }
+
     /// A POST without a body.
     pub(crate) async fn command(&self, path: &str) -> Answer {
         self.ask(bare(self.request(Method::POST, path))).await
@@ -145,6 +159,11 @@ pub(crate) fn silent() -> ScriptedModel {
 }
 
 pub(crate) async fn runtime(id: &str, model: impl ModelProvider + 'static) -> Runtime {
+    builder(id, model).build().await.expect("a Runtime")
+}
+
+/// A Runtime that is still to be built.
+pub(crate) fn builder(id: &str, model: impl ModelProvider + 'static) -> RuntimeBuilder {
     let mut greedy = builtin_workers::profiles()
         .into_iter()
         .find(|profile| profile.name.as_str() == "companion")
@@ -157,9 +176,6 @@ pub(crate) async fn runtime(id: &str, model: impl ModelProvider + 'static) -> Ru
         .profiles(builtin_workers::profiles())
         .profiles([greedy])
         .ceiling(llm("default"))
-        .build()
-        .await
-        .expect("a Runtime")
 }
 
 fn name(text: &str) -> ProfileName {

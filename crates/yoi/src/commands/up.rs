@@ -3,13 +3,14 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use worker_runtime::Runtime;
+use worker_runtime::{OpenStoreError, Runtime, Store, error_chain};
 use yoi_config::{Config, DEFAULT_LISTEN};
 use yoi_workspace_server::{AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource};
 
@@ -49,7 +50,8 @@ pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyho
         }
     }
     let policy = LaunchPolicy::new(setup.policy().clone());
-    let runtime = setup.build(models).await?;
+    let store = open_store(lease.log_dir()).await?;
+    let runtime = setup.store(store).build(models).await?;
     let registry = RuntimeRegistry::new();
     registry.register(RuntimeSource::embedded(runtime.clone()))?;
     let token = AccessToken::generate();
@@ -64,10 +66,24 @@ pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyho
     })?;
     drop(token);
     announce(output, address, &format!("{url}{}", backend.login_link()))?;
+    output.note(&format!("conversations are kept in {}", lease.log_dir().display()));
 
-    let ended = serve(&backend, listener, &runtime, &mut signals, output).await;
-    drop(lease);
-    ended
+    // The lease was taken first and goes last: whoever has the directory next finds the logs free.
+    serve(&backend, listener, &runtime, &mut signals, output).await
+}
+
+/// Opens the logs of Workers, which takes as long as the disk does.
+async fn open_store(directory: PathBuf) -> anyhow::Result<Store> {
+    let opened = tokio::task::spawn_blocking(move || Store::sqlite(directory)).await;
+    opened.context("failed to open the logs")?.map_err(|error| unopened(&error))
+}
+
+/// Why the logs cannot be opened, and what can be done about it from the command line.
+fn unopened(error: &OpenStoreError) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{}\n  --data-dir names another directory, where yoi begins with no conversations",
+        error_chain(error)
+    )
 }
 
 fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
@@ -107,7 +123,6 @@ fn announce(output: Output, address: SocketAddr, link: &str) -> io::Result<()> {
     }
     let yoi = own_name();
     output.note(&format!("the link signs one browser in, once; `{yoi} url` prints another"));
-    output.note("conversations are kept until this program ends");
     if let Ok(connection) = std::env::var("SSH_CONNECTION")
         && let Some(command) = forwarding(&connection, address)
     {

@@ -1,19 +1,23 @@
 //! `yoi worker`: the Workers of a running Backend.
 
+use std::cell::Cell;
+
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use worker_types::{
-    Cursor, Diagnostic, Input, InputAccepted, InputPart, Item, ItemBody, ItemStatus, Labels,
-    LogStream, Outcome, ToolOutcome, TurnId, WorkerView,
+    Cursor, Diagnostic, EventBody, Input, InputAccepted, InputDisposition, InputOptions, InputPart,
+    ItemBody, Labels, LiveEvent, LogStream, Outcome, RuntimeError, StopReason, TokenUsage, TurnId,
+    TurnUsage, WorkerView,
 };
 use yoi_config::Config;
 
 use crate::{
     answer::{self, AnswerPrinter},
-    backend_client::{BackendClient, BrokenTurns, NewWorker, WorkerAddress, pick},
-    cli::{WorkerArgs, WorkerCommand},
-    commands::read_input,
-    exit::Exit,
+    backend_client::{BackendClient, BackendError, NewWorker, WorkerAddress, pick},
+    cli::{WorkerArgs, WorkerCommand, own_name},
+    commands::{read_input, transcript},
+    exit::{Exit, ExplainedError},
     output::Output,
     runtime_setup,
     signals::EndSignals,
@@ -21,6 +25,9 @@ use crate::{
 
 /// The fewest characters of an id that `ls` prints: enough that two rarely share them.
 const SHORTEST_ID: usize = 8;
+
+/// How many turns `show` lists: enough to see how the Worker fares, on half a screen.
+const SHOWN_TURNS: usize = 5;
 
 pub(crate) async fn run(
     command: WorkerCommand,
@@ -53,23 +60,30 @@ pub(crate) async fn run(
                 if input.is_some() { output.note(&created) } else { output.line(&created)? }
             }
             match input {
-                Some(input) => talk(&client, (&view).into(), &input, false, output).await,
+                Some(input) => {
+                    let sending = Sending::default();
+                    talk(&client, (&view).into(), Input::text(input), sending, output).await
+                }
                 None => Ok(Exit::Done),
             }
         }
         WorkerCommand::Show(args) => {
             let (client, view) = find(&args, config, output).await?;
-            show(&client.worker(&(&view).into()).await?, output)?;
+            show(&client, &client.worker(&(&view).into()).await?, output).await?;
             Ok(Exit::Done)
         }
-        WorkerCommand::Send { worker, input, no_wait } => {
-            let input = read_input(input)?;
+        WorkerCommand::Send { worker, input, if_busy, idempotency_key, no_wait } => {
+            let input = Input::text(read_input(input)?);
+            let options = InputOptions { if_busy: if_busy.into(), idempotency_key };
             let (client, view) = find(&worker, config, output).await?;
-            talk(&client, (&view).into(), &input, no_wait, output).await
+            talk(&client, (&view).into(), input, Sending { options, no_wait }, output).await
         }
-        WorkerCommand::Transcript(args) => {
-            let (client, view) = find(&args, config, output).await?;
-            transcript(&client, &view, output).await?;
+        WorkerCommand::Transcript { worker, item } => {
+            let (client, view) = find(&worker, config, output).await?;
+            match item {
+                Some(item) => transcript::print_whole(&client, &view, item, output).await?,
+                None => transcript::print(&client, &view, output).await?,
+            }
             Ok(Exit::Done)
         }
         WorkerCommand::Logs { worker, turn } => {
@@ -110,6 +124,29 @@ pub(crate) async fn run(
             client.start(&(&view).into()).await?;
             after_command(&client, &view, output).await
         }
+        WorkerCommand::Rm(args) => {
+            let (client, view) = find(&args, config, output).await?;
+            client.delete(&(&view).into()).await.map_err(|error| not_deleted(error, &view))?;
+            if output.is_json() {
+                output.json(&json!({ "worker_id": view.worker_id, "deleted": true }))?;
+            } else {
+                output.note(&format!("{} is deleted", view.worker_id));
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The same error, and where the Worker is not stopped, how to stop it.
+fn not_deleted(error: BackendError, view: &WorkerView) -> anyhow::Error {
+    let stopped_first = RuntimeError::WorkerNotStopped;
+    match &error {
+        BackendError::Refused(refusal) if refusal.code() == Some(stopped_first.code()) => {
+            let (yoi, id) = (own_name(), view.worker_id);
+            let message = format!("{error}: run `{yoi} worker stop {id}`, and then this again");
+            ExplainedError { message, error: stopped_first }.into()
+        }
+        _ => error.into(),
     }
 }
 
@@ -148,62 +185,135 @@ async fn after_command(
     Ok(Exit::Done)
 }
 
+/// How an input is given.
+#[derive(Debug, Default)]
+struct Sending {
+    options: InputOptions,
+    no_wait: bool,
+}
+
 /// Gives an input, and prints the answer unless nobody waits for it.
 async fn talk(
     client: &BackendClient,
     at: WorkerAddress,
-    input: &str,
-    no_wait: bool,
+    input: Input,
+    Sending { options, no_wait }: Sending,
     output: Output,
 ) -> anyhow::Result<Exit> {
     // Before the input: from then on an interruption means the turn.
     let mut signals = EndSignals::listen()?;
-    let accepted = client.input(&at, &Input::text(input)).await?;
+    let accepted = client.input(&at, &input, &options).await?;
+    let turn = accepted.turn_id;
+    let disposition = match accepted.status {
+        InputDisposition::Queued => Some(format!("queued: it will be turn {turn}")),
+        InputDisposition::Steered => Some(format!("given to turn {turn}, which runs")),
+        InputDisposition::Running | InputDisposition::Unknown => None,
+    };
     if no_wait {
         if output.is_json() {
             output.json(&accepted)?;
         } else {
-            output.note(&format!("turn {} is accepted", accepted.turn_id));
+            output.note(&disposition.unwrap_or_else(|| format!("turn {turn} is accepted")));
         }
         return Ok(Exit::Done);
     }
-    let mut interrupted = false;
-    let mut answer = std::pin::pin!(print_answer(client, at.clone(), accepted, output));
+    if let Some(disposition) = disposition {
+        output.note(&disposition);
+    }
+    let answer = Answer {
+        client,
+        at: &at,
+        input: &input.parts,
+        turn: Cell::new(turn),
+        interrupted: Cell::new(false),
+        output,
+    };
+    let mut printed = std::pin::pin!(answer.print(accepted));
     loop {
         tokio::select! {
-            ended = &mut answer => return Ok(answer::report(output, &ended?, interrupted)),
+            ended = &mut printed => {
+                return Ok(answer::report(output, &ended?, answer.interrupted.get()));
+            }
             () = signals.next() => {
-                if interrupted {
+                if answer.interrupted.replace(true) {
                     return Ok(Exit::Interrupted);
                 }
-                interrupted = true;
-                client.cancel(&at, Some(accepted.turn_id)).await?;
+                client.cancel(&at, Some(answer.turn.get())).await?;
             }
         }
     }
 }
 
-async fn print_answer(
-    client: &BackendClient,
-    at: WorkerAddress,
-    accepted: InputAccepted,
+/// What is waited for after an input.
+struct Answer<'a> {
+    client: &'a BackendClient,
+    at: &'a WorkerAddress,
+    input: &'a [InputPart],
+    /// The turn that has the input.
+    turn: Cell<TurnId>,
+    /// Whether somebody wants no answer any more.
+    interrupted: Cell<bool>,
     output: Output,
-) -> anyhow::Result<worker_types::Outcome> {
-    let after = Cursor { log_id: None, seq: accepted.seq };
-    let mut events = client.events(at, after);
-    let mut printer = AnswerPrinter::new(output, accepted.turn_id);
-    loop {
-        match events.next().await {
-            Ok(event) => {
-                if let Some(outcome) = printer.event(&event)? {
-                    return Ok(outcome);
+}
+
+impl Answer<'_> {
+    /// Prints the turn that has the input to its end. Where a turn was given the input and ended
+    /// without taking it in, the input has another one.
+    async fn print(&self, accepted: InputAccepted) -> anyhow::Result<Outcome> {
+        let after = Cursor { log_id: None, seq: accepted.seq };
+        let mut events = self.client.events(self.at.clone(), after);
+        let mut printer = AnswerPrinter::new(self.output, accepted.turn_id);
+        let mut is_steering = accepted.status == InputDisposition::Steered;
+        let mut next = None;
+        loop {
+            let event = match events.next().await {
+                Ok(event) => event,
+                Err(error) => {
+                    printer.end_line()?;
+                    return Err(self.lost(error));
+                }
+            };
+            if is_steering && let LiveEvent::Durable(event) = &event {
+                match &event.body {
+                    EventBody::ItemCompleted { turn_id, item } if *turn_id == self.turn.get() => {
+                        is_steering = !self.is_input(&item.body);
+                    }
+                    EventBody::InputQueued { turn_id, parts } if parts == self.input => {
+                        next = Some(*turn_id);
+                    }
+                    _ => {}
                 }
             }
-            Err(error) => {
-                printer.end_line()?;
-                return Err(error.into());
+            if let Some(outcome) = printer.event(&event)? {
+                let Some(turn) = next.filter(|_| std::mem::take(&mut is_steering)) else {
+                    return Ok(outcome);
+                };
+                self.output.note(&format!("that turn ended without it: it is turn {turn} now"));
+                self.turn.set(turn);
+                if self.interrupted.get() {
+                    self.client.cancel(self.at, Some(turn)).await?;
+                }
+                printer = AnswerPrinter::new(self.output, turn);
             }
         }
+    }
+
+    fn is_input(&self, body: &ItemBody) -> bool {
+        matches!(body, ItemBody::UserMessage { parts } if parts == self.input)
+    }
+
+    /// Why the answer cannot be printed any more, and where it is if it is that old.
+    fn lost(&self, error: BackendError) -> anyhow::Error {
+        let is_trimmed = matches!(
+            &error,
+            BackendError::Refused(refusal) if refusal.code() == Some("cursor_gap")
+        );
+        let error = anyhow::Error::new(error);
+        if !is_trimmed {
+            return error;
+        }
+        let (yoi, id) = (own_name(), self.at.worker);
+        error.context(format!("look for the answer with `{yoi} worker transcript {id}`"))
     }
 }
 
@@ -263,43 +373,53 @@ fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-fn show(view: &WorkerView, output: Output) -> anyhow::Result<()> {
+async fn show(client: &BackendClient, view: &WorkerView, output: Output) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Shown<'a> {
+        #[serde(flatten)]
+        view: &'a WorkerView,
+        /// The newest turns that ended.
+        turns: &'a [TurnUsage],
+    }
+    let turns = match client.usage(&view.into(), None, SHOWN_TURNS).await {
+        Ok(usage) => usage.turns,
+        // What cannot be read is what the Worker's diagnostics are about.
+        Err(BackendError::Refused(_)) if !view.diagnostics.is_empty() => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     if output.is_json() {
-        return Ok(output.json(view)?);
+        return Ok(output.json(&Shown { view, turns: &turns })?);
     }
     let labels: Vec<String> =
         view.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let usage = &view.usage;
-    let tokens = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
+    let took = took(usage.wall_us, usage.cpu_us, usage.model_calls, usage.tokens);
     let mut rows = vec![
-        ("worker", view.worker_id.to_string()),
-        ("runtime", view.runtime_id.to_string()),
-        ("status", view.status.name().to_owned()),
-        ("profile", view.profile.to_string()),
-        ("component", view.component.to_string()),
-        ("grants", runtime_setup::describe(&view.grants).unwrap_or_else(|| "none".to_owned())),
-        ("created", view.created_at.to_string()),
-        ("turns", format!("{} in {} ms", usage.turns, usage.wall_us / 1_000)),
+        ("worker".to_owned(), view.worker_id.to_string()),
+        ("runtime".to_owned(), view.runtime_id.to_string()),
+        ("status".to_owned(), view.status.name().to_owned()),
+        ("profile".to_owned(), view.profile.to_string()),
+        ("component".to_owned(), view.component.to_string()),
+        (
+            "grants".to_owned(),
+            runtime_setup::describe(&view.grants).unwrap_or_else(|| "none".to_owned()),
+        ),
+        ("created".to_owned(), view.created_at.to_string()),
+        ("turns".to_owned(), format!("{} in {took}", usage.turns)),
     ];
     if let Some(name) = &view.display_name {
-        rows.insert(1, ("name", name.clone()));
+        rows.insert(1, ("name".to_owned(), name.clone()));
     }
     if !labels.is_empty() {
-        rows.push(("labels", labels.join(", ")));
+        rows.push(("labels".to_owned(), labels.join(", ")));
     }
-    if usage.model_calls > 0 {
-        rows.push((
-            "model calls",
-            format!(
-                "{}; tokens in {}, out {}",
-                usage.model_calls,
-                tokens(usage.tokens.input),
-                tokens(usage.tokens.output)
-            ),
-        ));
-    }
+    rows.extend(turns.iter().map(|turn| {
+        let receipt = &turn.receipt;
+        let took = self::took(receipt.wall_us, receipt.cpu_us, receipt.model_calls, receipt.tokens);
+        (format!("turn {}", turn.turn_id), format!("{} in {took}", ended(&turn.outcome)))
+    }));
     for diagnostic in &view.diagnostics {
-        rows.push(("look at", diagnostic.message.clone()));
+        rows.push(("look at".to_owned(), diagnostic.message.clone()));
     }
     for (name, value) in rows {
         output.line(&format!("{name:12} {value}"))?;
@@ -307,108 +427,25 @@ fn show(view: &WorkerView, output: Output) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn transcript(
-    client: &BackendClient,
-    view: &WorkerView,
-    output: Output,
-) -> anyhow::Result<()> {
-    let at = view.into();
-    let BrokenTurns { mut outcomes, is_complete } = client.broken_turns(&at, view.last_seq).await?;
-    if !is_complete {
-        output.note("the log is long: how its newest turns ended is not shown");
+/// What turns took, in a few words.
+fn took(wall_us: u64, cpu_us: u64, model_calls: u64, tokens: TokenUsage) -> String {
+    let count = |count: Option<u64>| count.map_or("unknown".to_owned(), |count| count.to_string());
+    let mut took = format!("{} ms, {} ms of them computing", wall_us / 1_000, cpu_us / 1_000);
+    if model_calls > 0 {
+        let (input, output) = (count(tokens.input), count(tokens.output));
+        took += &format!("; model calls {model_calls}, tokens in {input}, out {output}");
     }
-    let mut after = "0".to_owned();
-    loop {
-        let page = client.transcript(&at, &after).await?;
-        for item in &page.items {
-            // A Worker's turns follow one another: what came before this one is over.
-            while let Some(ended) = outcomes.first_entry()
-                && *ended.key() < item.turn_id
-            {
-                let (turn, outcome) = ended.remove_entry();
-                print_outcome(turn, &outcome, output)?;
-            }
-            if output.is_json() {
-                output.json(item)?;
-            } else {
-                print_item(item, output)?;
-            }
-        }
-        match page.last_item {
-            Some(last) if page.more_after => after = last.to_string(),
-            _ => break,
-        }
-    }
-    for (turn, outcome) in outcomes {
-        print_outcome(turn, &outcome, output)?;
-    }
-    Ok(())
+    took
 }
 
-/// Prints how a turn ended that did not complete.
-fn print_outcome(turn: TurnId, outcome: &Outcome, output: Output) -> std::io::Result<()> {
-    if output.is_json() {
-        let ended = json!({ "type": "turn.ended", "turn_id": turn, "outcome": outcome });
-        return output.json(&ended);
-    }
+/// How a turn ended, in a word or two.
+fn ended(outcome: &Outcome) -> &'static str {
     match outcome {
-        Outcome::Completed => Ok(()),
-        Outcome::Failed { message, .. } => print_block("turn failed: ", message, output),
-        Outcome::Cancelled { .. } => output.line("turn cancelled"),
-        Outcome::Interrupted => output.line("turn interrupted"),
-        Outcome::Unknown => output.line("turn ended in a way that this version does not know"),
+        Outcome::Completed => "completed",
+        Outcome::Failed { .. } => "failed",
+        Outcome::Cancelled { reason: StopReason::Stop } => "cancelled by the stop",
+        Outcome::Cancelled { .. } => "cancelled",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Unknown => "ended",
     }
-}
-
-/// Prints an item: who, then what, with every further line indented so that nobody's text looks
-/// like somebody else's.
-fn print_item(item: &Item, output: Output) -> std::io::Result<()> {
-    let (who, text) = match &item.body {
-        ItemBody::UserMessage { parts } => ("you".to_owned(), input_text(parts)),
-        ItemBody::AssistantMessage { text, model } => {
-            let who =
-                model.as_ref().map_or("worker".to_owned(), |model| format!("worker ({model})"));
-            (who, text.clone())
-        }
-        ItemBody::Reasoning { text } => ("reasoning".to_owned(), text.clone()),
-        ItemBody::ToolCall { name, arguments, .. } => {
-            ("tool call".to_owned(), format!("{name} {arguments}"))
-        }
-        ItemBody::ToolResult { outcome, text, .. } => {
-            let who = match outcome {
-                ToolOutcome::Ok => "tool result",
-                ToolOutcome::Error => "tool error",
-                ToolOutcome::Interrupted => "tool interrupted",
-            };
-            (who.to_owned(), text.clone())
-        }
-        ItemBody::Notice { text, .. } => ("notice".to_owned(), text.clone()),
-        ItemBody::Unknown => {
-            ("unknown".to_owned(), "an item of a kind that this version does not know".to_owned())
-        }
-    };
-    let unfinished = match item.status {
-        ItemStatus::Completed => "",
-        ItemStatus::InProgress => " (not finished)",
-        ItemStatus::Incomplete => " (cut off)",
-    };
-    print_block(&format!("{who}{unfinished}: "), &text, output)
-}
-
-fn print_block(head: &str, text: &str, output: Output) -> std::io::Result<()> {
-    let mut lines = text.lines();
-    output.line(&format!("{head}{}", lines.next().unwrap_or_default()))?;
-    lines.try_for_each(|line| output.line(&format!("    {line}")))
-}
-
-fn input_text(parts: &[InputPart]) -> String {
-    let parts: Vec<String> = parts
-        .iter()
-        .map(|part| match part {
-            InputPart::Text { text } => text.clone(),
-            InputPart::Json { json } => json.to_string(),
-            InputPart::Image { media_type, .. } => format!("[{media_type}]"),
-        })
-        .collect();
-    parts.join("\n")
 }

@@ -6,11 +6,14 @@
 
 /// Fragments of events as `serde_json` writes them; the byte for one is its index plus one. Their
 /// order is part of the format only while the process lives.
-const FRAGMENTS: [&[u8]; 27] = [
+const FRAGMENTS: [&[u8]; 30] = [
     br#"{"at":"#,
-    br#","type":"worker.created","profile":""#,
-    br#","component":"sha256:"#,
-    br#","grants":{"#,
+    br#","type":"worker.created","profile":{"name":""#,
+    br#"","component":"builtin:"#,
+    br#"","description":""#,
+    br#""},"component":"sha256:"#,
+    br#"","grants":{"#,
+    br#"","component":"sha256:"#,
     br#","type":"input.accepted","turn_id":"#,
     br#","type":"item.started","turn_id":"#,
     br#","type":"item.completed","turn_id":"#,

@@ -1,0 +1,94 @@
+//! Profiles as Workers have them: a snapshot, and its component once it is loaded.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+use worker_types::{ComponentDigest, Event, EventBody, Profile};
+
+use super::{Inner, WorkerMeta};
+use crate::{engine::LoadedComponent, error_chain};
+
+/// A profile and its component.
+#[derive(Debug)]
+pub(crate) struct InstalledProfile {
+    pub(crate) profile: Profile,
+    pub(crate) digest: ComponentDigest,
+    component: OnceCell<Arc<LoadedComponent>>,
+}
+
+impl InstalledProfile {
+    /// One whose component is loaded.
+    pub(crate) fn new(profile: Profile, component: Arc<LoadedComponent>) -> Self {
+        let digest = component.digest;
+        Self { profile, digest, component: OnceCell::new_with(Some(component)) }
+    }
+
+    /// The component, from the store's copy where it is not loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be loaded.
+    pub(crate) async fn component(&self, runtime: &Inner) -> Result<&LoadedComponent, String> {
+        let load = async || {
+            let bytes = runtime.store.component(self.digest).await;
+            let bytes = bytes.map_err(|error| error.to_string())?;
+            let bytes = bytes.ok_or_else(|| format!("the component {} is gone", self.digest))?;
+            let component = runtime.engines.load(bytes).await;
+            component.map(Arc::new).map_err(|error| error_chain(&error))
+        };
+        self.component.get_or_try_init(load).await.map(Arc::as_ref)
+    }
+
+    /// The component, if it is loaded.
+    pub(crate) fn loaded(&self) -> Option<&LoadedComponent> {
+        self.component.get().map(Arc::as_ref)
+    }
+}
+
+/// The profiles that exist while a Runtime starts: those it has now, and the snapshots of Workers
+/// that were created with others.
+#[derive(Debug)]
+pub(crate) struct Snapshots(Vec<Arc<InstalledProfile>>);
+
+impl Snapshots {
+    pub(crate) fn new(installed: impl IntoIterator<Item = Arc<InstalledProfile>>) -> Self {
+        Self(installed.into_iter().collect())
+    }
+
+    /// What a Worker was created with, from its `worker.created`.
+    pub(crate) fn meta(&mut self, runtime: &Inner, created: &Event) -> Option<WorkerMeta> {
+        let EventBody::WorkerCreated { display_name, profile, component, grants, labels } =
+            &created.body
+        else {
+            return None;
+        };
+        // What was granted then is no more than what may be granted now.
+        let allowed = grants.meet(&runtime.ceiling);
+        if allowed != *grants {
+            let worker_id = created.worker_id;
+            tracing::warn!(%worker_id, "a Worker's grants are cut to the ceiling of today");
+        }
+        Some(WorkerMeta {
+            display_name: display_name.as_deref().map(Into::into),
+            profile: self.snapshot(profile, *component),
+            grants: runtime.share(allowed),
+            labels: labels.clone(),
+            created_at: created.at,
+        })
+    }
+
+    fn snapshot(&mut self, profile: &Profile, digest: ComponentDigest) -> Arc<InstalledProfile> {
+        let same =
+            |known: &&Arc<InstalledProfile>| known.digest == digest && known.profile == *profile;
+        if let Some(known) = self.0.iter().find(same) {
+            return Arc::clone(known);
+        }
+        let snapshot = Arc::new(InstalledProfile {
+            profile: profile.clone(),
+            digest,
+            component: OnceCell::new(),
+        });
+        self.0.push(Arc::clone(&snapshot));
+        snapshot
+    }
+}

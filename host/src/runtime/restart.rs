@@ -1,0 +1,73 @@
+//! What a Runtime does first: it takes up the Workers that its store has.
+
+use std::{error::Error, sync::Arc};
+
+use worker_types::WorkerId;
+
+use super::{Inner, Snapshots};
+use crate::{
+    cell::WorkerCell,
+    error_chain,
+    journal::Journal,
+    store::{StoreError, StoredWorker},
+    supervisor::Supervisor,
+};
+
+impl Inner {
+    /// Takes up the Workers of the store. Those at rest cost a record each, and their logs are not
+    /// read; for the others a task ends what was interrupted and does what waits.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read at all. What cannot be read of one Worker makes that one unavailable.
+    pub(crate) async fn restore_workers(self: &Arc<Self>) -> Result<(), StoreError> {
+        let mut snapshots = Snapshots::new(self.profiles.values().cloned());
+        for stored in self.store.workers().await? {
+            match stored {
+                Ok(stored) => self.restore_worker(&mut snapshots, stored).await,
+                // Without its first event there is nothing to show of a Worker.
+                Err((worker_id, error)) => self.report_damage(worker_id, &error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_worker(self: &Arc<Self>, snapshots: &mut Snapshots, stored: StoredWorker) {
+        let Some(meta) = snapshots.meta(self, &stored.created) else {
+            let reason = "its first event does not create it".to_owned();
+            let error = StoreError::Damaged { worker_id: stored.worker_id, reason };
+            return self.report_damage(stored.worker_id, &error);
+        };
+        let cell = Arc::new(WorkerCell::new(stored.worker_id, meta));
+        if let Some(rest) = stored.rest {
+            self.count(cell.restore(&rest, Default::default()));
+            return self.workers.restore(cell, None);
+        }
+        match Journal::load(self, &cell).await {
+            Ok(journal) => {
+                let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
+                self.workers.restore(cell, Some(supervisor.sender()));
+                self.tasks.spawn_on(supervisor.run_with(journal), self.guests.handle());
+            }
+            Err(error) => {
+                self.log_damage(stored.worker_id, &error);
+                self.count(cell.set_unavailable(Some(error.to_string())));
+                // It tries again if that may help, and retires if not.
+                let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
+                self.workers.restore(cell, Some(supervisor.sender()));
+                self.tasks.spawn_on(supervisor.run(), self.guests.handle());
+            }
+        }
+    }
+
+    /// Notes a Worker that is not even listed.
+    fn report_damage(&self, worker_id: WorkerId, error: &StoreError) {
+        self.log_damage(worker_id, error);
+        self.workers.add_damage(format!("Worker {worker_id} cannot be shown: {error}"));
+    }
+
+    fn log_damage(&self, worker_id: WorkerId, error: &StoreError) {
+        let error: &(dyn Error + 'static) = error;
+        tracing::error!(%worker_id, error = error_chain(error), "a Worker cannot be loaded");
+    }
+}

@@ -1,0 +1,62 @@
+//! Removes what is kept no longer: old events, and idempotency keys.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use worker_types::RuntimeError;
+
+use super::{Inner, Runtime, store_error};
+use crate::supervisor::Request;
+
+/// How often the store is looked through.
+const INTERVAL: Duration = Duration::from_secs(600);
+
+/// How long the acceptance of a request with an idempotency key is remembered.
+const KEYS_KEPT: Duration = Duration::from_secs(25 * 3_600);
+
+impl Runtime {
+    /// Removes the events and idempotency keys that need not be kept any more. This happens every
+    /// ten minutes by itself. Workers with a turn are left for the next time.
+    ///
+    /// # Errors
+    ///
+    /// `RuntimeUnavailable` where the store fails.
+    pub async fn enforce_retention(&self) -> Result<(), RuntimeError> {
+        let runtime = &self.0;
+        let now = Timestamp::now();
+        let keys_before = now.checked_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);
+        runtime.store.forget_keys(keys_before).await.map_err(|error| store_error(&error))?;
+        if runtime.retention.is_unbounded() {
+            return Ok(());
+        }
+        let trimmable = runtime.store.trimmable(&runtime.retention, now).await;
+        for (id, through) in trimmable.map_err(|error| store_error(&error))? {
+            match self.ask(id, |reply| Request::Trim { through, reply }).await {
+                Err(error @ RuntimeError::RuntimeUnavailable { .. }) => return Err(error),
+                // There will be another time.
+                Err(error) => tracing::warn!(%id, %error, "a Worker's log is not trimmed"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Starts what enforces retention from time to time. It ends with the Runtime.
+    pub(crate) fn spawn_retention(self: &Arc<Self>) {
+        let (runtime, closing) = (Arc::downgrade(self), self.closing.clone());
+        self.host.spawn(async move {
+            loop {
+                tokio::select! {
+                    () = closing.cancelled() => return,
+                    () = tokio::time::sleep(INTERVAL) => {}
+                }
+                let Some(runtime) = runtime.upgrade() else { return };
+                if let Err(error) = Runtime(runtime).enforce_retention().await {
+                    tracing::warn!(%error, "old events could not be removed");
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,105 @@
+//! What SQLite's errors mean here. The words for them may reach the API's callers: no path, no SQL.
+//! The operator's log gets the error itself.
+
+use rusqlite::{Error, ErrorCode};
+use worker_types::WorkerId;
+
+use crate::store::StoreError;
+
+/// A few words for what happened.
+pub(super) fn reason(error: &Error) -> &'static str {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => "the disk is full",
+        Some(ErrorCode::SystemIoFailure) => "an input/output error",
+        Some(ErrorCode::ReadOnly) => "the database is read-only",
+        Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            "the database cannot be opened"
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "the database is damaged",
+        Some(ErrorCode::OutOfMemory) => "out of memory",
+        Some(ErrorCode::TooBig) => "a value is too large",
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "something else holds the database"
+        }
+        _ => "the database failed",
+    }
+}
+
+/// Whether what is stored is at fault, not the way to it.
+pub(super) fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::SqliteFailure(failure, _) => {
+            matches!(failure.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        }
+        // A value that does not have the type of its column.
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..)
+        | Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether an error while a commit is written is that commit's own: others have nothing to do with
+/// its rows, or with the pages these are on.
+pub(super) fn is_of_one_commit(error: &Error) -> bool {
+    let code = error.sqlite_error_code();
+    is_damage(error)
+        || matches!(
+            code,
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+        )
+}
+
+/// Why a read did not give what it should.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    Sqlite(Error),
+    /// What is there makes no sense.
+    Damaged(String),
+    Trimmed(worker_types::Seq),
+    /// The connections are closed while the store is being reopened.
+    Closed,
+    /// The reader is gone, or panicked.
+    Gone,
+}
+
+impl From<Error> for ReadError {
+    fn from(error: Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl ReadError {
+    pub(super) fn damaged(reason: impl Into<String>) -> Self {
+        Self::Damaged(reason.into())
+    }
+
+    /// As the error of a read of one Worker: damage is that Worker's alone.
+    pub(super) fn of_worker(self, worker_id: WorkerId) -> StoreError {
+        match self {
+            Self::Damaged(reason) => StoreError::Damaged { worker_id, reason },
+            Self::Sqlite(error) if is_damage(&error) => {
+                tracing::error!(%worker_id, %error, "a Worker's log is damaged");
+                let reason = "the database is damaged where it is kept".to_owned();
+                StoreError::Damaged { worker_id, reason }
+            }
+            other => other.of_store(),
+        }
+    }
+
+    /// As the error of a read that is not about one Worker.
+    pub(super) fn of_store(self) -> StoreError {
+        let reason = match self {
+            Self::Trimmed(through) => return StoreError::Trimmed { through },
+            Self::Damaged(reason) => reason,
+            Self::Sqlite(error) => {
+                tracing::error!(%error, "a read of the store failed");
+                reason(&error).to_owned()
+            }
+            Self::Closed => "it is being reopened after a failure".to_owned(),
+            Self::Gone => "the read was not finished".to_owned(),
+        };
+        StoreError::Unreadable { reason }
+    }
+}
