@@ -14,6 +14,7 @@ Tasks of this repository.
   cargo xtask test --quick              the fast ones: format, clippy, tests without a browser
   cargo xtask test FILTER...            only the tests whose names contain a FILTER
   cargo xtask bench [FILTER]            the benchmarks (release build); options for them after `--`
+  cargo xtask crash [--kills N] [--seed S]  kill a Runtime again and again, and check what it leaves
   cargo xtask install [--root DIR]      put `yoi` and `worker-runtime` into DIR/bin (~/.cargo/bin)
 
 The toolchain, cargo-nextest, cargo-deny and, for root on Debian, Chromium are installed where they
@@ -30,6 +31,8 @@ pub(crate) enum Task {
     Test(Test),
     /// Run benchmarks, with these arguments for the benchmark programs.
     Bench { arguments: Vec<String> },
+    /// Kill a Runtime again and again, with these arguments for the program that does.
+    Crash { arguments: Vec<String> },
     /// Install the binaries, below `root` or where cargo puts them.
     Install { root: Option<PathBuf> },
 }
@@ -61,9 +64,10 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task>
     match task.as_str() {
         task if is_help(task) => Ok(Task::Help),
         "up" => Ok(Task::Up(parse_up(rest))),
-        "test" | "bench" | "install" if asks_for_help => Ok(Task::Help),
+        "test" | "bench" | "crash" | "install" if asks_for_help => Ok(Task::Help),
         "test" => parse_test(rest).map(Task::Test),
         "bench" => parse_bench(rest),
+        "crash" => parse_crash(rest),
         "install" => parse_install(rest),
         other => bail!("there is no task `{other}`"),
     }
@@ -106,6 +110,24 @@ fn parse_bench(arguments: Vec<String>) -> Result<Task> {
         }
     }
     Ok(Task::Bench { arguments: passed_on })
+}
+
+fn parse_crash(arguments: Vec<String>) -> Result<Task> {
+    for pair in arguments.chunks(2) {
+        match pair {
+            [name, value] if name == "--kills" || name == "--seed" => {
+                if value.parse::<u64>().is_err() {
+                    bail!("`{name}` needs a number, not `{value}`");
+                }
+            }
+            [name, _] if name == "--keep" => {}
+            [name, ..] => {
+                bail!("`crash` takes `--kills N`, `--seed S` and `--keep DIR`, not `{name}`")
+            }
+            [] => {}
+        }
+    }
+    Ok(Task::Crash { arguments })
 }
 
 fn parse_install(arguments: Vec<String>) -> Result<Task> {
@@ -175,6 +197,15 @@ mod tests {
             Task::Bench { arguments }
         );
         assert!(parsed("bench --save-baseline main").is_err());
+    }
+
+    #[test]
+    fn crash_takes_numbers_of_kills_and_a_seed() {
+        let arguments = strings(&["--kills", "200", "--seed", "7"]);
+        assert_eq!(parsed("crash --kills 200 --seed 7").unwrap(), Task::Crash { arguments });
+        assert!(parsed("crash --kills").is_err());
+        assert!(parsed("crash --kills many").is_err());
+        assert!(parsed("crash gently").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod arguments;
 mod arrows;
 mod bench;
 mod chromium;
+mod crash;
 mod file_length;
 mod gates;
 mod install;
@@ -51,6 +52,7 @@ fn run(task: Task) -> Result<()> {
         Task::Up(up) => up::run(&up),
         Task::Test(test) => test::run(&test),
         Task::Bench { arguments } => bench::run(&arguments),
+        Task::Crash { arguments } => crash::run(&arguments),
         Task::Install { root } => install::run(root),
     }
 }
