@@ -130,6 +130,7 @@ pub(crate) struct FeedEvent {
 pub(crate) enum StoreHealth {
     Healthy,
     /// A commit failed. The store is reopened until it works again; the reason names no path.
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory does not fail"))]
     Failed {
         reason: String,
     },
@@ -151,12 +152,14 @@ pub(crate) enum StoreError {
     /// Whether it was committed is unknown: what is there has to be read again before anything else
     /// is committed.
     #[error("whether the commit is in the store is unknown: {reason}")]
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory does not fail"))]
     InDoubt { reason: String },
     /// The store takes no commits at present. Nothing was committed.
     #[error("the store takes no commits: {reason}")]
     Unavailable { reason: String },
     /// What is there cannot be read.
     #[error("failed to read the store: {reason}")]
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory does not fail"))]
     Unreadable { reason: String },
     /// What is there of one Worker makes no sense.
     #[error("the log of Worker {worker_id} is damaged: {reason}")]

@@ -53,6 +53,7 @@ impl Excess {
     }
 
     /// Whether `is_record` of the next event matters for the decision.
+    #[cfg(feature = "sqlite")]
     pub(super) fn is_undecided(&self) -> bool {
         !self.worthwhile
     }
