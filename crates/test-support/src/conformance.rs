@@ -1,6 +1,6 @@
-//! What every host of Workers does alike, as tests over [`Operations`].
+//! What every host of Workers does alike, as tests over [`Operations`](crate::operations::Operations).
 //!
-//! ```ignore
+//! ```text
 //! async fn my_host(setting: Setting) -> MyHost { … }
 //! test_support::conformance_tests!(crate::my_host);
 //! ```
