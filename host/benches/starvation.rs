@@ -1,13 +1,11 @@
 //! How late a timer of the embedder fires while eight guests spin.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its result")]
 
-use std::{
-    borrow::Cow,
-    time::{Duration, Instant},
-};
+mod common;
 
-use worker_runtime::Runtime;
-use worker_types::{ComponentRef, CreateWorker, Input, Profile, TurnId};
+use std::time::{Duration, Instant};
+
+use worker_types::TurnId;
 
 const GUESTS: usize = 8;
 const SAMPLES: usize = 5_000;
@@ -15,29 +13,12 @@ const PERIOD: Duration = Duration::from_millis(1);
 
 #[tokio::main]
 async fn main() {
-    let name = "hostile";
-    let component = ComponentRef::Builtin(name.parse().expect("a valid name"));
-    let profile = Profile {
-        name: name.parse().expect("a valid name"),
-        description: String::new(),
-        component: component.clone(),
-        optional: Default::default(),
-        resume: false,
-        config: Default::default(),
-    };
-    let runtime = Runtime::builder("bench".parse().expect("a valid id"))
-        .components([(component, Cow::Borrowed(test_guests::HOSTILE_BASE))])
-        .profiles([profile])
-        .build()
-        .await
-        .expect("a Runtime");
+    let runtime = common::builder().build().await.expect("a Runtime");
     println!("timer lateness over {SAMPLES} sleeps of 1 ms:");
     measure("no guest").await;
     let mut workers = Vec::new();
     for _ in 0..GUESTS {
-        let spin = CreateWorker::profile(name.parse().expect("a valid name"));
-        let worker = runtime.create(spin.input(Input::text("spin"))).await.expect("a Worker");
-        workers.push(worker.worker_id);
+        workers.push(common::create(&runtime, "hostile", "spin").await);
     }
     let p99 = measure("eight guests spin").await;
     for id in workers {

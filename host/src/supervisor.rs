@@ -356,6 +356,11 @@ impl Supervisor {
                 return Ok(());
             }
         };
+        let Some(accepted) = accepted else {
+            // A defect: nothing is acknowledged that nothing was decided for.
+            let reason = "an input was accepted without a place".to_owned();
+            return Err(Lost(StoreError::Damaged { worker_id: self.cell.id, reason }));
+        };
         let record = key.as_ref().map(|key| key.record(&accepted));
         match journal.flush(record.as_ref()).await {
             Ok(()) => {
@@ -537,8 +542,8 @@ impl Supervisor {
 }
 
 /// What an input's events say to whoever sent it.
-fn acceptance(events: &[Event]) -> InputAccepted {
-    let accepted = events.iter().find_map(|event| {
+fn acceptance(events: &[Event]) -> Option<InputAccepted> {
+    events.iter().find_map(|event| {
         let (turn_id, status) = match &event.body {
             EventBody::InputAccepted { turn_id, .. } => (*turn_id, InputDisposition::Running),
             EventBody::InputQueued { turn_id, .. } => (*turn_id, InputDisposition::Queued),
@@ -546,11 +551,5 @@ fn acceptance(events: &[Event]) -> InputAccepted {
             _ => return None,
         };
         Some(InputAccepted { turn_id, seq: event.seq, status })
-    });
-    // Every accepted input has one of these.
-    accepted.unwrap_or(InputAccepted {
-        turn_id: TurnId::ZERO,
-        seq: Seq::ZERO,
-        status: InputDisposition::Unknown,
     })
 }
