@@ -40,8 +40,7 @@ pub(crate) struct CellState {
     pub(crate) head: Head,
     /// Why the Worker cannot be loaded, if it cannot.
     unavailable: Option<Box<str>>,
-    /// How the turn that ended last did, if it ended while this Runtime lived.
-    last_end: Option<Box<(TurnId, Outcome)>>,
+    last_end: LastEnd,
     /// The text so far of the items that are open.
     open: BTreeMap<ItemId, String>,
     /// The live readers, if there are any.
@@ -50,6 +49,15 @@ pub(crate) struct CellState {
     pub(crate) output: Option<Arc<OutputCapture>>,
     /// What earlier turns printed.
     pub(crate) logs: Option<Box<WorkerLogs>>,
+}
+
+/// How the turn that ended last did, if it ended while this Runtime lived: most are completed.
+#[derive(Debug, Default)]
+struct LastEnd {
+    /// Turns count from 1.
+    turn_id: TurnId,
+    /// Absent for `Completed`.
+    outcome: Option<Box<Outcome>>,
 }
 
 /// What others see of a Worker's state: as of the last event that is committed and published.
@@ -132,8 +140,9 @@ impl CellState {
     }
 
     /// How `turn_id` ended, if it is the one that ended last.
-    pub(crate) fn end_of(&self, turn_id: TurnId) -> Option<&Outcome> {
-        self.last_end.as_deref().filter(|(ended, _)| *ended == turn_id).map(|(_, outcome)| outcome)
+    pub(crate) fn end_of(&self, turn_id: TurnId) -> Option<Outcome> {
+        (turn_id == self.last_end.turn_id && turn_id != TurnId::default())
+            .then(|| self.last_end.outcome.as_deref().cloned().unwrap_or(Outcome::Completed))
     }
 
     fn tell_readers(&self) {
@@ -174,9 +183,13 @@ impl WorkerCell {
         let mut change = cell.change(|cell| {
             for event in events {
                 match &event.body {
+                    EventBody::ItemStarted { item, .. } => {
+                        cell.open.insert(item.id, String::new());
+                    }
                     EventBody::ItemCompleted { item, .. } => drop(cell.open.remove(&item.id)),
                     EventBody::TurnEnded { turn_id, outcome, .. } => {
-                        cell.last_end = Some(Box::new((*turn_id, outcome.clone())));
+                        let other = (*outcome != Outcome::Completed).then(|| outcome.clone());
+                        cell.last_end = LastEnd { turn_id: *turn_id, outcome: other.map(Box::new) };
                     }
                     _ => {}
                 }
@@ -217,11 +230,6 @@ impl WorkerCell {
         self.lock().change(|cell| cell.unavailable = reason.map(Into::into))
     }
 
-    /// Begins the text of an item that was just opened.
-    pub(crate) fn open_text(&self, id: ItemId) {
-        self.lock().open.insert(id, String::new());
-    }
-
     /// Adds to the text of an open item, unless it would grow beyond `limit` bytes. Returns
     /// whether it was added.
     pub(crate) fn push_text(&self, item_id: ItemId, text: &str, limit: usize) -> bool {
@@ -250,6 +258,11 @@ impl WorkerCell {
     /// The text of an open item.
     pub(crate) fn text(&self, id: ItemId) -> String {
         self.lock().open.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// Whether any item is open.
+    pub(crate) fn has_open_texts(&self) -> bool {
+        !self.lock().open.is_empty()
     }
 
     /// Whether this item is open.

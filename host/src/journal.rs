@@ -107,11 +107,6 @@ impl Journal {
         Ok(&self.staged[before..])
     }
 
-    /// Whether something is decided and not committed.
-    pub(crate) fn has_staged(&self) -> bool {
-        !self.staged.is_empty()
-    }
-
     /// Decides `commands` and commits them with what was staged before. A refusal is for whoever
     /// asked, and leaves the log as it was.
     pub(crate) async fn commit(

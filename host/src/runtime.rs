@@ -209,7 +209,7 @@ impl Runtime {
             let (busy, known, available) = {
                 let cell = cell.lock();
                 if let Some(outcome) = cell.end_of(turn_id) {
-                    return Ok(outcome.clone());
+                    return Ok(outcome);
                 }
                 let known = turn_id <= cell.head.last_turn;
                 (cell.busy_turn(), known, cell.unavailable().is_none())

@@ -1,4 +1,4 @@
-//! The task of an active Worker: it alone writes the Worker's log, and it polls the Worker's turn.
+//! The task of an active Worker: it alone writes the Worker's log, and it attends the Worker's turn.
 //! It exists while there is something to do; an idle Worker has none.
 
 mod turn_loop;
@@ -21,7 +21,7 @@ use crate::{
     turn::TurnMeter,
     worker::Command,
 };
-use turn_loop::Ran;
+use turn_loop::{Ran, gone};
 
 #[cfg(test)]
 mod tests;
@@ -107,6 +107,9 @@ pub(crate) struct Supervisor {
     /// Where requests come from; `sender` is for the table.
     requests: mpsc::Receiver<Request>,
     sender: mpsc::Sender<Request>,
+    /// The guest of the turn, until its Store is gone: that may be after the end of the turn is in the
+    /// log. The next turn does not begin before.
+    guest: Option<AbortOnDropHandle<Outcome>>,
     /// Who waits for the end of which turn.
     waiting: Vec<(TurnId, Reply<()>)>,
     /// Requests that came while something else had to be waited for.
@@ -124,6 +127,7 @@ impl Supervisor {
             cell,
             requests,
             sender,
+            guest: None,
             waiting: Vec::new(),
             held: VecDeque::new(),
             in_doubt: Vec::new(),
@@ -249,7 +253,7 @@ impl Supervisor {
                     continue;
                 }
             }
-            match self.next_request() {
+            match self.next_request().await {
                 Some(request) => permit = self.serve(&mut journal, request).await?,
                 None => return Ok(()),
             }
@@ -257,10 +261,17 @@ impl Supervisor {
     }
 
     /// The next request; `None` once the task has been retired.
-    fn next_request(&mut self) -> Option<Request> {
-        self.held
-            .pop_front()
-            .or_else(|| self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests))
+    async fn next_request(&mut self) -> Option<Request> {
+        if let Some(request) = self.held.pop_front() {
+            return Some(request);
+        }
+        tokio::select! {
+            biased;
+            Some(request) = self.requests.recv() => Some(request),
+            () = gone(&mut self.guest) => {
+                self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
+            }
+        }
     }
 
     /// Serves a request while no turn runs. Returns the right to run the turn that an input started,
@@ -307,7 +318,11 @@ impl Supervisor {
                 (Command::Stop { receipt: Receipt::default(), texts: Default::default() }, reply)
             }
             Request::Start { reply } => (Command::Start, reply),
-            Request::Delete { reply } => return self.delete(journal, reply).await,
+            Request::Delete { reply } => {
+                // Nothing of it is to be there afterwards.
+                gone(&mut self.guest).await;
+                (Command::Delete, reply)
+            }
             Request::Trim { through, reply } => (Command::Trim { through }, reply),
             Request::End { turn_id, reply } => {
                 self.waiting.push((turn_id, reply));
@@ -322,23 +337,6 @@ impl Supervisor {
             Request::Panic => panic!("asked to"),
         };
         self.commit_for(journal, command, reply).await
-    }
-
-    /// Deletes the Worker; whoever is answered finds it gone.
-    async fn delete(&mut self, journal: &mut Journal, reply: Reply<()>) -> Result<(), Lost> {
-        match journal.commit(vec![Command::Delete]).await {
-            Ok(deleted) => {
-                if deleted.is_ok() {
-                    self.runtime.workers.remove(self.cell.id);
-                }
-                let _ = reply.send(deleted);
-                Ok(())
-            }
-            Err(Lost(error)) => {
-                let _ = reply.send(Err(store_error(&error)));
-                Err(Lost(error))
-            }
-        }
     }
 
     /// Accepts an input, or refuses it.
@@ -385,17 +383,19 @@ impl Supervisor {
         command: Command,
         reply: Reply<()>,
     ) -> Result<(), Lost> {
-        match journal.commit(vec![command]).await {
-            Ok(committed) => {
-                let _ = reply.send(committed);
-                self.settle(journal);
-                Ok(())
-            }
-            Err(Lost(error)) => {
-                let _ = reply.send(Err(store_error(&error)));
-                Err(Lost(error))
-            }
+        let committed = journal.commit(vec![command]).await;
+        if committed.is_ok() && journal.state().is_deleted() {
+            // Whoever is answered finds it gone.
+            self.runtime.workers.remove(self.cell.id);
         }
+        let _ = reply.send(match &committed {
+            Ok(decided) => decided.clone(),
+            Err(Lost(error)) => Err(store_error(error)),
+        });
+        if committed?.is_ok() {
+            self.settle(journal);
+        }
+        Ok(())
     }
 
     /// Commits a command that the state allows.

@@ -12,6 +12,7 @@ use std::{
     task::Poll,
 };
 
+use fail::fail_point;
 use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
@@ -69,11 +70,12 @@ impl TurnState {
     }
 }
 
-/// Runs the turn of `session` to its end. Dropping the future ends the guest at once.
+/// Runs the turn of `session` to its end. Dropping the future drops the Store.
 pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outcome {
     let runtime = Arc::clone(&session.runtime);
     let cell = Arc::clone(&session.cell);
     let meter = Arc::clone(&session.meter);
+    let ledger = session.ledger.clone();
     let profile = &cell.meta.profile;
 
     // The Worker's task has loaded it.
@@ -98,8 +100,12 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
     let result = poll_fn(|context| {
         meter.resume();
         // A host function that panics ends this turn, and nothing else.
-        let poll = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            fail_point!("turn::poll");
+            call.as_mut().poll(context)
+        }));
         meter.pause();
+        ledger.hand_over();
         poll.unwrap_or_else(|_| Poll::Ready(Err(internal(&HostPanicked).into())))
     })
     .await;

@@ -1,10 +1,13 @@
 //! How host functions put things into the Worker's log, which its task owns. What a guest says is
 //! handed over and committed soon; what precedes an effect is in the log when the call returns.
 
-use std::sync::Arc;
+use std::{
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 use worker_types::{InputPart, ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError, Seq};
 
 use crate::{cell::WorkerCell, turn::TurnMeter, worker::Command};
@@ -12,8 +15,8 @@ use crate::{cell::WorkerCell, turn::TurnMeter, worker::Command};
 /// What an event costs beside its content: ids, times, names of fields.
 const EVENT_BYTES: u64 = 128;
 
-/// Requests that a guest may be ahead of its Worker's task.
-pub(crate) const LEDGER_BACKLOG: usize = 64;
+/// Records that a guest may be ahead of its Worker's task.
+const BACKLOG: usize = 64;
 
 /// What a host function wants of the log.
 #[derive(Debug)]
@@ -25,7 +28,53 @@ pub(crate) enum LedgerRequest {
     /// What the turn was steered with, taken into the conversation.
     TakeSteering { reply: oneshot::Sender<Result<Vec<Vec<InputPart>>, RuntimeError>> },
     /// A value of the durable state.
-    Value { key: String, reply: oneshot::Sender<Option<String>> },
+    Value { key: String, reply: oneshot::Sender<Result<Option<String>, RuntimeError>> },
+}
+
+/// The way from the host functions of one turn to the Worker's task. What is merely staged waits
+/// here, without a word to the task, until the guest waits too.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    /// Oldest first. Absent once the turn is over.
+    requests: Mutex<Option<Vec<LedgerRequest>>>,
+    ready: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new() -> Self {
+        Self { requests: Mutex::new(Some(Vec::new())), ready: Notify::new() }
+    }
+
+    /// Adds a request, and returns how many there are.
+    fn push(&self, request: LedgerRequest) -> Result<usize, RecordError> {
+        let mut requests = self.lock();
+        let requests = requests.as_mut().ok_or(RecordError::TurnOver)?;
+        requests.push(request);
+        Ok(requests.len())
+    }
+
+    /// Tells the task that there are requests, if there are.
+    fn hand_over(&self) {
+        if self.lock().as_ref().is_some_and(|requests| !requests.is_empty()) {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Waits until there are requests.
+    pub(crate) async fn take(&self) -> Vec<LedgerRequest> {
+        self.ready.notified().await;
+        self.lock().as_mut().map(mem::take).unwrap_or_default()
+    }
+
+    /// Takes what is left. From here on host functions are told that the turn is over.
+    pub(crate) fn close(&self) -> Vec<LedgerRequest> {
+        self.lock().take().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<LedgerRequest>>> {
+        // Nothing panics between a lock and the end of its change.
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The log after a commit.
@@ -38,7 +87,7 @@ pub(crate) struct Recorded {
 /// A turn's way into the log of its Worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Ledger {
-    requests: mpsc::Sender<LedgerRequest>,
+    outbox: Arc<Outbox>,
     cell: Arc<WorkerCell>,
     meter: Arc<TurnMeter>,
     item_bytes: usize,
@@ -65,13 +114,13 @@ pub(crate) enum RecordError {
 
 impl Ledger {
     pub(crate) fn new(
-        requests: mpsc::Sender<LedgerRequest>,
+        outbox: Arc<Outbox>,
         cell: Arc<WorkerCell>,
         meter: Arc<TurnMeter>,
         limits: &Limits,
     ) -> Self {
         Self {
-            requests,
+            outbox,
             cell,
             meter,
             item_bytes: usize::try_from(limits.item_bytes).unwrap_or(usize::MAX),
@@ -87,16 +136,23 @@ impl Ledger {
         self.ask(|reply| LedgerRequest::Commit { commands, reply }).await
     }
 
-    /// Hands over what the turn's next commit is to have, at the latest that of its end.
+    /// Notes what the turn's next commit is to have, at the latest that of its end.
     pub(crate) async fn stage(&self, command: Command) -> Result<(), RecordError> {
         self.admit(std::slice::from_ref(&command)).await?;
-        let request = LedgerRequest::Stage(command);
-        self.requests.send(request).await.map_err(|_| RecordError::TurnOver)
+        if self.outbox.push(LedgerRequest::Stage(command))? >= BACKLOG {
+            self.flush().await?;
+        }
+        Ok(())
     }
 
     /// Commits what was staged, so that whoever reads the log sees all of it.
     pub(crate) async fn flush(&self) -> Result<Recorded, RecordError> {
         self.ask(|reply| LedgerRequest::Commit { commands: Vec::new(), reply }).await
+    }
+
+    /// Has what was staged committed soon: the guest waits for something, and says no more at once.
+    pub(crate) fn hand_over(&self) {
+        self.outbox.hand_over();
     }
 
     /// Takes in what the turn was steered with.
@@ -106,10 +162,7 @@ impl Ledger {
 
     /// A value of the durable state.
     pub(crate) async fn value(&self, key: String) -> Result<Option<String>, RecordError> {
-        let (reply, answer) = oneshot::channel();
-        let request = LedgerRequest::Value { key, reply };
-        self.requests.send(request).await.map_err(|_| RecordError::TurnOver)?;
-        answer.await.map_err(|_| RecordError::TurnOver)
+        self.ask(|reply| LedgerRequest::Value { key, reply }).await
     }
 
     async fn ask<T>(
@@ -117,7 +170,8 @@ impl Ledger {
         request: impl FnOnce(oneshot::Sender<Result<T, RuntimeError>>) -> LedgerRequest,
     ) -> Result<T, RecordError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(request(reply)).await.map_err(|_| RecordError::TurnOver)?;
+        self.outbox.push(request(reply))?;
+        self.outbox.hand_over();
         answer.await.map_err(|_| RecordError::TurnOver)?.map_err(RecordError::Refused)
     }
 
@@ -152,7 +206,6 @@ impl Ledger {
         body: ItemBody,
     ) -> Result<ItemId, RecordError> {
         let recorded = self.record(vec![Command::OpenItem { origin, body }]).await?;
-        self.cell.open_text(recorded.last_item);
         Ok(recorded.last_item)
     }
 

@@ -47,7 +47,7 @@ impl Inner {
             Ok(journal) => {
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                self.tasks.spawn_on(supervisor.run_with(journal), self.guests.handle());
+                self.tasks.spawn_on(supervisor.run_with(journal), &self.host);
             }
             Err(error) => {
                 self.log_damage(stored.worker_id, &error);
@@ -55,7 +55,7 @@ impl Inner {
                 // It tries again if that may help, and retires if not.
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                self.tasks.spawn_on(supervisor.run(), self.guests.handle());
+                self.tasks.spawn_on(supervisor.run(), &self.host);
             }
         }
     }

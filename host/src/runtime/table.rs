@@ -87,7 +87,7 @@ impl Workers {
         let token = runtime.tasks.token();
         drop(table);
         let creation = creation(CreationPlace { runtime: Arc::clone(runtime) });
-        runtime.guests.handle().spawn(async move {
+        runtime.host.spawn(async move {
             creation.await;
             drop(token);
         });
@@ -215,6 +215,6 @@ pub(super) fn shutting_down() -> RuntimeError {
 fn activate(runtime: &Arc<Inner>, cell: &Arc<WorkerCell>) -> mpsc::Sender<Request> {
     let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell));
     let sender = supervisor.sender();
-    runtime.tasks.spawn_on(supervisor.run(), runtime.guests.handle());
+    runtime.tasks.spawn_on(supervisor.run(), &runtime.host);
     sender
 }

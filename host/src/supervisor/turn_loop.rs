@@ -3,15 +3,18 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::OwnedSemaphorePermit,
     time::{Instant, MissedTickBehavior},
 };
-use worker_types::{EventBody, FailureKind, ItemBody, Outcome, RuntimeError, StopReason, TurnId};
+use tokio_util::task::AbortOnDropHandle;
+use worker_types::{
+    Event, EventBody, FailureKind, InputPart, ItemBody, Outcome, RuntimeError, StopReason, TurnId,
+};
 
 use super::{Reply, Request, Supervisor};
 use crate::{
     capability::{
-        ledger::{LEDGER_BACKLOG, Ledger, LedgerRequest, Recorded},
+        ledger::{Ledger, LedgerRequest, Outbox, Recorded},
         session::SessionCtx,
     },
     journal::{Journal, Lost},
@@ -57,114 +60,153 @@ impl Supervisor {
         turn_id: TurnId,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Ran, Lost> {
-        let waited = match permit {
-            Some(permit) => Waited::Granted(permit),
-            None => self.wait_for_permit(journal, turn_id).await?,
-        };
-        let meter = Arc::new(TurnMeter::start());
-        // The permit is held until the end is in the log.
-        let (end, _permit) = match waited {
-            Waited::Granted(permit) => (self.drive(journal, turn_id, &meter).await?, Some(permit)),
-            Waited::Over(end) => (end, None),
+        match self.wait_to_run(journal, turn_id, permit).await? {
+            Waited::Granted(permit) => {
+                let meter = Arc::new(TurnMeter::start());
+                let end = self.drive(journal, turn_id, permit, &meter).await?;
+                self.end_turn(journal, end, &meter).await?;
+            }
+            Waited::Over(end) => self.end_turn(journal, end, &TurnMeter::start()).await?,
             Waited::Left => return Ok(Ran::Left),
-        };
-        self.end_turn(journal, end, &meter).await?;
+        }
         Ok(Ran::Ended)
     }
 
-    /// Waits for the right to run, and starts the turn.
-    async fn wait_for_permit(
+    /// Waits until the guest of the turn before is gone and this one has the right to run, and starts
+    /// it, unless it was accepted as started.
+    async fn wait_to_run(
         &mut self,
         journal: &mut Journal,
         turn_id: TurnId,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Waited, Lost> {
+        let has_started = journal.state().turn_has_started();
         let runtime = Arc::clone(&self.runtime);
-        let mut permit = pin!(runtime.permit());
+        let mut permit = pin!(async {
+            match permit {
+                Some(permit) => permit,
+                None => runtime.permit().await,
+            }
+        });
         let permit = loop {
             tokio::select! {
                 biased;
-                () = runtime.interrupt.cancelled() => return Ok(Waited::Left),
+                () = runtime.interrupt.cancelled() => {
+                    return Ok(match has_started {
+                        true => Waited::Over(TurnEnd::Outcome(Outcome::Interrupted)),
+                        false => Waited::Left,
+                    });
+                }
                 Some(request) = self.requests.recv() => {
                     if let Some(end) = self.serve_during_turn(journal, turn_id, request).await? {
                         return Ok(Waited::Over(end));
                     }
                 }
-                permit = &mut permit => break permit,
+                () = gone(&mut self.guest), if self.guest.is_some() => {}
+                permit = &mut permit, if self.guest.is_none() => break permit,
             }
         };
-        self.commit(journal, Command::Begin).await?;
+        if !has_started {
+            self.commit(journal, Command::Begin).await?;
+        }
         Ok(Waited::Granted(permit))
     }
 
-    /// Polls the guest until it ends or is ended. When this returns its Store is gone.
+    /// Runs the guest until it ends or is ended. It may still be there when this returns, in the
+    /// middle of an instruction that fills all of its memory; no function of the host serves it any
+    /// more.
     async fn drive(
         &mut self,
         journal: &mut Journal,
         turn_id: TurnId,
+        permit: OwnedSemaphorePermit,
         meter: &Arc<TurnMeter>,
     ) -> Result<TurnEnd, Lost> {
-        let runtime = Arc::clone(&self.runtime);
-        let limits = &runtime.limits;
-        let output = Arc::new(OutputCapture::new(turn_id, limits.turn_log_bytes));
-        self.cell.lock().output = Some(Arc::clone(&output));
-        let (ledger, mut records) = mpsc::channel(LEDGER_BACKLOG);
+        let outbox = Arc::new(Outbox::new());
+        let ledger = Ledger::new(
+            Arc::clone(&outbox),
+            Arc::clone(&self.cell),
+            Arc::clone(meter),
+            &self.runtime.limits,
+        );
         let session = SessionCtx {
-            runtime: Arc::clone(&runtime),
+            runtime: Arc::clone(&self.runtime),
             cell: Arc::clone(&self.cell),
             turn_id,
             input: journal.state().input(),
             resumes: journal.state().resumes(),
-            ledger: Ledger::new(ledger, Arc::clone(&self.cell), Arc::clone(meter), limits),
+            ledger,
             meter: Arc::clone(meter),
             requested_calls: Vec::new(),
             utterances: 0,
             calls: 0,
         };
-        let end = {
-            let mut guest = pin!(turn::run(session, output));
-            let mut deadline = pin!(tokio::time::sleep(Duration::from_millis(limits.turn_wall_ms)));
-            let mut texts = tokio::time::interval_at(Instant::now() + TEXT_INTERVAL, TEXT_INTERVAL);
-            texts.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                // Whoever wants the end comes first: a guest that spins or floods is always ready.
-                // What was staged is committed when the guest has nothing more to say at once.
-                tokio::select! {
-                    biased;
-                    () = runtime.interrupt.cancelled() => {
-                        break TurnEnd::Outcome(Outcome::Interrupted);
-                    }
-                    () = &mut deadline => {
-                        let message = format!(
-                            "the turn took longer than its limit of {} ms",
-                            limits.turn_wall_ms
-                        );
-                        let outcome = Outcome::Failed { kind: FailureKind::Limit, message };
-                        break TurnEnd::Outcome(outcome);
-                    }
-                    Some(request) = self.requests.recv() => {
-                        let end = self.serve_during_turn(journal, turn_id, request).await?;
-                        if let Some(end) = end {
-                            break end;
-                        }
-                    }
-                    Some(record) = records.recv() => self.record(journal, record).await?,
-                    outcome = &mut guest => break TurnEnd::Outcome(outcome),
-                    _ = texts.tick() => {
-                        journal.keep_texts().await?;
-                    }
-                    () = std::future::ready(()), if journal.has_staged() => {
-                        journal.flush(None).await?;
-                    }
-                }
-            }
-        };
+        self.guest = Some(self.start_guest(session, permit));
+        let end = self.attend(journal, turn_id, &outbox).await;
+        if let Some(guest) = &self.guest {
+            guest.abort();
+        }
         // What the guest had said before its end is part of the turn; what it still wanted is not.
-        while let Ok(record) = records.try_recv() {
-            if let LedgerRequest::Stage(_) = record {
-                self.record(journal, record).await?;
+        for request in outbox.close() {
+            if let (Ok(_), LedgerRequest::Stage(command)) = (&end, request) {
+                self.stage(journal, command);
             }
         }
-        Ok(end)
+        end
+    }
+
+    /// Starts the guest, on a thread where it is in nobody's way. It has the right to run for as long
+    /// as it has its Store.
+    fn start_guest(
+        &self,
+        session: SessionCtx,
+        permit: OwnedSemaphorePermit,
+    ) -> AbortOnDropHandle<Outcome> {
+        let runtime = &self.runtime;
+        let output = Arc::new(OutputCapture::new(session.turn_id, runtime.limits.turn_log_bytes));
+        self.cell.lock().output = Some(Arc::clone(&output));
+        let guest = async move {
+            let _permit = permit;
+            turn::run(session, output).await
+        };
+        AbortOnDropHandle::new(runtime.tasks.spawn_on(guest, runtime.guests.handle()))
+    }
+
+    /// Serves the guest, and whoever wants something of the Worker meanwhile, until the turn is over.
+    async fn attend(
+        &mut self,
+        journal: &mut Journal,
+        turn_id: TurnId,
+        outbox: &Outbox,
+    ) -> Result<TurnEnd, Lost> {
+        let runtime = Arc::clone(&self.runtime);
+        let wall_ms = runtime.limits.turn_wall_ms;
+        let mut deadline = pin!(tokio::time::sleep(Duration::from_millis(wall_ms)));
+        let mut texts = tokio::time::interval_at(Instant::now() + TEXT_INTERVAL, TEXT_INTERVAL);
+        texts.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Whoever wants the end comes first: a guest that floods is always ready.
+            tokio::select! {
+                biased;
+                () = runtime.interrupt.cancelled() => {
+                    return Ok(TurnEnd::Outcome(Outcome::Interrupted));
+                }
+                () = &mut deadline => {
+                    let message = format!("the turn took longer than its limit of {wall_ms} ms");
+                    let outcome = Outcome::Failed { kind: FailureKind::Limit, message };
+                    return Ok(TurnEnd::Outcome(outcome));
+                }
+                Some(request) = self.requests.recv() => {
+                    let end = self.serve_during_turn(journal, turn_id, request).await?;
+                    if let Some(end) = end {
+                        return Ok(end);
+                    }
+                }
+                requests = outbox.take() => self.record(journal, requests).await?,
+                outcome = ended(&mut self.guest) => return Ok(TurnEnd::Outcome(outcome)),
+                _ = texts.tick(), if self.cell.has_open_texts() => journal.keep_texts().await?,
+            }
+        }
     }
 
     /// Serves a request while `turn_id` runs; some end the turn.
@@ -203,41 +245,41 @@ impl Supervisor {
         Ok(None)
     }
 
-    /// Does what a host function wants of the log.
-    async fn record(&mut self, journal: &mut Journal, request: LedgerRequest) -> Result<(), Lost> {
+    /// Does what host functions want of the log. Everything is committed when this returns.
+    async fn record(
+        &mut self,
+        journal: &mut Journal,
+        requests: Vec<LedgerRequest>,
+    ) -> Result<(), Lost> {
         // A host call that was dropped meanwhile does not need the answer.
-        match request {
-            LedgerRequest::Stage(command) => {
-                if let Err(error) = journal.stage(vec![command]) {
-                    // The ledger hands over only what cannot be refused while the turn runs.
-                    tracing::error!(worker_id = %self.cell.id, %error, "a record was refused");
+        for request in requests {
+            match request {
+                LedgerRequest::Stage(command) => self.stage(journal, command),
+                LedgerRequest::Commit { commands, reply } => {
+                    let committed = journal.commit(commands).await?;
+                    let state = journal.state();
+                    let recorded =
+                        Recorded { last_item: state.last_item(), last_seq: state.last_seq };
+                    let _ = reply.send(committed.map(|()| recorded));
+                }
+                LedgerRequest::TakeSteering { reply } => {
+                    let taken = journal.stage(vec![Command::TakeSteering]).map(steering);
+                    journal.flush(None).await?;
+                    let _ = reply.send(taken);
+                }
+                LedgerRequest::Value { key, reply } => {
+                    let _ = reply.send(Ok(journal.state().value(&key).map(str::to_owned)));
                 }
             }
-            LedgerRequest::Commit { commands, reply } => {
-                let committed = journal.commit(commands).await?;
-                let state = journal.state();
-                let recorded = Recorded { last_item: state.last_item(), last_seq: state.last_seq };
-                let _ = reply.send(committed.map(|()| recorded));
-            }
-            LedgerRequest::TakeSteering { reply } => {
-                let taken = journal.stage(vec![Command::TakeSteering]).map(|events| {
-                    let parts = events.iter().filter_map(|event| match &event.body {
-                        EventBody::ItemCompleted { item, .. } => match &item.body {
-                            ItemBody::UserMessage { parts } => Some(parts.clone()),
-                            _ => None,
-                        },
-                        _ => None,
-                    });
-                    parts.collect()
-                });
-                journal.flush(None).await?;
-                let _ = reply.send(taken);
-            }
-            LedgerRequest::Value { key, reply } => {
-                let _ = reply.send(journal.state().value(&key).map(str::to_owned));
-            }
         }
-        Ok(())
+        journal.flush(None).await
+    }
+
+    fn stage(&self, journal: &mut Journal, command: Command) {
+        if let Err(error) = journal.stage(vec![command]) {
+            // The ledger hands over only what cannot be refused while the turn runs.
+            tracing::error!(worker_id = %self.cell.id, %error, "a record was refused");
+        }
     }
 
     pub(super) async fn end_turn(
@@ -273,4 +315,36 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Waits for the end of the guest.
+async fn ended(guest: &mut Option<AbortOnDropHandle<Outcome>>) -> Outcome {
+    let Some(handle) = guest else {
+        return std::future::pending().await;
+    };
+    let joined = handle.await;
+    *guest = None;
+    joined.unwrap_or_else(|_| {
+        let message = "the task of the turn failed".to_owned();
+        Outcome::Failed { kind: FailureKind::Internal, message }
+    })
+}
+
+/// Waits until no guest is there any more.
+pub(super) async fn gone(guest: &mut Option<AbortOnDropHandle<Outcome>>) {
+    if guest.is_some() {
+        ended(guest).await;
+    }
+}
+
+/// What was said to a turn, of events that took it in.
+fn steering(events: &[Event]) -> Vec<Vec<InputPart>> {
+    let parts = events.iter().filter_map(|event| match &event.body {
+        EventBody::ItemCompleted { item, .. } => match &item.body {
+            ItemBody::UserMessage { parts } => Some(parts.clone()),
+            _ => None,
+        },
+        _ => None,
+    });
+    parts.collect()
 }
