@@ -141,7 +141,7 @@ impl CellState {
 
     /// How `turn_id` ended, if it is the one that ended last.
     pub(crate) fn end_of(&self, turn_id: TurnId) -> Option<Outcome> {
-        (turn_id == self.last_end.turn_id && turn_id != TurnId::default())
+        (turn_id == self.last_end.turn_id && turn_id != TurnId::ZERO)
             .then(|| self.last_end.outcome.as_deref().cloned().unwrap_or(Outcome::Completed))
     }
 

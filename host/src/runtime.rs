@@ -155,10 +155,11 @@ impl Runtime {
             labels: request.labels,
             created_at: journal::now(),
         };
-        let cell = Arc::new(WorkerCell::new(WorkerId::generate(), meta));
+        let id = WorkerId::generate();
+        let cell = Arc::new(WorkerCell::new(id, meta));
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
-        runtime.workers.spawn_creation(runtime, |place| {
+        runtime.workers.spawn_creation(runtime, id, |place| {
             supervisor.create(Creation { commands, permit, key }, place, reply)
         })?;
         created.await.map_err(|_| task_failed())?

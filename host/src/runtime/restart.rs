@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use worker_types::WorkerId;
 
-use super::{Inner, Snapshots};
+use super::{Inner, Snapshots, table};
 use crate::{
     cell::WorkerCell,
     error_chain,
@@ -47,7 +47,7 @@ impl Inner {
             Ok(journal) => {
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                self.tasks.spawn_on(supervisor.run_with(journal), &self.host);
+                table::spawn(self, stored.worker_id, supervisor.run_with(journal));
             }
             Err(error) => {
                 self.log_damage(stored.worker_id, &error);
@@ -55,7 +55,7 @@ impl Inner {
                 // It tries again if that may help, and retires if not.
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                self.tasks.spawn_on(supervisor.run(), &self.host);
+                table::spawn(self, stored.worker_id, supervisor.run());
             }
         }
     }

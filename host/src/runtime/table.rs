@@ -3,9 +3,12 @@
 use std::{
     collections::BTreeMap,
     ops::Bound,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use worker_types::{IfBusy, RuntimeError, WorkerId};
 
@@ -14,6 +17,9 @@ use crate::{
     cell::WorkerCell,
     supervisor::{REQUEST_BACKLOG, Request, Supervisor},
 };
+
+/// How long after a panic of its task a Worker gets another, if nobody asks for something before.
+const REVIVAL: Duration = Duration::from_millis(500);
 
 /// The table. A Worker gets its task when it is asked for something, and loses it under the same
 /// lock when nothing is left to do: no request falls between.
@@ -68,6 +74,7 @@ impl Workers {
     pub(crate) fn spawn_creation<F>(
         &self,
         runtime: &Arc<Inner>,
+        id: WorkerId,
         creation: impl FnOnce(CreationPlace) -> F,
     ) -> Result<(), RuntimeError>
     where
@@ -83,14 +90,8 @@ impl Workers {
             return Err(RuntimeError::Capacity { reason });
         }
         table.creating += 1;
-        // A shutdown that begins now waits for it.
-        let token = runtime.tasks.token();
-        drop(table);
-        let creation = creation(CreationPlace { runtime: Arc::clone(runtime) });
-        runtime.host.spawn(async move {
-            creation.await;
-            drop(token);
-        });
+        // Under the lock: a shutdown that begins now waits for it.
+        spawn(runtime, id, creation(CreationPlace { runtime: Arc::clone(runtime) }));
         Ok(())
     }
 
@@ -151,6 +152,19 @@ impl Workers {
             },
             TrySendError::Closed(_) => shutting_down(),
         })
+    }
+
+    /// Gives a Worker whose task panicked another one, unless a request did so already.
+    fn revive(&self, runtime: &Arc<Inner>, id: WorkerId) {
+        let mut table = self.lock();
+        if table.closed {
+            return;
+        }
+        if let Some(slot) = table.slots.get_mut(&id)
+            && slot.active.take_if(|sender| sender.is_closed()).is_some()
+        {
+            slot.active = Some(activate(runtime, &slot.cell));
+        }
     }
 
     /// The next request of a task; `None` once it has been retired.
@@ -215,6 +229,24 @@ pub(super) fn shutting_down() -> RuntimeError {
 fn activate(runtime: &Arc<Inner>, cell: &Arc<WorkerCell>) -> mpsc::Sender<Request> {
     let supervisor = Supervisor::new(Arc::clone(runtime), Arc::clone(cell));
     let sender = supervisor.sender();
-    runtime.tasks.spawn_on(supervisor.run(), &runtime.host);
+    spawn(runtime, cell.id, supervisor.run());
     sender
+}
+
+/// Spawns the task of a Worker. Where it panics, another one mends what it left.
+pub(super) fn spawn(
+    runtime: &Arc<Inner>,
+    id: WorkerId,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    let inner = Arc::clone(runtime);
+    let task = async move {
+        if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+            tracing::error!(worker_id = %id, "a defect: the task of a Worker panicked");
+            // A panic that comes back is not to take a processor.
+            tokio::time::sleep(REVIVAL).await;
+            inner.workers.revive(&inner, id);
+        }
+    };
+    runtime.tasks.spawn_on(task, &runtime.host);
 }

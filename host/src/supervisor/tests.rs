@@ -1,12 +1,12 @@
 use std::borrow::Cow;
 
-use worker_types::{ComponentRef, CreateWorker, Input, Profile};
+use worker_types::{ComponentRef, CreateWorker, Cursor, Input, LiveEvent, Profile, WorkerId};
 
 use super::*;
 use crate::Runtime;
 
-#[tokio::test]
-async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
+/// A Runtime, and a Worker of it whose first turn spins.
+async fn spinning() -> (Runtime, WorkerId) {
     let component = ComponentRef::Builtin("base".parse().expect("a valid name"));
     let profile = Profile {
         name: "base".parse().expect("a valid name"),
@@ -25,8 +25,13 @@ async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
         .expect("a Runtime");
     let spin = CreateWorker::profile(name).input(Input::text("spin"));
     let id = runtime.create(spin).await.expect("a Worker").worker_id;
-    let turn_id = TurnId::ZERO.next();
+    (runtime, id)
+}
 
+#[tokio::test]
+async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
+    let (runtime, id) = spinning().await;
+    let turn_id = TurnId::ZERO.next();
     let (reply, lost) = oneshot::channel();
     runtime.0.workers.send(&runtime.0, id, Request::End { turn_id, reply }).expect("sent");
     runtime.0.workers.send(&runtime.0, id, Request::Panic).expect("sent");
@@ -38,4 +43,20 @@ async fn a_task_that_panics_leaves_a_worker_that_goes_on() {
     let outcome = runtime.outcome(id, turn_id).await;
     assert_eq!(outcome, Ok(Outcome::Interrupted), "the turn has its one end");
     assert_eq!(runtime.overview().idle, 1);
+}
+
+#[tokio::test]
+async fn a_task_that_panics_is_mended_also_when_nobody_asks_for_anything() {
+    let (runtime, id) = spinning().await;
+    runtime.0.workers.send(&runtime.0, id, Request::Panic).expect("sent");
+    let mut events = runtime.events(id, Cursor::START).expect("the events");
+    loop {
+        let event = events.next().await.expect("more events").expect("an event");
+        if let LiveEvent::Durable(event) = event
+            && let EventBody::TurnEnded { outcome, .. } = event.body
+        {
+            assert_eq!(outcome, Outcome::Interrupted);
+            return;
+        }
+    }
 }
