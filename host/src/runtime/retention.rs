@@ -25,10 +25,9 @@ impl Runtime {
         let runtime = &self.0;
         let now = Timestamp::now();
         let keys_before = now.checked_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);
-        runtime.store.forget_keys(keys_before).await.map_err(|error| store_error(&error))?;
-        if runtime.retention.is_unbounded() {
-            return Ok(());
-        }
+        // Keys that cannot be read are no reason to keep events.
+        let forgotten = runtime.store.forget_keys(keys_before).await;
+        let forgotten = forgotten.map(drop).map_err(|error| store_error(&error));
         let trimmable = runtime.store.trimmable(&runtime.retention, now).await;
         for (id, through) in trimmable.map_err(|error| store_error(&error))? {
             match self.ask(id, |reply| Request::Trim { through, reply }).await {
@@ -38,7 +37,7 @@ impl Runtime {
                 Ok(()) => {}
             }
         }
-        Ok(())
+        forgotten
     }
 }
 

@@ -45,24 +45,11 @@ impl Tables<'_> {
     /// An error of SQLite fails the whole group; a refusal is the commit's own.
     pub(super) fn apply(&mut self, commit: &EncodedCommit) -> rusqlite::Result<Applied> {
         let worker_id = commit.worker_id;
-        let checked = self.worker(worker_id).and_then(|worker| {
-            Ok(match self.check(worker.as_ref(), commit)? {
-                Ok(()) => Ok(worker),
-                Err(refused) => Err(refused),
-            })
-        });
-        let worker = match checked {
-            Ok(Ok(worker)) => worker,
-            Ok(Err(refused)) => return Ok(Err(refused)),
-            // Nothing was written yet, and the others have nothing to do with it.
-            Err(error) if failure::is_damage(&error) => {
-                tracing::error!(%worker_id, %error, "a Worker's log is damaged");
-                let reason = "the database is damaged where it is kept".to_owned();
-                return Ok(Err(StoreError::Damaged { worker_id, reason }));
-            }
-            Err(error) => return Err(error),
-        };
-        // A row that cannot be written where others can is this commit's failure alone, too.
+        let worker = self.worker(worker_id)?;
+        if let Err(refused) = self.check(worker.as_ref(), commit)? {
+            return Ok(Err(refused));
+        }
+        // A row that cannot be written where others can is this commit's failure alone.
         self.execute("SAVEPOINT before_commit", ())?;
         let (next_position, to_sweep) = (self.next_position, self.to_sweep.len());
         match self.write(worker, commit) {
@@ -70,7 +57,7 @@ impl Tables<'_> {
                 self.execute("RELEASE before_commit", ())?;
                 Ok(Ok(1))
             }
-            Err(error) if failure::is_of_one_commit(&error) => {
+            Err(error) if failure::is_of_one_row(&error) => {
                 tracing::error!(%worker_id, %error, "a commit was taken back");
                 self.execute("ROLLBACK TO before_commit", ())?;
                 self.execute("RELEASE before_commit", ())?;

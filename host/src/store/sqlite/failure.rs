@@ -40,15 +40,13 @@ pub(super) fn is_damage(error: &Error) -> bool {
     }
 }
 
-/// Whether an error while a commit is written is that commit's own: others have nothing to do with
-/// its rows, or with the pages these are on.
-pub(super) fn is_of_one_commit(error: &Error) -> bool {
-    let code = error.sqlite_error_code();
-    is_damage(error)
-        || matches!(
-            code,
-            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
-        )
+/// Whether an error while a commit is written is that of a row of its own, which others have nothing
+/// to do with.
+pub(super) fn is_of_one_row(error: &Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+    )
 }
 
 /// Why a read did not give what it should.

@@ -1,5 +1,6 @@
 //! What is special about logs on disk. What every store does is in the contract tests.
 
+mod damage;
 mod failures;
 pub(super) mod faults;
 mod files;

@@ -2,6 +2,7 @@
 //! failure it reopens the store; the docs of the module above say why the way it does.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -19,7 +20,7 @@ use super::{
     commit::Tables,
     database::{self, Checkpoint, Files, failure},
     encoding::{EncodedCommit, ordinal},
-    failure::reason,
+    failure::{is_damage, reason},
     readers::Gate,
 };
 use crate::store::{StoreError, StoreHealth};
@@ -65,6 +66,26 @@ impl Job {
             Self::ForgetKeys { .. } => 0,
             #[cfg(test)]
             Self::Hold(_) => 0,
+        }
+    }
+}
+
+impl Job {
+    /// What somebody hears whose job met damage: what the job was about is at fault, and no other.
+    fn damaged(&self, error: &rusqlite::Error) -> StoreError {
+        let reason = |what| format!("the database is damaged where {what} kept");
+        match self {
+            Self::Commit(commit) => {
+                let worker_id = commit.worker_id;
+                tracing::error!(%worker_id, %error, "a Worker's log is damaged");
+                StoreError::Damaged { worker_id, reason: reason("it is") }
+            }
+            _ => {
+                tracing::error!(%error, "a table of the store is damaged");
+                let is_component = matches!(self, Self::PutComponent { .. });
+                let what = if is_component { "components are" } else { "idempotency keys are" };
+                StoreError::Unreadable { reason: reason(what) }
+            }
         }
     }
 }
@@ -249,7 +270,24 @@ impl Writer {
         }
     }
 
+    /// Commits `jobs`, without those that meet damage. After it has met some, SQLite lets nothing
+    /// more be written in the same transaction: it begins anew, without the job that did.
     fn write(&mut self, jobs: &[Job], results: &mut Vec<Answer>) -> rusqlite::Result<()> {
+        let mut damaged = BTreeMap::new();
+        while let Some((place, error)) = self.write_others(jobs, &mut damaged, results)? {
+            damaged.insert(place, jobs[place].damaged(&error));
+        }
+        Ok(())
+    }
+
+    /// Commits all but the `damaged` jobs, which are in `results` afterwards; or nothing, and says
+    /// which of the others met damage.
+    fn write_others(
+        &mut self,
+        jobs: &[Job],
+        damaged: &mut BTreeMap<usize, StoreError>,
+        results: &mut Vec<Answer>,
+    ) -> rusqlite::Result<Option<(usize, rusqlite::Error)>> {
         let Self { state: State::Healthy(connection), shared, .. } = self else {
             return Err(failure(rusqlite::ffi::SQLITE_MISUSE));
         };
@@ -259,18 +297,31 @@ impl Writer {
             next_position: self.next_position,
             to_sweep: Vec::new(),
         };
-        for job in jobs {
-            results.push(match job {
-                Job::Commit(commit) => tables.apply(commit)?,
-                Job::PutComponent { digest, bytes } => tables.put_component(*digest, bytes)?,
-                Job::ForgetKeys { before } => tables.forget_keys(*before)?,
+        results.clear();
+        for (place, job) in jobs.iter().enumerate() {
+            let result = match job {
+                _ if damaged.contains_key(&place) => Ok(Ok(0)),
+                Job::Commit(commit) => tables.apply(commit),
+                Job::PutComponent { digest, bytes } => tables.put_component(*digest, bytes),
+                Job::ForgetKeys { before } => tables.forget_keys(*before),
                 #[cfg(test)]
                 Job::Hold(hold) => {
                     // An error is the sign to go on.
                     let _ = hold.recv();
-                    Ok(0)
+                    Ok(Ok(0))
                 }
-            });
+            };
+            match result {
+                Ok(result) => results.push(result),
+                Err(error) if is_damage(&error) => {
+                    transaction.rollback()?;
+                    return Ok(Some((place, error)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for (place, error) in std::mem::take(damaged) {
+            results[place] = Err(error);
         }
         let Tables { next_position, to_sweep, .. } = tables;
         shared.fault("store::before_commit");
@@ -288,7 +339,7 @@ impl Writer {
         shared.fault("store::after_commit");
         self.next_position = next_position;
         self.to_sweep.extend(to_sweep);
-        Ok(())
+        Ok(None)
     }
 
     /// Removes some of what is to be removed.
@@ -312,7 +363,7 @@ impl Writer {
             }
             // It stays until the next start: nobody waits for it, and trying again at once would
             // keep everybody else from what still works.
-            Err(error) if super::failure::is_damage(&error) => {
+            Err(error) if is_damage(&error) => {
                 tracing::error!(%error, "the removed events of a damaged log stay");
                 self.to_sweep.pop();
             }
