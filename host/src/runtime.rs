@@ -397,7 +397,7 @@ pub(crate) fn store_error(error: &StoreError) -> RuntimeError {
         StoreError::Unreadable { reason } => RuntimeError::RuntimeUnavailable {
             reason: format!("the store cannot be read at present ({reason})"),
         },
-        StoreError::Damaged { reason, .. } => {
+        StoreError::Damaged { reason, .. } | StoreError::FeedDamaged { reason, .. } => {
             RuntimeError::WorkerUnavailable { reason: reason.clone() }
         }
         StoreError::Full { .. } => {

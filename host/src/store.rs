@@ -173,6 +173,15 @@ pub(crate) enum StoreError {
 macro_rules! dispatch {
     ($self:ident, $store:ident => $memory:expr, $sqlite:expr) => {
         match &$self.0 {
+    /// What is there of the feed makes no sense up to the position `through`; what follows may.
+    #[error("the feed is damaged up to position {through}: {reason}")]
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory is not damaged"))]
+    FeedDamaged {
+        through: u64,
+        /// Whose event it is, where it is one and that is known.
+        worker_id: Option<WorkerId>,
+        reason: String,
+    },
             Kind::Memory($store) => $memory,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite($store) => $sqlite,
@@ -323,7 +332,8 @@ impl Store {
     }
 
     /// The events of all Workers after a position, in the order of their commits: at most `limit`,
-    /// at most about a mebibyte, and at least one where there are any.
+    /// at most about a mebibyte, and at least one where there are any. Where the next one makes no
+    /// sense, `FeedDamaged` says after which position to go on.
     pub(crate) async fn feed(
         &self,
         after: u64,

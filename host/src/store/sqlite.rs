@@ -54,12 +54,18 @@
 //! their reads answer [`StoreError::Damaged`], the others go on. Sequence numbers, item numbers and
 //! the offsets of texts have no holes, so what is missing is noticed.
 //!
+//! A job that meets damage is left out of its group: once a statement has, SQLite writes nothing
+//! more in the same transaction, also where only a savepoint was taken back, so the group is written
+//! again without it. The feed stops before what is damaged, says how far that goes
+//! ([`StoreError::FeedDamaged`]), and can be read from there on.
+//!
 //! No `unsafe` here: `rusqlite` wraps the C library.
 
 mod commit;
 mod database;
 mod encoding;
 mod failure;
+mod feed;
 mod open;
 mod queries;
 mod readers;
@@ -323,7 +329,8 @@ impl SqliteStore {
         after: u64,
         limit: usize,
     ) -> Result<Vec<FeedEvent>, StoreError> {
-        let read = move |connection: &Connection| queries::feed(connection, after, limit);
+        let head = *self.shared.feed_head.borrow();
+        let read = move |connection: &Connection| feed::feed(connection, after, limit, head);
         let rows = self.readers.run(read).await.map_err(ReadError::of_store)?;
         let mut events = Vec::with_capacity(rows.len());
         for (position, worker_id, event) in rows {
@@ -331,7 +338,11 @@ impl SqliteStore {
                 Ok(event) => events.push(FeedEvent { position, event }),
                 // What comes before it is good; the next page says what is wrong.
                 Err(_) if !events.is_empty() => break,
-                Err(error) => return Err(error.of_worker(worker_id)),
+                Err(error) => {
+                    tracing::error!(%worker_id, ?error, "the feed is damaged");
+                    return Err(ReadError::feed_damaged(position, seq, Some(worker_id)).of_store());
+                }
+            let seq = encoding::ordinal(event.seq);
             }
         }
         Ok(events)

@@ -56,6 +56,12 @@ pub(super) enum ReadError {
     /// What is there makes no sense.
     Damaged(String),
     Trimmed(worker_types::Seq),
+    /// The feed has nothing sensible up to this position.
+    FeedDamaged {
+        through: u64,
+        worker_id: Option<WorkerId>,
+        reason: String,
+    },
     /// The connections are closed while the store is being reopened.
     Closed,
     /// The reader is gone, or panicked.
@@ -71,6 +77,24 @@ impl From<Error> for ReadError {
 impl ReadError {
     pub(super) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged(reason.into())
+    }
+
+    /// One event of the feed that makes no sense.
+    pub(super) fn feed_damaged(through: u64, seq: u64, worker_id: Option<WorkerId>) -> Self {
+        let reason = match worker_id {
+            Some(worker_id) => format!("event {seq} of Worker {worker_id} cannot be read"),
+            None => format!("an event of an unknown Worker cannot be read, its number is {seq}"),
+        };
+        Self::FeedDamaged { through, worker_id, reason }
+    }
+
+    /// Whether what is stored is at fault, not the way to it.
+    pub(super) fn is_of_data(&self) -> bool {
+        match self {
+            Self::Damaged(_) | Self::FeedDamaged { .. } => true,
+            Self::Sqlite(error) => is_damage(error),
+            Self::Trimmed(_) | Self::Closed | Self::Gone => false,
+        }
     }
 
     /// As the error of a read of one Worker: damage is that Worker's alone.
@@ -90,6 +114,9 @@ impl ReadError {
     pub(super) fn of_store(self) -> StoreError {
         let reason = match self {
             Self::Trimmed(through) => return StoreError::Trimmed { through },
+            Self::FeedDamaged { through, worker_id, reason } => {
+                return StoreError::FeedDamaged { through, worker_id, reason };
+            }
             Self::Damaged(reason) => reason,
             Self::Sqlite(error) => {
                 tracing::error!(%error, "a read of the store failed");

@@ -17,11 +17,11 @@ type Result<T> = std::result::Result<T, ReadError>;
 pub(super) struct RawEvent {
     pub(super) seq: i64,
     at: i64,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 impl RawEvent {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self { seq: row.get(0)?, at: row.get(1)?, body: row.get(2)? })
     }
 
@@ -57,7 +57,7 @@ fn live(connection: &Connection, worker_id: WorkerId) -> Result<Option<Marks>> {
 }
 
 /// Rows until `take` says that it is enough.
-fn each(
+pub(super) fn each(
     statement: &mut CachedStatement<'_>,
     parameters: impl Params,
     mut take: impl FnMut(&Row<'_>) -> Result<bool>,
@@ -72,7 +72,7 @@ fn each(
 }
 
 /// What fits into a page: always one.
-struct Page {
+pub(super) struct Page {
     bytes: usize,
     max_bytes: usize,
     entries: usize,
@@ -80,11 +80,11 @@ struct Page {
 }
 
 impl Page {
-    fn new(limit: usize, max_bytes: usize) -> Self {
+    pub(super) fn new(limit: usize, max_bytes: usize) -> Self {
         Self { bytes: 0, max_bytes, entries: 0, limit }
     }
 
-    fn takes(&mut self, bytes: usize) -> bool {
+    pub(super) fn takes(&mut self, bytes: usize) -> bool {
         self.bytes = self.bytes.saturating_add(bytes);
         let fits = self.entries == 0 || self.bytes <= self.max_bytes;
         self.entries += 1;

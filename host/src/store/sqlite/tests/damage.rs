@@ -1,10 +1,10 @@
-//! Damage in what is not one Worker's alone: tables that all of them share.
+//! Damage in what is not one Worker's alone: tables that all of them share, and their feed.
 
 use std::{fs, path::Path};
 
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
-use worker_types::ComponentDigest;
+use worker_types::{ComponentDigest, WorkerId};
 
 use super::{
     super::{
@@ -14,7 +14,7 @@ use super::{
     held, inner, open,
 };
 use crate::store::{
-    Commit, KeyRecord, KeyScope, KeyedOperation, Store, StoreError, StoreHealth,
+    Commit, FeedEvent, KeyRecord, KeyScope, KeyedOperation, Store, StoreError, StoreHealth,
     test_support::*,
 };
 
@@ -93,4 +93,72 @@ async fn damaged_keys_and_components_fail_nothing_but_what_needs_them() {
     assert_eq!(store.last_seq(keyed.id).await.expect("an answer").get(), 0);
     assert_eq!(*store.feed_head().borrow(), 2);
     assert_eq!(*store.health().borrow(), StoreHealth::Healthy);
+}
+
+/// The events of the feed and, for each time that it was damaged, the Worker that was named.
+async fn whole_feed(store: &Store) -> (Vec<FeedEvent>, Vec<Option<WorkerId>>) {
+    let (mut events, mut damaged, mut after) = (Vec::new(), Vec::new(), 0);
+    let head = *store.feed_head().borrow();
+    while after < head {
+        match store.feed(after, 100).await {
+            Ok(page) => {
+                after = page.last().map_or(head, |event| event.position);
+                events.extend(page);
+            }
+            Err(StoreError::FeedDamaged { through, worker_id, .. }) => {
+                assert!(through > after && through <= head, "it goes on: {through}");
+                after = through;
+                damaged.push(worker_id);
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+    (events, damaged)
+}
+
+#[tokio::test]
+async fn the_feed_names_the_worker_of_a_damaged_event_and_goes_on_behind_it() {
+    let at = tempfile::tempdir().expect("a directory");
+    let mut worker = {
+        let store = Store::sqlite(at.path()).expect("a store");
+        let mut worker = TestWorker::create(&store).await;
+        worker.turn(&store, "text").await;
+        worker
+    };
+    let path = Files::new(at.path()).database();
+    let connection = Connection::open(path).expect("the database");
+    let update = "UPDATE events SET body = x'7b' WHERE seq IN (1, 3)";
+    assert_eq!(connection.execute(update, []).expect("updated"), 2);
+    drop(connection);
+    let store = open(at.path(), |_| {});
+    worker.turn(&store, "and on").await;
+    let (events, damaged) = whole_feed(&store).await;
+    assert_eq!(damaged, [Some(worker.id); 2]);
+    let positions: Vec<_> = events.iter().map(|event| event.position).collect();
+    assert_eq!(positions, [2, 4, 5, 6, 7, 8, 9, 10, 11]);
+}
+
+#[tokio::test]
+async fn the_feed_passes_over_a_damaged_page_of_events_and_no_more() {
+    let at = tempfile::tempdir().expect("a directory");
+    {
+        let store = Store::sqlite(at.path()).expect("a store");
+        let mut worker = TestWorker::create(&store).await;
+        for number in 0..300 {
+            worker.append(&store, vec![notice(&format!("number {number};"))], true).await;
+        }
+    }
+    let path = Files::new(at.path()).database();
+    let mut bytes = fs::read(&path).expect("the database");
+    let holds = |page: &[u8], text: &str| page.windows(text.len()).any(|at| at == text.as_bytes());
+    let page = bytes.chunks_mut(4_096).find(|page| holds(page, "number 150;")).expect("a page");
+    let lost = (0..300).filter(|number| holds(page, &format!("number {number};"))).count();
+    page[..8].fill(0xff);
+    fs::write(path, bytes).expect("written");
+
+    let store = open(at.path(), |_| {});
+    let (events, damaged) = whole_feed(&store).await;
+    assert_eq!(damaged, [None]);
+    assert_eq!(events.len(), 301 - lost);
+    assert!(lost > 1);
 }
