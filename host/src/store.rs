@@ -17,7 +17,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use worker_types::{
-    ComponentDigest, Event, EventBody, Item, ItemId, LogId, Retention, Seq, TurnId, WorkerId,
+    ComponentDigest, Event, EventBody, Item, ItemBody, ItemId, ItemStatus, LogId, Origin,
+    Retention, Seq, ToolOutcome, TurnId, WorkerId,
 };
 
 use crate::worker::WorkerState;
@@ -204,6 +205,12 @@ impl Store {
     /// # Errors
     ///
     /// What is wrong with the directory or the store in it, and what can be done about it.
+    /// The same, with logs of at most so many bytes each.
+    #[cfg(test)]
+    pub(crate) fn memory_of(log_bytes: usize) -> Self {
+        Self(Kind::Memory(MemoryStore::with_logs_of(log_bytes)))
+    }
+
     #[cfg(feature = "sqlite")]
     pub fn sqlite(directory: impl AsRef<Path>) -> Result<Self, OpenStoreError> {
         SqliteStore::open(directory.as_ref()).map(|store| Self(Kind::Sqlite(store)))
@@ -480,6 +487,35 @@ impl Commit<'_> {
 fn misplaced(worker_id: WorkerId, item_id: ItemId) -> StoreError {
     let reason = format!("a piece of the text of item {item_id} does not follow the one before");
     StoreError::Damaged { worker_id, reason }
+    /// Whether this commit does nothing but end what there is, or make room: the turn with all that is
+    /// open in it, inputs that wait, the Worker. What it adds is bounded by what was accepted
+    /// before, and nothing in it is a guest's to begin.
+    fn only_ends(&self) -> bool {
+        let ends = |event: &Event| {
+            matches!(
+                event.body,
+                EventBody::TurnEnded { .. }
+                    | EventBody::WorkerStopped
+                    | EventBody::WorkerDeleted
+                    | EventBody::WorkerTrimmed { .. }
+            )
+        };
+        let goes_with_an_end = |event: &Event| match &event.body {
+            // A turn that ends before it started; what it was steered with and did not take in.
+            EventBody::TurnStarted { .. } | EventBody::InputQueued { .. } => true,
+            EventBody::ItemCompleted { item, .. } => {
+                let interrupted = |body: &ItemBody| {
+                    matches!(body, ItemBody::ToolResult { outcome: ToolOutcome::Interrupted, .. })
+                };
+                item.status == ItemStatus::Incomplete
+                    || item.origin == Origin::Host && interrupted(&item.body)
+            }
+            _ => false,
+        };
+        self.events.iter().any(ends)
+            && self.events.iter().all(|event| ends(event) || goes_with_an_end(event))
+    }
+
 }
 
 /// The place of `worker.created`.

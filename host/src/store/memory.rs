@@ -8,7 +8,7 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,13 @@ use crate::worker::WorkerState;
 use feed::{Feed, Place};
 use log::{Encoded, Log, decode};
 
+/// The most bytes of a log. What is left above, up to what a log can have, is for ending what there
+/// is: however much a guest has said, its turn can be ended and its Worker stopped and deleted.
+const LOG_BYTES: usize = log::MAX_BYTES / 4 * 3;
+
+/// Events of the feed that are looked up under one lock.
+const FEED_PLACES: usize = 256;
+
 #[derive(Debug)]
 pub(super) struct MemoryStore {
     log_id: LogId,
@@ -34,13 +41,18 @@ pub(super) struct MemoryStore {
     components: Mutex<HashMap<ComponentDigest, Bytes>>,
     feed_head: watch::Sender<u64>,
     health: watch::Sender<StoreHealth>,
+    log_bytes: usize,
 }
 
-/// What changes with a commit.
+/// A log under a lock of its own: a long one that is trimmed, or moved to where there is more room,
+/// keeps nobody else waiting. It may be held while that of all logs is taken, never the other way.
+type SharedLog = Arc<Mutex<Log>>;
+
+/// What Workers share.
 #[derive(Debug, Default)]
 struct Logs {
     /// Each with the Worker it is of. A place is never used again.
-    logs: Vec<(WorkerId, Log)>,
+    logs: Vec<(WorkerId, SharedLog)>,
     /// The places of the logs, in the order of the Workers' ids. Ids are made in this order: a new
     /// one goes to the end, and a place takes four bytes where a hash map would take thirty.
     order: Vec<u32>,
@@ -56,11 +68,17 @@ impl Default for MemoryStore {
             components: Mutex::default(),
             feed_head: watch::Sender::new(0),
             health: watch::Sender::new(StoreHealth::Healthy),
+            log_bytes: LOG_BYTES,
         }
     }
 }
 
 impl MemoryStore {
+    #[cfg(test)]
+    pub(super) fn with_logs_of(log_bytes: usize) -> Self {
+        Self { log_bytes, ..Self::default() }
+    }
+
     pub(super) fn log_id(&self) -> LogId {
         self.log_id
     }
@@ -74,40 +92,135 @@ impl MemoryStore {
     }
 
     pub(super) fn workers(&self) -> Result<Vec<WorkerRead>, StoreError> {
-        let stored: Vec<_> = {
-            let logs = self.lock();
-            let ordered = logs.order.iter().filter_map(|place| logs.logs.get(*place as usize));
-            let live = ordered.filter(|(_, log)| !log.is_deleted());
-            let stored = live.map(|(worker_id, log)| {
+        let mut stored = Vec::new();
+        let mut after = None;
+        loop {
+            let Some((worker_id, log)) = self.lock().next_log(after) else { break };
+            after = Some(worker_id);
+            let (created, rest) = {
+                let log = lock(&log);
+                if log.is_deleted() {
+                    continue;
+                }
                 let created = log.packed(1).unwrap_or_default().to_vec();
-                let rest = log.rest.as_deref().filter(|_| !log.active).cloned();
-                (*worker_id, created, rest)
+                (created, log.rest.as_deref().filter(|_| !log.active).cloned())
+            };
+            let created = decode(worker_id, 1, &created);
+            stored.push(match created {
+                Ok(created) => Ok(StoredWorker { worker_id, created, rest }),
+                Err(error) => Err((worker_id, error)),
             });
-            stored.collect()
-        };
-        let decoded = stored.into_iter().map(|(worker_id, created, rest)| {
-            let created = decode(worker_id, 1, &created).map_err(|error| (worker_id, error))?;
-            Ok(StoredWorker { worker_id, created, rest })
-        });
-        Ok(decoded.collect())
+        }
+        Ok(stored)
     }
 
+    /// Everything that can be refused is refused before anything changes.
     pub(super) fn append(&self, commit: Commit<'_>) -> Result<(), StoreError> {
-        // Encoded before the log is touched: a failure leaves it as it was.
         let encoded = Encoded::new(commit.worker_id, commit.events)?;
-        let mut logs = self.lock();
-        logs.append(commit, &encoded)?;
-        // Within the lock, so that the head never goes back.
-        self.feed_head.send_replace(logs.feed.head());
+        let known = self.lock().place(commit.worker_id);
+        let removed = match known {
+            Ok((place, log)) => {
+                let mut log = lock(&log);
+                let removed = self.change(&mut log, commit, &encoded)?;
+                self.share(&mut self.lock(), place, commit);
+                removed
+            }
+            Err(_) => {
+                let mut log = Log::default();
+                let removed = self.change(&mut log, commit, &encoded)?;
+                let mut logs = self.lock();
+                let place = logs.insert(commit.worker_id, log)?;
+                self.share(&mut logs, place, commit);
+                removed
+            }
+        };
+        if removed > 0 && self.lock().feed.removed(removed) {
+            self.tidy_feed();
+        }
         Ok(())
     }
 
+    /// Commits to the log, and returns how many events that removed.
+    fn change(
+        &self,
+        log: &mut Log,
+        commit: Commit<'_>,
+        encoded: &Encoded,
+    ) -> Result<usize, StoreError> {
+        let worker_id = commit.worker_id;
+        commit.check_follows(Seq::new(log.last_seq().into()), log.is_deleted())?;
+        let completed: Vec<ItemId> = commit.completed().collect();
+        let is_kept =
+            |piece: &&TextPiece| !piece.text.is_empty() && !completed.contains(&piece.item_id);
+        let texts = || commit.texts.iter().filter(is_kept);
+        let mut lengths: BTreeMap<ItemId, u64> = BTreeMap::new();
+        if texts().next().is_some() {
+            lengths.extend(log.texts().map(|(item, text)| (*item, text.len() as u64)));
+        }
+        for piece in texts() {
+            let length = lengths.entry(piece.item_id).or_default();
+            if piece.offset != *length {
+                return Err(misplaced(worker_id, piece.item_id));
+            }
+            *length += piece.text.len() as u64;
+        }
+        let max_bytes = if commit.only_ends() { log::MAX_BYTES } else { self.log_bytes };
+        log.append(worker_id, encoded, max_bytes)?;
+
+        if let Some(rest) = commit.rest {
+            log.rest = Some(Box::new(rest.clone()));
+            log.active = false;
+        } else if !commit.events.is_empty() {
+            log.active = true;
+        }
+        completed.iter().for_each(|item| log.forget_text(*item));
+        for piece in texts() {
+            log.push_text(piece.item_id, &piece.text);
+        }
+        let covered = log.rest.as_ref().map_or(Seq::ZERO, |rest| rest.last_seq);
+        Ok(if commit.deletes_at().is_some() {
+            log.delete()
+        } else if let Some(through) = commit.trims_through(covered).filter(|seq| *seq > FIRST) {
+            log.trim(through.get() as u32)
+        } else {
+            0
+        })
+    }
+
+    /// Gives what was committed to the log at `place` its positions, and remembers its key.
+    fn share(&self, logs: &mut Logs, place: u32, commit: Commit<'_>) {
+        for event in commit.events {
+            logs.feed.push(Place { log: place, seq: event.seq.get() as u32 });
+        }
+        if let Some(record) = commit.key {
+            logs.keys.insert(record.scope.clone(), record.clone());
+        }
+        // Within the lock, so that the head never goes back.
+        self.feed_head.send_replace(logs.feed.head());
+    }
+
+    /// Forgets the positions of removed events, some at a time: others commit in between.
+    fn tidy_feed(&self) {
+        let mut after = 0;
+        loop {
+            let places = self.lock().places(after, feed::CHUNK);
+            let Some((last, ..)) = places.last() else { return };
+            after = *last;
+            let is_gone =
+                |(.., log, seq): &(u64, WorkerId, SharedLog, u32)| lock(log).packed(*seq).is_none();
+            let gone: Vec<u64> =
+                places.iter().filter(|place| is_gone(place)).map(|place| place.0).collect();
+            self.lock().feed.forget(&gone);
+        }
+    }
+
     pub(super) fn snapshot(&self, worker_id: WorkerId) -> Option<WorkerState> {
-        self.lock().log(worker_id)?.rest.as_deref().cloned()
+        let log = self.log(worker_id)?;
+        lock(&log).rest.as_deref().cloned()
     }
 
     pub(super) fn last_seq(&self, worker_id: WorkerId) -> Seq {
-        self.lock().log(worker_id).map_or(Seq::ZERO, |log| Seq::new(log.last_seq().into()))
+        self.log(worker_id).map_or(Seq::ZERO, |log| Seq::new(lock(&log).last_seq().into()))
     }
 
     pub(super) fn read(
@@ -119,8 +232,8 @@ impl MemoryStore {
     ) -> Result<Vec<Event>, StoreError> {
         // Copied under the lock, decoded outside of it: others append meanwhile.
         let events = {
-            let logs = self.lock();
-            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let Some(log) = self.log(worker_id) else { return Ok(Vec::new()) };
+            let log = lock(&log);
             let until = until.min(Seq::new(log.last_seq().into()));
             let trimmed = Seq::new(log.trimmed().into());
             if after < trimmed && after < until && limit > 0 {
@@ -141,8 +254,8 @@ impl MemoryStore {
     ) -> Result<Vec<Item>, StoreError> {
         let damaged = |reason: &str| StoreError::Damaged { worker_id, reason: reason.to_owned() };
         let events = {
-            let logs = self.lock();
-            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let Some(log) = self.log(worker_id) else { return Ok(Vec::new()) };
+            let log = lock(&log);
             let newest = |events: &log::ItemEvents| {
                 let seq = events.newest(until)?;
                 Some((events.item, seq, log.packed(seq)?.to_vec()))
@@ -174,7 +287,8 @@ impl MemoryStore {
         worker_id: WorkerId,
         turn_id: TurnId,
     ) -> Result<Option<Event>, StoreError> {
-        let end = self.lock().log(worker_id).and_then(|log| {
+        let end = self.log(worker_id).and_then(|log| {
+            let log = lock(&log);
             let seq = log.turn_end(turn_id)?;
             Some((seq, log.packed(seq)?.to_vec()))
         });
@@ -188,8 +302,8 @@ impl MemoryStore {
         limit: usize,
     ) -> Result<Vec<Event>, StoreError> {
         let ends: Vec<_> = {
-            let logs = self.lock();
-            let Some(log) = logs.log(worker_id) else { return Ok(Vec::new()) };
+            let Some(log) = self.log(worker_id) else { return Ok(Vec::new()) };
+            let log = lock(&log);
             let ends = log.turn_ends_before(before.map_or(u64::MAX, TurnId::get));
             let ends = ends.iter().skip(ends.len().saturating_sub(limit));
             ends.filter_map(|(_, seq)| Some((*seq, log.packed(*seq)?.to_vec()))).collect()
@@ -198,9 +312,9 @@ impl MemoryStore {
     }
 
     pub(super) fn texts(&self, worker_id: WorkerId) -> BTreeMap<ItemId, String> {
-        let logs = self.lock();
-        let texts = logs.log(worker_id).into_iter().flat_map(Log::texts);
-        texts.map(|(item, text)| (*item, text.clone())).collect()
+        let Some(log) = self.log(worker_id) else { return BTreeMap::new() };
+        let log = lock(&log);
+        log.texts().map(|(item, text)| (*item, text.clone())).collect()
     }
 
     pub(super) fn key(&self, scope: &KeyScope) -> Option<KeyRecord> {
@@ -215,26 +329,35 @@ impl MemoryStore {
     }
 
     pub(super) fn feed(&self, after: u64, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
-        let events = {
-            let logs = self.lock();
-            let events = logs.feed.after(after).filter_map(|(position, place)| {
-                let (worker_id, log) = logs.logs.get(place.log as usize)?;
-                Some((position, *worker_id, place.seq, log.packed(place.seq)?.to_vec()))
-            });
-            page(events.take(limit), |(.., packed)| packed.len(), PAGE_BYTES)
-        };
+        let (mut packed, mut bytes, mut after) = (Vec::new(), 0, after);
+        'full: while packed.len() < limit {
+            let places = self.lock().places(after, limit.min(FEED_PLACES));
+            if places.is_empty() {
+                break;
+            }
+            for (position, worker_id, log, seq) in places {
+                after = position;
+                // One that was removed has a place for a while.
+                let Some(event) = lock(&log).packed(seq).map(<[u8]>::to_vec) else { continue };
+                bytes += event.len();
+                if packed.len() == limit || (bytes > PAGE_BYTES && !packed.is_empty()) {
+                    break 'full;
+                }
+                packed.push((position, worker_id, seq, event));
+            }
+        }
         let event = |(position, worker_id, seq, packed): (u64, WorkerId, u32, Vec<u8>)| {
             Ok(FeedEvent { position, event: decode(worker_id, seq, &packed)? })
         };
-        events.into_iter().map(event).collect()
+        packed.into_iter().map(event).collect()
     }
 
     pub(super) fn trimmable(&self, retention: &Retention, now: Timestamp) -> Vec<(WorkerId, Seq)> {
         let oldest = retention::oldest(retention, now);
         let count = self.lock().logs.len();
-        // One lock for each: others append meanwhile.
         let trimmable = (0..count).filter_map(|place| {
-            let (worker_id, last, plain) = self.lock().plain(place)?;
+            let (worker_id, log) = self.lock().logs.get(place)?.clone();
+            let (last, plain) = lock(&log).removable()?;
             // Whatever cannot be decoded stays.
             let events = plain.iter().filter_map(|(seq, packed)| {
                 let event = decode(worker_id, *seq, packed).ok()?;
@@ -276,101 +399,60 @@ impl MemoryStore {
         components.get(&digest).cloned()
     }
 
+    fn log(&self, worker_id: WorkerId) -> Option<SharedLog> {
+        self.lock().place(worker_id).ok().map(|(_, log)| log)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Logs> {
-        // Nothing panics between a lock and the end of its change.
-        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.logs)
     }
 }
 
 impl Logs {
-    /// The place of a Worker's log, or where in the order it would be.
-    fn place(&self, worker_id: WorkerId) -> Result<u32, usize> {
+    /// The place of a Worker's log and the log, or where in the order it would be.
+    fn place(&self, worker_id: WorkerId) -> Result<(u32, SharedLog), usize> {
         let found =
             self.order.binary_search_by_key(&worker_id, |place| self.logs[*place as usize].0);
-        found.map(|index| self.order[index])
+        found.map(|index| {
+            let place = self.order[index];
+            (place, Arc::clone(&self.logs[place as usize].1))
+        })
     }
 
-    fn log(&self, worker_id: WorkerId) -> Option<&Log> {
-        let place = self.place(worker_id).ok()?;
-        self.logs.get(place as usize).map(|(_, log)| log)
+    /// The next log in the order of the Workers' ids.
+    fn next_log(&self, after: Option<WorkerId>) -> Option<(WorkerId, SharedLog)> {
+        let is_before = |place: &u32| after.is_some_and(|id| self.logs[*place as usize].0 <= id);
+        let place = self.order.get(self.order.partition_point(is_before))?;
+        self.logs.get(*place as usize).cloned()
     }
 
-    /// Of a Worker at rest: its last event, and the events that retention may remove one day,
-    /// packed.
-    #[expect(clippy::type_complexity, reason = "named by the sentence above, and used once")]
-    fn plain(&self, place: usize) -> Option<(WorkerId, Seq, Vec<(u32, Vec<u8>)>)> {
-        let (worker_id, log) = self.logs.get(place)?;
-        let last = Seq::new(log.last_seq().into());
-        let is_current = log.rest.as_ref().is_some_and(|rest| rest.last_seq == last);
-        (is_current && !log.active).then(|| (*worker_id, last, log.plain()))
-    }
-
-    /// Everything that can be refused is refused before anything changes.
-    fn append(&mut self, commit: Commit<'_>, encoded: &Encoded) -> Result<(), StoreError> {
-        let Commit { worker_id, events, rest, texts, key } = commit;
-        let log = self.log(worker_id);
-        let last = log.map_or(Seq::ZERO, |log| Seq::new(log.last_seq().into()));
-        commit.check_follows(last, log.is_some_and(Log::is_deleted))?;
-
-        let completed: Vec<ItemId> = commit.completed().collect();
-        let mut lengths: BTreeMap<ItemId, u64> = BTreeMap::new();
-        if !texts.is_empty() {
-            let texts = log.into_iter().flat_map(Log::texts);
-            lengths.extend(texts.map(|(item, text)| (*item, text.len() as u64)));
-        }
-        let is_kept =
-            |piece: &&TextPiece| !piece.text.is_empty() && !completed.contains(&piece.item_id);
-        let texts = || texts.iter().filter(is_kept);
-        for piece in texts() {
-            let length = lengths.entry(piece.item_id).or_default();
-            if piece.offset != *length {
-                return Err(misplaced(worker_id, piece.item_id));
-            }
-            *length += piece.text.len() as u64;
-        }
-
-        let place = self.place(worker_id).unwrap_or_else(|index| {
-            let place = self.logs.len() as u32;
-            make_room(&mut self.logs);
-            self.logs.push((worker_id, Log::default()));
-            make_room(&mut self.order);
-            self.order.insert(index, place);
-            place
-        });
-        let log = &mut self.logs[place as usize].1;
-        log.append(worker_id, encoded)?;
-        for event in events {
-            self.feed.push(Place { log: place, seq: event.seq.get() as u32 });
-        }
-        if let Some(rest) = rest {
-            log.rest = Some(Box::new(rest.clone()));
-            log.active = false;
-        } else if !events.is_empty() {
-            log.active = true;
-        }
-        completed.iter().for_each(|item| log.forget_text(*item));
-        for piece in texts() {
-            log.push_text(piece.item_id, &piece.text);
-        }
-        let covered = log.rest.as_ref().map_or(Seq::ZERO, |rest| rest.last_seq);
-        let removed = if commit.deletes_at().is_some() {
-            log.delete()
-        } else if let Some(through) = commit.trims_through(covered).filter(|seq| *seq > FIRST) {
-            log.trim(through.get() as u32)
-        } else {
-            0
+    /// Gives a new log its place.
+    fn insert(&mut self, worker_id: WorkerId, log: Log) -> Result<u32, StoreError> {
+        let Err(index) = self.place(worker_id) else {
+            // Somebody else has just created the same Worker.
+            return Err(StoreError::Gap { worker_id, last: FIRST, offered: FIRST });
         };
-        if removed > 0 {
-            let logs = &self.logs;
-            self.feed.removed(removed, |place| {
-                logs.get(place.log as usize).is_some_and(|(_, log)| log.packed(place.seq).is_some())
-            });
-        }
-        if let Some(record) = key {
-            self.keys.insert(record.scope.clone(), record.clone());
-        }
-        Ok(())
+        let place = self.logs.len() as u32;
+        make_room(&mut self.logs);
+        self.logs.push((worker_id, Arc::new(Mutex::new(log))));
+        make_room(&mut self.order);
+        self.order.insert(index, place);
+        Ok(place)
     }
+
+    /// Positions after `after`, each with the Worker, its log and the event that has it.
+    fn places(&self, after: u64, count: usize) -> Vec<(u64, WorkerId, SharedLog, u32)> {
+        let places = self.feed.after(after).take(count).filter_map(|(position, place)| {
+            let (worker_id, log) = self.logs.get(place.log as usize)?;
+            Some((position, *worker_id, Arc::clone(log), place.seq))
+        });
+        places.collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics between a lock and the end of its change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes room for one more, and for a sixteenth more than that: what is kept of every Worker is not

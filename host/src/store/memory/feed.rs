@@ -2,7 +2,7 @@
 
 /// Entries of a chunk. A chunk never grows beyond what it was made for: one `Vec` over all would
 /// double, and copy everything while it does.
-const CHUNK: usize = 1_024;
+pub(super) const CHUNK: usize = 1_024;
 
 /// Where the event is that has a position: in the log `log`, at `seq`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,19 +75,30 @@ impl Feed {
             .skip_while(move |(position, _)| *position <= after)
     }
 
-    /// Says that `count` events were removed. When that is half of them, their entries go.
-    pub(super) fn removed(&mut self, count: usize, is_there: impl Fn(Place) -> bool) {
+    /// Says that `count` events were removed. Returns whether that is half of all, and their entries
+    /// should go.
+    pub(super) fn removed(&mut self, count: usize) -> bool {
         self.dead += count;
-        if self.dead < CHUNK || self.dead * 2 < self.entries {
-            return;
+        self.dead >= CHUNK && self.dead * 2 >= self.entries
+    }
+
+    /// Forgets the entries with these positions, which are sorted and are those of removed events.
+    pub(super) fn forget(&mut self, gone: &[u64]) {
+        let (Some(first), Some(last)) = (gone.first(), gone.last()) else { return };
+        let begin = self.chunks.partition_point(|chunk| chunk.base <= *first).saturating_sub(1);
+        let end = self.chunks.partition_point(|chunk| chunk.base <= *last);
+        let mut touched: Vec<Chunk> = self.chunks.drain(begin..end).collect();
+        let held = |chunks: &[Chunk]| chunks.iter().map(|chunk| chunk.entries.len()).sum::<usize>();
+        let before = held(&touched);
+        for Chunk { base, entries } in &mut touched {
+            entries.retain(|entry| gone.binary_search(&(*base + u64::from(entry.offset))).is_err());
+            entries.shrink_to_fit();
         }
-        let old = std::mem::take(self);
-        self.head = old.head;
-        for (position, place) in old.after(0) {
-            if is_there(place) {
-                self.insert(position, place);
-            }
-        }
+        touched.retain(|chunk| !chunk.entries.is_empty());
+        let forgotten = before - held(&touched);
+        self.chunks.splice(begin..begin, touched);
+        self.entries -= forgotten;
+        self.dead = self.dead.saturating_sub(forgotten);
     }
 }
 
@@ -100,9 +111,16 @@ mod tests {
         let mut feed = Feed::default();
         let place = |seq| Place { log: 0, seq };
         (1..=5_000).for_each(|seq| feed.push(place(seq)));
-        let even = |place: Place| place.seq.is_multiple_of(2);
-        feed.removed(2_500, even);
-        assert_eq!(feed.entries, 2_500);
+        assert!(!feed.removed(2_499));
+        assert!(feed.removed(1));
+        let odd: Vec<u64> = (1..=5_000).filter(|position| *position % 2 == 1).collect();
+        odd.chunks(100).for_each(|gone| feed.forget(gone));
+        assert_eq!((feed.entries, feed.dead), (2_500, 0));
+        // All of some chunks, and what is gone already.
+        let early: Vec<u64> = (1..=3_000).collect();
+        feed.forget(&early);
+        assert_eq!((feed.entries, feed.chunks.len()), (1_000, 3));
+        assert_eq!(feed.after(0).next(), Some((3_002, place(3_002))));
         feed.push(place(5_001));
         let all: Vec<_> = feed.after(4_996).collect();
         assert_eq!(all, [(4_998, place(4_998)), (5_000, place(5_000)), (5_001, place(5_001))]);

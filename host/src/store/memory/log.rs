@@ -12,6 +12,12 @@ use crate::{
     worker::WorkerState,
 };
 
+/// Events with their numbers, packed.
+pub(super) type Packed = Vec<(u32, Vec<u8>)>;
+
+/// The most bytes of a log: where each event ends is kept in 32 bits.
+pub(super) const MAX_BYTES: usize = u32::MAX as usize;
+
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// The events' packed JSON, one after the other.
@@ -195,16 +201,17 @@ impl Log {
             + self.turn_ends.capacity() * size_of::<(u32, u32)>()
     }
 
-    /// Adds events that follow.
+    /// Adds events that follow, if the log has at most `max_bytes` with them.
     pub(super) fn append(
         &mut self,
         worker_id: WorkerId,
         encoded: &Encoded,
+        max_bytes: usize,
     ) -> Result<(), StoreError> {
         let base = self.bytes.len();
-        let Ok(_) = u32::try_from(base + encoded.bytes.len()) else {
+        if base + encoded.bytes.len() > max_bytes.min(MAX_BYTES) {
             return Err(StoreError::Full { worker_id });
-        };
+        }
         grow(&mut self.bytes, encoded.bytes.len());
         grow(&mut self.ends, encoded.ends.len());
         self.bytes.extend_from_slice(&encoded.bytes);
@@ -249,8 +256,15 @@ impl Log {
         places
     }
 
+    /// Of a Worker at rest: its last event, and the events that retention may remove one day.
+    pub(super) fn removable(&self) -> Option<(Seq, Packed)> {
+        let last = Seq::new(self.last_seq().into());
+        let is_current = self.rest.as_ref().is_some_and(|rest| rest.last_seq == last);
+        (is_current && !self.active).then(|| (last, self.plain()))
+    }
+
     /// The events that carry no item, except the first.
-    pub(super) fn plain(&self) -> Vec<(u32, Vec<u8>)> {
+    fn plain(&self) -> Packed {
         let items = self.item_places();
         let places = (self.trimmed().max(1) + 1)..=self.last_seq();
         let plain = places.filter(|seq| items.binary_search(seq).is_err());
