@@ -110,6 +110,14 @@ pub(crate) struct StoredWorker {
 /// A Worker, or why it cannot be had.
 pub(crate) type WorkerRead = Result<StoredWorker, (WorkerId, StoreError)>;
 
+/// The Worker that was read, or was not.
+pub(crate) fn worker_id(read: &WorkerRead) -> WorkerId {
+    match read {
+        Ok(stored) => stored.worker_id,
+        Err((worker_id, _)) => *worker_id,
+    }
+}
+
 /// Which items of a Worker to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ItemRange {
@@ -165,15 +173,6 @@ pub(crate) enum StoreError {
     /// What is there of one Worker makes no sense.
     #[error("the log of Worker {worker_id} is damaged: {reason}")]
     Damaged { worker_id: WorkerId, reason: String },
-    /// Retention removed what was asked for: events that carry no item, up to this one.
-    #[error("older events were removed: the log begins after event {through}")]
-    Trimmed { through: Seq },
-}
-
-/// Calls the same method of whichever store it is; what SQLite does on another thread is awaited.
-macro_rules! dispatch {
-    ($self:ident, $store:ident => $memory:expr, $sqlite:expr) => {
-        match &$self.0 {
     /// What is there of the feed makes no sense up to the position `through`; what follows may.
     #[error("the feed is damaged up to position {through}: {reason}")]
     #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory is not damaged"))]
@@ -183,6 +182,15 @@ macro_rules! dispatch {
         worker_id: Option<WorkerId>,
         reason: String,
     },
+    /// Retention removed what was asked for: events that carry no item, up to this one.
+    #[error("older events were removed: the log begins after event {through}")]
+    Trimmed { through: Seq },
+}
+
+/// Calls the same method of whichever store it is; what SQLite does on another thread is awaited.
+macro_rules! dispatch {
+    ($self:ident, $store:ident => $memory:expr, $sqlite:expr) => {
+        match &$self.0 {
             Kind::Memory($store) => $memory,
             #[cfg(feature = "sqlite")]
             Kind::Sqlite($store) => $sqlite,
@@ -197,6 +205,12 @@ impl Store {
         Self(Kind::Memory(MemoryStore::default()))
     }
 
+    /// The same, with logs of at most so many bytes each.
+    #[cfg(test)]
+    pub(crate) fn memory_of(log_bytes: usize) -> Self {
+        Self(Kind::Memory(MemoryStore::with_logs_of(log_bytes)))
+    }
+
     /// Keeps everything in an SQLite database in `directory`, which is created if it is missing.
     /// One store at a time owns a directory.
     ///
@@ -205,12 +219,6 @@ impl Store {
     /// # Errors
     ///
     /// What is wrong with the directory or the store in it, and what can be done about it.
-    /// The same, with logs of at most so many bytes each.
-    #[cfg(test)]
-    pub(crate) fn memory_of(log_bytes: usize) -> Self {
-        Self(Kind::Memory(MemoryStore::with_logs_of(log_bytes)))
-    }
-
     #[cfg(feature = "sqlite")]
     pub fn sqlite(directory: impl AsRef<Path>) -> Result<Self, OpenStoreError> {
         SqliteStore::open(directory.as_ref()).map(|store| Self(Kind::Sqlite(store)))
@@ -231,10 +239,15 @@ impl Store {
         dispatch!(self, store => store.feed_head(), store.feed_head())
     }
 
-    /// All Workers that are not deleted, in the order of their ids. One that cannot be read is an
-    /// error of its own.
-    pub(crate) async fn workers(&self) -> Result<Vec<WorkerRead>, StoreError> {
-        dispatch!(self, store => store.workers(), store.workers().await)
+    /// The Workers after `after` that are not deleted, in the order of their ids: at most `limit`, of
+    /// those on a disk at most about a mebibyte, and at least one where there are any. One that
+    /// cannot be read is an error of its own.
+    pub(crate) async fn workers(
+        &self,
+        after: Option<WorkerId>,
+        limit: usize,
+    ) -> Result<Vec<WorkerRead>, StoreError> {
+        dispatch!(self, store => store.workers(after, limit), store.workers(after, limit).await)
     }
 
     /// Commits all of it or nothing. When this returns `Ok` it is as durable as this store makes
@@ -474,19 +487,6 @@ impl Commit<'_> {
             .map(|event| event.seq)
     }
 
-    /// The items that this commit completes, in no order.
-    fn completed(&self) -> impl Iterator<Item = ItemId> {
-        self.events.iter().filter_map(|event| match &event.body {
-            EventBody::ItemCompleted { item, .. } => Some(item.id),
-            _ => None,
-        })
-    }
-}
-
-/// A piece of a text that does not begin where the text so far ends.
-fn misplaced(worker_id: WorkerId, item_id: ItemId) -> StoreError {
-    let reason = format!("a piece of the text of item {item_id} does not follow the one before");
-    StoreError::Damaged { worker_id, reason }
     /// Whether this commit does nothing but end what there is, or make room: the turn with all that is
     /// open in it, inputs that wait, the Worker. What it adds is bounded by what was accepted
     /// before, and nothing in it is a guest's to begin.
@@ -516,6 +516,19 @@ fn misplaced(worker_id: WorkerId, item_id: ItemId) -> StoreError {
             && self.events.iter().all(|event| ends(event) || goes_with_an_end(event))
     }
 
+    /// The items that this commit completes, in no order.
+    fn completed(&self) -> impl Iterator<Item = ItemId> {
+        self.events.iter().filter_map(|event| match &event.body {
+            EventBody::ItemCompleted { item, .. } => Some(item.id),
+            _ => None,
+        })
+    }
+}
+
+/// A piece of a text that does not begin where the text so far ends.
+fn misplaced(worker_id: WorkerId, item_id: ItemId) -> StoreError {
+    let reason = format!("a piece of the text of item {item_id} does not follow the one before");
+    StoreError::Damaged { worker_id, reason }
 }
 
 /// The place of `worker.created`.

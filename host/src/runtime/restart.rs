@@ -9,12 +9,15 @@ use crate::{
     cell::WorkerCell,
     error_chain,
     journal::Journal,
-    store::{StoreError, StoredWorker},
+    store::{self, StoreError, StoredWorker},
     supervisor::Supervisor,
 };
 
+/// Workers read from the store at once.
+const PAGE: usize = 256;
+
 impl Inner {
-    /// Takes up the Workers of the store. Those at rest cost a record each, and their logs are not
+    /// Takes up the Workers of the store, a page at a time. Those at rest cost a record each, and their logs are not
     /// read; for the others a task ends what was interrupted and does what waits.
     ///
     /// # Errors
@@ -22,14 +25,19 @@ impl Inner {
     /// The store cannot be read at all. What cannot be read of one Worker makes that one unavailable.
     pub(crate) async fn restore_workers(self: &Arc<Self>) -> Result<(), StoreError> {
         let mut snapshots = Snapshots::new(self.profiles.values().cloned());
-        for stored in self.store.workers().await? {
-            match stored {
-                Ok(stored) => self.restore_worker(&mut snapshots, stored).await,
-                // Without its first event there is nothing to show of a Worker.
-                Err((worker_id, error)) => self.report_damage(worker_id, &error),
+        let mut after = None;
+        loop {
+            let page = self.store.workers(after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(store::worker_id(last));
+            for stored in page {
+                match stored {
+                    Ok(stored) => self.restore_worker(&mut snapshots, stored).await,
+                    // Without its first event there is nothing to show of a Worker.
+                    Err((worker_id, error)) => self.report_damage(worker_id, &error),
+                }
             }
         }
-        Ok(())
     }
 
     async fn restore_worker(self: &Arc<Self>, snapshots: &mut Snapshots, stored: StoredWorker) {

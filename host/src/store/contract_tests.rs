@@ -38,6 +38,7 @@ contract! {
     events_that_do_not_follow_are_refused_and_change_nothing,
     a_commit_says_whether_its_worker_rests,
     workers_come_in_the_order_of_their_ids,
+    a_page_of_workers_is_bounded_and_passes_over_those_that_are_deleted,
     items_come_in_their_newest_form_up_to_an_event,
     pages_of_items_are_bounded,
     ends_of_turns_are_found_by_turn,
@@ -115,7 +116,7 @@ async fn a_commit_says_whether_its_worker_rests(store: &Store) {
     let mut worker = TestWorker::create(store).await;
     let resting = worker.state.clone();
     let stored = async || {
-        let mut workers = store.workers().await.expect("the Workers");
+        let mut workers = all_workers(store).await;
         workers.pop().expect("one").expect("it").rest
     };
     assert_eq!(stored().await, Some(resting.clone()));
@@ -134,11 +135,31 @@ async fn workers_come_in_the_order_of_their_ids(store: &Store) {
     for worker in workers.iter_mut().rev() {
         worker.append(store, vec![created()], true).await;
     }
-    let stored = store.workers().await.expect("the Workers");
+    let stored = all_workers(store).await;
     let stored: Vec<_> = stored.into_iter().map(|worker| worker.expect("it")).collect();
     let ids = |worker: &StoredWorker| worker.worker_id;
     assert!(stored.iter().map(ids).eq(workers.iter().map(|worker| worker.id)));
     assert!(stored.iter().zip(&workers).all(|(stored, worker)| stored.created == worker.log[0]));
+}
+
+async fn a_page_of_workers_is_bounded_and_passes_over_those_that_are_deleted(store: &Store) {
+    let mut workers = Vec::new();
+    for _ in 0..9 {
+        workers.push(TestWorker::create(store).await);
+    }
+    for deleted in [0, 1, 2, 3, 8] {
+        workers[deleted].append(store, vec![EventBody::WorkerDeleted], true).await;
+    }
+    let page = async |after: Option<usize>, limit| {
+        let after = after.map(|index| workers[index].id);
+        let page = store.workers(after, limit).await.expect("a page");
+        let index = |id| workers.iter().position(|worker| worker.id == id).expect("one of them");
+        page.iter().map(|read| index(worker_id(read))).collect::<Vec<_>>()
+    };
+    assert_eq!(page(None, 3).await, [4, 5, 6]);
+    assert_eq!(page(Some(0), 3).await, [4, 5, 6]);
+    assert_eq!(page(Some(6), 3).await, [7]);
+    assert_eq!(page(Some(7), 3).await, [0; 0]);
 }
 
 async fn items_come_in_their_newest_form_up_to_an_event(store: &Store) {
@@ -432,7 +453,7 @@ async fn a_deleted_worker_leaves_its_tombstone(store: &Store) {
     store.append(Commit { texts: &texts, ..commit(worker.id, &events) }).await.expect("open");
     worker.append(store, vec![EventBody::WorkerDeleted], false).await;
 
-    let workers = store.workers().await.expect("the Workers");
+    let workers = all_workers(store).await;
     assert_eq!(workers.len(), 1);
     assert_eq!(workers[0].as_ref().expect("it").worker_id, other.id);
     let range = ItemRange::After(ItemId::ZERO);

@@ -91,10 +91,14 @@ impl MemoryStore {
         self.feed_head.subscribe()
     }
 
-    pub(super) fn workers(&self) -> Result<Vec<WorkerRead>, StoreError> {
+    pub(super) fn workers(
+        &self,
+        after: Option<WorkerId>,
+        limit: usize,
+    ) -> Result<Vec<WorkerRead>, StoreError> {
         let mut stored = Vec::new();
-        let mut after = None;
-        loop {
+        let mut after = after;
+        while stored.len() < limit {
             let Some((worker_id, log)) = self.lock().next_log(after) else { break };
             after = Some(worker_id);
             let (created, rest) = {

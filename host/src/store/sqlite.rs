@@ -220,8 +220,13 @@ impl SqliteStore {
         answered.await.map_err(in_doubt)?
     }
 
-    pub(super) async fn workers(&self) -> Result<Vec<WorkerRead>, StoreError> {
-        let rows = self.readers.run(queries::workers).await.map_err(ReadError::of_store)?;
+    pub(super) async fn workers(
+        &self,
+        after: Option<WorkerId>,
+        limit: usize,
+    ) -> Result<Vec<WorkerRead>, StoreError> {
+        let read = move |connection: &Connection| queries::workers(connection, after, limit);
+        let rows = self.readers.run(read).await.map_err(ReadError::of_store)?;
         let decoded = rows.into_iter().map(|(worker_id, row)| {
             row.and_then(|row| queries::decode_worker(worker_id, row))
                 .map_err(|error| (worker_id, error.of_worker(worker_id)))
@@ -334,6 +339,7 @@ impl SqliteStore {
         let rows = self.readers.run(read).await.map_err(ReadError::of_store)?;
         let mut events = Vec::with_capacity(rows.len());
         for (position, worker_id, event) in rows {
+            let seq = encoding::ordinal(event.seq);
             match event.decode(worker_id) {
                 Ok(event) => events.push(FeedEvent { position, event }),
                 // What comes before it is good; the next page says what is wrong.
@@ -342,7 +348,6 @@ impl SqliteStore {
                     tracing::error!(%worker_id, ?error, "the feed is damaged");
                     return Err(ReadError::feed_damaged(position, seq, Some(worker_id)).of_store());
                 }
-            let seq = encoding::ordinal(event.seq);
             }
         }
         Ok(events)

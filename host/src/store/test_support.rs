@@ -6,7 +6,7 @@ use worker_types::{
     NoticeLevel, Origin, Outcome, Receipt, Seq, TurnId, WorkerId,
 };
 
-use super::{Commit, Store, StoreError, TextPiece};
+use super::{Commit, Store, StoreError, TextPiece, WorkerRead, worker_id};
 use crate::worker::{WorkerState, evolve};
 
 /// A Worker whose log a test writes.
@@ -85,6 +85,20 @@ impl TestWorker {
 
     pub(super) fn last(&self) -> Seq {
         Seq::new(self.log.len() as u64)
+    }
+}
+
+/// All Workers, read in small pages.
+pub(super) async fn all_workers(store: &Store) -> Vec<WorkerRead> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map(worker_id);
+        let page = store.workers(after, 7).await.expect("a page");
+        assert!(page.len() <= 7);
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
     }
 }
 

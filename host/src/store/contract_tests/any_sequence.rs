@@ -185,7 +185,7 @@ impl Model {
             feed.push((event.position, event.event));
         }
         assert_eq!(feed, self.feed);
-        let stored = store.workers().await.expect("the Workers");
+        let stored = all_workers(store).await;
         let stored: Vec<_> = stored.into_iter().map(|worker| worker.expect("it")).collect();
         let live = self.workers.iter().filter(|model| !model.deleted).map(|model| StoredWorker {
             worker_id: model.worker.id,

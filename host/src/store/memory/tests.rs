@@ -79,7 +79,7 @@ async fn a_turn_whose_log_is_full_is_ended_and_its_worker_stopped_and_deleted() 
     let refused = worker.clone().try_append(&store, vec![EventBody::WorkerStarted], true).await;
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
     worker.append(&store, vec![EventBody::WorkerDeleted], true).await;
-    assert!(store.workers().await.expect("the Workers").is_empty());
+    assert!(store.workers(None, 9).await.expect("the Workers").is_empty());
 }
 
 #[tokio::test]

@@ -250,30 +250,74 @@ pub(super) fn last_seq(connection: &Connection, worker_id: WorkerId) -> Result<S
 /// A Worker's row, or that it cannot be read.
 pub(super) type RawWorker = (WorkerId, Result<(RawEvent, Option<Vec<u8>>)>);
 
-/// All Workers in the order of their ids. Each row is entered by itself, so that a damaged page
-/// costs the Workers on it and no other; the index of ids and the table itself stand in for each
-/// other.
-pub(super) fn workers(connection: &Connection) -> Result<Vec<RawWorker>> {
-    let list = |sql: &str| -> rusqlite::Result<Vec<(WorkerId, i64)>> {
-        let mut statement = connection.prepare(sql)?;
-        let rows =
-            statement.query_map([], |row| Ok((WorkerId::from_bytes(row.get(0)?), row.get(1)?)))?;
-        rows.collect()
-    };
-    let listed = match list("SELECT id, key FROM workers ORDER BY id") {
-        Err(error) if is_damage(&error) => {
+/// Workers in the order of their ids. Each row is entered by itself, so that a damaged page costs
+/// the Workers on it and no other; the index of ids and the table itself stand in for each other.
+pub(super) fn workers(
+    connection: &Connection,
+    after: Option<WorkerId>,
+    limit: usize,
+) -> Result<Vec<RawWorker>> {
+    let after = after.map(|id| id.as_bytes().to_vec()).unwrap_or_default();
+    let mut by_id =
+        connection.prepare_cached("SELECT id, key FROM workers WHERE id > ?1 ORDER BY id")?;
+    let mut page = WorkerPage::new(connection, limit)?;
+    let read = each(&mut by_id, [&after], |row| {
+        let (id, key) = (WorkerId::from_bytes(row.get(0)?), row.get(1)?);
+        Ok(page.take(id, key))
+    });
+    match read {
+        Err(ReadError::Sqlite(error)) if is_damage(&error) => {
             tracing::error!(%error, "the index of Workers is damaged");
-            let mut listed = list("SELECT id, key FROM workers NOT INDEXED")?;
-            listed.sort_unstable();
-            listed
         }
-        listed => listed?,
-    };
-    let mut statement = connection.prepare_cached(
-        "SELECT deleted, active, created_at, created, rest FROM workers WHERE key = ?1",
-    )?;
-    let mut worker = |key: i64| -> Result<Option<(RawEvent, Option<Vec<u8>>)>> {
-        let mut rows = statement.query([key])?;
+        read => return read.map(|()| page.workers),
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT id, key FROM workers NOT INDEXED WHERE id > ?1")?;
+    let mut listed: Vec<(WorkerId, i64)> = Vec::new();
+    each(&mut statement, [&after], |row| {
+        listed.push((WorkerId::from_bytes(row.get(0)?), row.get(1)?));
+        Ok(true)
+    })?;
+    listed.sort_unstable();
+    let mut page = WorkerPage::new(connection, limit)?;
+    for (id, key) in listed {
+        if !page.take(id, key) {
+            break;
+        }
+    }
+    Ok(page.workers)
+}
+
+/// The rows of some Workers.
+struct WorkerPage<'a> {
+    row: CachedStatement<'a>,
+    workers: Vec<RawWorker>,
+    page: Page,
+}
+
+impl<'a> WorkerPage<'a> {
+    fn new(connection: &'a Connection, limit: usize) -> Result<Self> {
+        let row = connection.prepare_cached(
+            "SELECT deleted, active, created_at, created, rest FROM workers WHERE key = ?1",
+        )?;
+        Ok(Self { row, workers: Vec::new(), page: Page::new(limit, PAGE_BYTES) })
+    }
+
+    /// Takes one more, unless it is deleted. False: it has no place on this page.
+    fn take(&mut self, worker_id: WorkerId, key: i64) -> bool {
+        let Some(row) = self.enter(key).transpose() else { return true };
+        let bytes = row
+            .as_ref()
+            .map_or(0, |(created, rest)| created.body.len() + rest.as_ref().map_or(0, Vec::len));
+        let takes = self.page.takes(bytes);
+        if takes {
+            self.workers.push((worker_id, row));
+        }
+        takes
+    }
+
+    fn enter(&mut self, key: i64) -> Result<Option<(RawEvent, Option<Vec<u8>>)>> {
+        let mut rows = self.row.query([key])?;
         let Some(row) = rows.next()? else {
             return Err(ReadError::damaged("its row is missing"));
         };
@@ -283,14 +327,7 @@ pub(super) fn workers(connection: &Connection) -> Result<Vec<RawWorker>> {
         let created = RawEvent { seq: 1, at: row.get(2)?, body: row.get(3)? };
         let rest: Option<Vec<u8>> = if row.get(1)? { None } else { row.get(4)? };
         Ok(Some((created, rest)))
-    };
-    let mut workers = Vec::with_capacity(listed.len());
-    for (worker_id, key) in listed {
-        if let Some(row) = worker(key).transpose() {
-            workers.push((worker_id, row));
-        }
     }
-    Ok(workers)
 }
 
 /// A Worker out of its row.
@@ -322,38 +359,6 @@ pub(super) fn key(
     let Some((request, answer, at)) = row.optional()? else { return Ok(None) };
     let at = time(at).ok_or_else(|| ReadError::damaged("the time of a key is out of range"))?;
     Ok(Some(KeyRecord { scope: scope.clone(), request, answer, at }))
-}
-
-/// An event of the feed, with its position and the Worker it is of.
-pub(super) type RawFeedEvent = (u64, WorkerId, RawEvent);
-
-pub(super) fn feed(connection: &Connection, after: u64, limit: usize) -> Result<Vec<RawFeedEvent>> {
-    let mut events = Vec::new();
-    let mut page = Page::new(limit, PAGE_BYTES);
-    // What is removed and not swept yet is not shown. A row without its Worker is an error below.
-    let mut statement = connection.prepare_cached(
-        "SELECT e.seq, e.at, e.body, e.position, w.id
-            FROM events e LEFT JOIN workers w ON w.key = e.worker
-            WHERE e.position > ?1 AND (w.key IS NULL OR e.seq > w.trimmed
-                OR (w.deleted = 0 AND (e.item IS NOT NULL OR e.seq = 1)))
-            ORDER BY e.position",
-    )?;
-    let read = each(&mut statement, [number(after)], |row| {
-        let event = RawEvent::from_row(row)?;
-        let worker_id = row.get::<_, Option<[u8; 16]>>(4)?;
-        let worker_id = worker_id.ok_or_else(|| ReadError::damaged("an event of no Worker"))?;
-        let takes = page.takes(event.body.len());
-        if takes {
-            let position = ordinal(row.get(3)?);
-            events.push((position, WorkerId::from_bytes(worker_id), event));
-        }
-        Ok(takes)
-    });
-    match read {
-        // The reader gets what comes before the damage; the next page says what is wrong.
-        Err(_) if !events.is_empty() => Ok(events),
-        read => read.map(|()| events),
-    }
 }
 
 pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>> {

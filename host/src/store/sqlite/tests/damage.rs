@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// Makes nonsense of the first page of each of these tables and indexes.
-fn damage(at: &Path, names: &[&str]) {
+pub(super) fn damage(at: &Path, names: &[&str]) {
     let path = Files::new(at).database();
     let connection = Connection::open(&path).expect("the database");
     let root = |name: &&str| -> usize {

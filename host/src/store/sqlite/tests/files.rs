@@ -4,13 +4,14 @@ use std::{fs, path::Path};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use worker_types::{Seq, WorkerId};
+use worker_types::{EventBody, Seq, TurnId, WorkerId};
 
 use super::{super::database::Files, held, open};
 use crate::store::{
     Kind, Store, StoreError,
     sqlite::{OpenStoreError, SqliteStore, schema},
     test_support::*,
+    worker_id,
 };
 
 fn directory() -> TempDir {
@@ -208,7 +209,7 @@ async fn a_damaged_page_in_the_middle_is_one_workers_damage() {
     let mut workers = filled(at.path(), 5, &"(#) ".repeat(500)).await;
     assert!(flip_pages_with(at.path(), &format!("({}) (", workers[2].id)) > 0);
     let store = Store::sqlite(at.path()).expect("it opens");
-    assert_eq!(store.workers().await.expect("the Workers").len(), 5);
+    assert_eq!(all_workers(&store).await.len(), 5);
     for (index, worker) in workers.iter_mut().enumerate() {
         let read = store.read(worker.id, Seq::ZERO, worker.last(), 99).await;
         if index == 2 {
@@ -237,7 +238,7 @@ async fn a_worker_whose_row_is_damaged_does_not_hide_the_others() {
     connection.execute(update, [workers[8].id.as_bytes()]).expect("updated");
     drop(connection);
     let store = open(at.path(), |_| {});
-    let stored = store.workers().await.expect("the Workers");
+    let stored = all_workers(&store).await;
     let failed = |worker: &Result<_, (WorkerId, StoreError)>| match worker {
         Ok(_) => None,
         Err((id, StoreError::Damaged { worker_id, .. })) if id == worker_id => Some(*id),
@@ -268,10 +269,47 @@ async fn a_damaged_page_of_worker_rows_is_the_damage_of_those_on_it() {
     });
     assert_eq!(damaged, 1);
     let store = Store::sqlite(at.path()).expect("it opens");
-    let stored = store.workers().await.expect("the Workers");
+    let stored = all_workers(&store).await;
     let failed = stored.iter().filter(|worker| worker.is_err()).count();
     assert_eq!(stored.len(), 200);
     assert!((1..40).contains(&failed), "{failed}");
+}
+
+#[tokio::test]
+async fn a_start_reads_long_snapshots_a_page_at_a_time() {
+    let at = directory();
+    let store = Store::sqlite(at.path()).expect("a store");
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let mut worker = TestWorker::create(&store).await;
+        let (turn_id, key) = (TurnId::new(1), "k".to_owned());
+        let value = Some("x".repeat(700 << 10));
+        worker.append(&store, vec![EventBody::StateSet { turn_id, key, value }], true).await;
+        workers.push(worker.id);
+    }
+    let first = store.workers(None, 99).await.expect("a page");
+    assert_eq!(first.iter().map(worker_id).collect::<Vec<_>>(), workers[..1]);
+    let all = all_workers(&store).await;
+    assert_eq!(all.iter().map(worker_id).collect::<Vec<_>>(), workers);
+}
+
+#[tokio::test]
+async fn with_a_damaged_index_of_ids_workers_are_paged_from_their_table() {
+    let at = directory();
+    let workers = filled(at.path(), 40, "text").await;
+    super::damage::damage(at.path(), &["sqlite_autoindex_workers_1"]);
+    let connection = Connection::open(Files::new(at.path()).database()).expect("the database");
+    let mut listed = Vec::new();
+    loop {
+        let after = listed.last().copied();
+        let page = super::super::queries::workers(&connection, after, 7).expect("a page");
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 7);
+        listed.extend(page.into_iter().map(|(id, row)| row.map(|_| id).expect("a row")));
+    }
+    assert!(listed.iter().eq(workers.iter().map(|worker| &worker.id)));
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ async fn a_start_with_a_million_events() {
     let begun = Instant::now();
     let store = Store::sqlite(at.path()).expect("a store");
     let opened = begun.elapsed();
-    let workers = store.workers().await.expect("the Workers");
+    let workers = all_workers(&store).await;
     println!("opened in {opened:?}, {} Workers after {:?}", workers.len(), begun.elapsed());
     let begun = Instant::now();
     let retention = worker_types::Retention { max_bytes: Some(1 << 40), ..Default::default() };
