@@ -19,6 +19,9 @@ const MAX_LIMIT: u32 = 1_000;
 const DEFAULT_MAX_BYTES: u64 = 1 << 20;
 const MAX_MAX_BYTES: u64 = 8 << 20;
 const DEFAULT_MAX_ITEM_BYTES: u64 = 64 << 10;
+/// Bytes of whole items that a page may take to read, and one item more: what is shown of each may
+/// be next to nothing, and to know that it is long it has to be read.
+const MAX_READ_BYTES: u64 = 2 * MAX_MAX_BYTES;
 
 /// A Worker's transcript as of one event of its log.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Transcript<'_> {
         };
         let within = |id: ItemId| !forward || query.before.is_none_or(|before| id < before);
 
-        let (mut items, mut cut, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let (mut items, mut cut, mut bytes, mut read_bytes) = (Vec::new(), Vec::new(), 0, 0);
         'full: loop {
             let wanted = (limit - items.len()).min(PAGE);
             let read = self.store.items(self.worker_id, range, self.until, wanted, PAGE_BYTES);
@@ -65,9 +68,12 @@ impl Transcript<'_> {
             for item in read {
                 range =
                     if forward { ItemRange::After(item.id) } else { ItemRange::Before(item.id) };
-                let (item, whole) = shortened(self.with_open_text(item), max_item_bytes);
+                let item = self.with_open_text(item);
+                read_bytes += item.body.len() as u64;
+                let (item, whole) = shortened(item, max_item_bytes);
                 bytes += item.body.len() as u64;
-                let room = items.is_empty() || bytes <= max_bytes;
+                let fits = bytes <= max_bytes && read_bytes <= MAX_READ_BYTES;
+                let room = items.is_empty() || fits;
                 if !room || !within(item.id) {
                     break 'full;
                 }
@@ -240,9 +246,13 @@ fn cut_text(text: &mut String, max: usize) {
 
 #[cfg(test)]
 mod tests {
-    use worker_types::{ItemStatus, Origin, TurnId};
+    use jiff::Timestamp;
+    use worker_types::{
+        ComponentDigest, Event, EventBody, Grants, ItemStatus, Labels, Origin, TurnId,
+    };
 
     use super::*;
+    use crate::store::Commit;
 
     fn item(body: ItemBody) -> Item {
         Item {
@@ -256,6 +266,52 @@ mod tests {
 
     fn said(text: &str) -> ItemBody {
         ItemBody::AssistantMessage { text: text.to_owned(), model: None }
+    }
+
+    /// What a Worker with one long item after the other has to show, when next to nothing is asked
+    /// for.
+    #[tokio::test]
+    async fn a_page_is_bounded_by_what_has_to_be_read_for_it() {
+        const ITEMS: u64 = 40;
+        let store = Store::memory();
+        let worker_id = WorkerId::generate();
+        let profile = r#"{"name":"echo","component":"builtin:echo"}"#;
+        let mut bodies = vec![EventBody::WorkerCreated {
+            display_name: None,
+            profile: Box::new(serde_json::from_str(profile).expect("a profile")),
+            component: ComponentDigest::from_sha256([7; 32]),
+            grants: Grants::default(),
+            labels: Labels::default(),
+        }];
+        bodies.extend((1..=ITEMS).map(|id| {
+            let item = Item { id: ItemId::new(id), ..item(said(&"x".repeat(1 << 20))) };
+            EventBody::ItemCompleted { turn_id: item.turn_id, item }
+        }));
+        let numbered = (1..).map(Seq::new).zip(bodies);
+        let event = |(seq, body)| Event { seq, at: Timestamp::UNIX_EPOCH, worker_id, body };
+        let events: Vec<Event> = numbered.map(event).collect();
+        let commit = Commit { worker_id, events: &events, rest: None, texts: &[], key: None };
+        store.append(commit).await.expect("committed");
+
+        let page = async |query: TranscriptQuery| {
+            let (until, last_item) = (Seq::new(ITEMS + 1), ItemId::new(ITEMS));
+            let transcript =
+                Transcript { store: &store, worker_id, until, last_item, open: BTreeMap::new() };
+            transcript.page(query).await.expect("a page")
+        };
+        let sparse = TranscriptQuery {
+            limit: Some(1_000),
+            max_item_bytes: Some(0),
+            ..TranscriptQuery::default()
+        };
+        let newest = page(sparse).await;
+        assert_eq!(newest.items.len() as u64, MAX_READ_BYTES >> 20);
+        assert!(newest.more_before && !newest.more_after);
+        let before = page(TranscriptQuery { before: newest.first_item, ..sparse }).await;
+        assert_eq!(before.last_item.map(ItemId::next), newest.first_item, "no item is passed over");
+        let oldest = page(TranscriptQuery { after: Some(ItemId::ZERO), ..sparse }).await;
+        assert_eq!(oldest.items.len() as u64, MAX_READ_BYTES >> 20);
+        assert!(oldest.more_after && !oldest.more_before);
     }
 
     #[test]
