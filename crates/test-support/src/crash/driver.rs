@@ -22,14 +22,18 @@ use super::{
 pub use super::tally::Tally;
 
 /// Where the Runtime kills itself, if it is told to.
-pub const FAILPOINTS: [&str; 6] = [
+pub const FAILPOINTS: [&str; 7] = [
     "store::before_commit",
     "store::after_commit",
     "store::before_reply",
+    CHECKPOINT,
     "supervisor::decided",
     "supervisor::committed",
     "supervisor::before_reply",
 ];
+
+/// Reached once for hundreds of commits.
+const CHECKPOINT: &str = "store::checkpoint";
 
 /// Kills of one directory, before another is begun: what there is to check grows with each.
 const KILLS_PER_ROUND: u64 = 16;
@@ -122,7 +126,9 @@ impl Moments {
         if self.turn.is_multiple_of(2) {
             let point = FAILPOINTS[self.turn / 2 % FAILPOINTS.len()];
             // The first times are in the recovery from the crash before.
-            return Moment::Failpoint(point, *self.random.pick(&[1, 1, 2, 3, 7, 25, 60]));
+            let hits: &[u64] =
+                if point == CHECKPOINT { &[1, 1, 2] } else { &[1, 1, 2, 3, 7, 25, 60] };
+            return Moment::Failpoint(point, *self.random.pick(hits));
         }
         match self.random.below(10) {
             0..2 => Moment::Started(self.random.below(400)),

@@ -381,6 +381,8 @@ impl Writer {
             return;
         }
         let copied = database::checkpoint(connection, Checkpoint::Passive).and_then(|frames| {
+            // The database has what the log has, and the log has it still.
+            self.shared.fault("store::checkpoint");
             if frames < RESTART_FRAMES {
                 return Ok(());
             }
