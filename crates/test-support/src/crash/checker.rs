@@ -1,12 +1,13 @@
 //! Compares what was acknowledged with what is there.
 
 mod inputs;
+mod kept;
 mod seen;
 mod workers;
 
 use std::{collections::BTreeMap, fmt};
 
-use worker_types::WorkerId;
+use worker_types::{Event, WorkerId};
 
 use super::{
     history::{Exchange, History},
@@ -53,6 +54,11 @@ pub struct Extent {
     pub events: u64,
     /// Turns that a crash had ended.
     pub interrupted: u64,
+    /// Logs of which retention had removed events.
+    pub trimmed: u64,
+    /// Those of them of which too little had been seen before to tell what they had been: only
+    /// what is left was looked at.
+    pub half_known: u64,
 }
 
 /// Checks everything that the last life showed, against all that was told before it did.
@@ -64,6 +70,7 @@ pub fn check(history: &History) -> (Vec<Complaint>, Extent) {
     check.workers();
     check.inputs();
     check.seen();
+    check.kept();
     check.extent.checks = 1;
     (check.complaints, check.extent)
 }
@@ -71,6 +78,8 @@ pub fn check(history: &History) -> (Vec<Complaint>, Extent) {
 /// A Worker that was shown, with its log folded.
 struct Found<'a> {
     worker: &'a FoundWorker,
+    /// All of it: what retention removed was seen before.
+    log: Vec<Event>,
     report: LogReport,
 }
 
@@ -82,6 +91,8 @@ struct Check<'a> {
     shown: std::ops::Range<usize>,
     at_rest: bool,
     found: BTreeMap<WorkerId, Found<'a>>,
+    /// Those of whose logs retention removed something that had not been seen before.
+    half_known: BTreeMap<WorkerId, &'a FoundWorker>,
     complaints: Vec<Complaint>,
     extent: Extent,
 }
@@ -102,16 +113,22 @@ impl<'a> Check<'a> {
             )
         });
         let shown = begin.map_or(0, |begin| begin + 1)..end;
-        let mut found = BTreeMap::new();
+        let (mut found, mut half_known) = (BTreeMap::new(), BTreeMap::new());
         for entry in &entries[shown.clone()] {
             if let Record::Found { worker } = &entry.record {
-                let report = invariants::check(&worker.events);
-                found.insert(worker.view.worker_id, Found { worker, report });
+                let id = worker.view.worker_id;
+                match kept::whole_log(history, worker) {
+                    Some(log) => {
+                        let report = invariants::check(&log);
+                        found.insert(id, Found { worker, log, report });
+                    }
+                    None => drop(half_known.insert(id, &**worker)),
+                }
             }
         }
         let exchanges = history.exchanges(shown.start);
         let (complaints, extent) = (Vec::new(), Extent::default());
-        Self { history, exchanges, shown, at_rest, found, complaints, extent }
+        Self { history, exchanges, shown, at_rest, found, half_known, complaints, extent }
     }
 
     fn complain(&mut self, kind: Kind, detail: impl Into<String>) {

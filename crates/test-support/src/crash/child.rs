@@ -14,11 +14,13 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 use worker_runtime::{Runtime, Store};
-use worker_types::{Cursor, FeedCursor, LiveEvent, RuntimeError, WorkerId, WorkerStatus};
+use worker_types::{
+    Cursor, FeedCursor, LiveEvent, Retention, RuntimeError, WorkerId, WorkerStatus,
+};
 
 use super::{
     random::Random,
-    record::{Plan, Record, Request},
+    record::{Plan, RETAINED_EVENTS, Record, Request},
     show::{found, workers},
     workload::{self, Lane},
 };
@@ -87,7 +89,10 @@ fn arm(teller: Teller, point: String, hit: u64) -> Result<()> {
 
 async fn live(directory: &Path, plan: &Plan, teller: &Teller) -> Result<()> {
     let store = Store::sqlite(directory).context("cannot open the store")?;
-    let runtime = embedded::builder(store).build().await.context("cannot build the Runtime")?;
+    let retention =
+        Retention { max_events: plan.trims.then_some(RETAINED_EVENTS), ..Retention::default() };
+    let builder = embedded::builder(store).retention(retention);
+    let runtime = builder.build().await.context("cannot build the Runtime")?;
     teller.tell(&Record::Ready);
     show(&runtime, teller, false).await?;
 
@@ -121,6 +126,9 @@ async fn live(directory: &Path, plan: &Plan, teller: &Teller) -> Result<()> {
         teller.tell(&Record::Done);
         return Ok(());
     }
+    if plan.trims {
+        tasks.spawn(trim(runtime.clone()));
+    }
     let known: Vec<WorkerId> = plan.cursors.iter().map(|(id, _)| *id).collect();
     let (new_workers, mut to_follow) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..LANES {
@@ -133,6 +141,15 @@ async fn live(directory: &Path, plan: &Plan, teller: &Teller) -> Result<()> {
     }
     while tasks.join_next().await.is_some() {}
     Ok(())
+}
+
+/// Removes old events again and again.
+async fn trim(runtime: Runtime) {
+    loop {
+        // Where the store fails, others say so.
+        let _ = runtime.enforce_retention().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Ends what would run for ever, and waits until nothing is left to do.
@@ -186,13 +203,31 @@ async fn read_feed(runtime: Runtime, after: FeedCursor, teller: Teller) {
 }
 
 async fn read_events(runtime: Runtime, worker_id: WorkerId, after: Cursor, teller: Teller) {
-    let broken =
-        |error: RuntimeError| Record::Broken { what: format!("events of {worker_id}: {error}") };
+    let mut after = after;
+    // Behind a gap a reader goes on.
+    while let Some(oldest) = follow(&runtime, worker_id, after, &teller).await {
+        teller.tell(&Record::Gap { worker_id, through: oldest.seq });
+        after = oldest;
+    }
+}
+
+/// Tells what a reader is given; where it has fallen behind what is kept, the oldest place.
+async fn follow(
+    runtime: &Runtime,
+    worker_id: WorkerId,
+    after: Cursor,
+    teller: &Teller,
+) -> Option<Cursor> {
+    let broken = |error: RuntimeError| {
+        teller.tell(&Record::Broken { what: format!("events of {worker_id}: {error}") });
+        None
+    };
     let mut events = match runtime.events(worker_id, after) {
         Ok(events) => events,
+        Err(RuntimeError::CursorGap { oldest }) => return Some(oldest),
         // It was deleted meanwhile, which the checker knows of.
-        Err(RuntimeError::UnknownWorker { .. }) => return,
-        Err(error) => return teller.tell(&broken(error)),
+        Err(RuntimeError::UnknownWorker { .. }) => return None,
+        Err(error) => return broken(error),
     };
     while let Some(event) = events.next().await {
         teller.tell(&match event {
@@ -209,8 +244,9 @@ async fn read_events(runtime: Runtime, worker_id: WorkerId, after: Cursor, telle
                 offset: 0,
                 text: snapshot.text,
             },
-            Err(RuntimeError::CursorGap { .. }) => return teller.tell(&Record::Gap { worker_id }),
-            Err(error) => return teller.tell(&broken(error)),
+            Err(RuntimeError::CursorGap { oldest }) => return Some(oldest),
+            Err(error) => return broken(error),
         });
     }
+    None
 }

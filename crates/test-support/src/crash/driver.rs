@@ -93,6 +93,7 @@ impl Campaign {
                 random: random.stream(round),
                 history: History::default(),
                 life: 0,
+                trims: round % 2 == 1,
             };
             let before = tally.total_kills();
             while tally.total_kills() < before + kills {
@@ -145,6 +146,8 @@ struct Round<'a> {
     random: Random,
     history: History,
     life: u64,
+    /// Whether old events are removed meanwhile.
+    trims: bool,
 }
 
 impl Round<'_> {
@@ -270,6 +273,7 @@ impl Round<'_> {
             cursors: self.history.cursors(),
             again,
             altered,
+            trims: self.trims,
             last: matches!(moment, Moment::Never),
         }
     }

@@ -13,6 +13,10 @@ pub const WITH_INPUT: &str = "with-input";
 /// The label of a Worker with the lane that commands it.
 pub const LANE: &str = "lane";
 
+/// The events without items that a log keeps, where old ones are removed: few, so that this happens
+/// all the time.
+pub const RETAINED_EVENTS: u64 = 4;
+
 /// What happened in the child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -74,6 +78,8 @@ pub enum Record {
     Gap {
         /// The Worker.
         worker_id: WorkerId,
+        /// The last event that is gone.
+        through: Seq,
     },
     /// Something failed that must not.
     Broken {
@@ -94,7 +100,9 @@ pub enum Record {
 pub struct FoundWorker {
     /// How it is shown.
     pub view: WorkerView,
-    /// Its log.
+    /// Retention removed events up to this one.
+    pub trimmed: Seq,
+    /// Its log after that.
     pub events: Vec<Event>,
     /// Its transcript and usage; only where nothing is left to do.
     pub at_rest: Option<(Vec<Item>, WorkerUsage)>,
@@ -241,6 +249,8 @@ pub struct Plan {
     pub again: Vec<Request>,
     /// The same, with a body that is not theirs.
     pub altered: Vec<Request>,
+    /// Removes old events meanwhile.
+    pub trims: bool,
     /// Makes no new requests: brings everything to rest, shows it, and ends.
     pub last: bool,
 }

@@ -1,7 +1,9 @@
 //! Everything that a Runtime has.
 
 use worker_runtime::Runtime;
-use worker_types::{Cursor, Item, ItemId, TranscriptQuery, WorkerId, WorkerQuery, WorkerView};
+use worker_types::{
+    Cursor, Item, ItemId, RuntimeError, Seq, TranscriptQuery, WorkerId, WorkerQuery, WorkerView,
+};
 
 use super::record::FoundWorker;
 use crate::operations::Answer;
@@ -32,9 +34,16 @@ pub fn workers(runtime: &Runtime) -> Answer<Vec<WorkerView>> {
 pub async fn found(runtime: &Runtime, view: WorkerView, at_rest: bool) -> Answer<FoundWorker> {
     let id = view.worker_id;
     let mut events = Vec::new();
-    let mut cursor = Cursor::START;
+    let (mut cursor, mut trimmed) = (Cursor::START, Seq::ZERO);
     loop {
-        let page = runtime.event_page(id, cursor, 1_000).await?;
+        let page = match runtime.event_page(id, cursor, 1_000).await {
+            Err(RuntimeError::CursorGap { oldest }) => {
+                (cursor, trimmed) = (oldest, oldest.seq);
+                events.clear();
+                continue;
+            }
+            page => page?,
+        };
         if page.events.is_empty() {
             break;
         }
@@ -46,7 +55,7 @@ pub async fn found(runtime: &Runtime, view: WorkerView, at_rest: bool) -> Answer
     } else {
         None
     };
-    Ok(FoundWorker { view, events, at_rest })
+    Ok(FoundWorker { view, trimmed, events, at_rest })
 }
 
 async fn transcript(runtime: &Runtime, id: WorkerId) -> Answer<Vec<Item>> {

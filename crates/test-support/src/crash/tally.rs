@@ -36,11 +36,13 @@ impl Tally {
     }
 
     pub(super) fn add(&mut self, extent: Extent) {
-        let Extent { checks, acknowledged, events, interrupted } = extent;
+        let Extent { checks, acknowledged, events, interrupted, trimmed, half_known } = extent;
         self.extent.checks += checks;
         self.extent.acknowledged += acknowledged;
         self.extent.events += events;
         self.extent.interrupted += interrupted;
+        self.extent.trimmed += trimmed;
+        self.extent.half_known += half_known;
     }
 
     /// Whether every promise was kept, and every failpoint was reached.
@@ -71,11 +73,11 @@ impl fmt::Display for Tally {
             self.unanswered,
             self.again
         )?;
-        let Extent { checks, acknowledged, events, interrupted } = self.extent;
+        let Extent { checks, acknowledged, events, interrupted, trimmed, half_known } = self.extent;
         writeln!(
             f,
-            "{checks} checks of {acknowledged} acknowledgements, {events} events and {interrupted} \
-             interrupted turns"
+            "{checks} checks of {acknowledged} acknowledgements, {events} events, {interrupted} \
+             interrupted turns and {trimmed} trimmed logs, {half_known} of them known in part"
         )?;
         for (round, complaint) in &self.complaints {
             writeln!(f, "round {round}: {complaint}")?;

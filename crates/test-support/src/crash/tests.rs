@@ -139,7 +139,8 @@ fn worker() -> FoundWorker {
         created_at: Timestamp::UNIX_EPOCH,
         diagnostics: Vec::new(),
     };
-    FoundWorker { view, events: log(worker_id, &TOKENS), at_rest: None }
+    let (trimmed, events) = (Seq::ZERO, log(worker_id, &TOKENS));
+    FoundWorker { view, trimmed, events, at_rest: None }
 }
 
 #[test]
@@ -268,4 +269,38 @@ fn a_gap_in_a_log_and_in_what_a_reader_was_given_gives() {
     let place = story.told.iter().position(published).expect("a published event");
     story.told.remove(place + 3);
     story.gives(&[Kind::Reordered]);
+}
+
+#[test]
+fn what_retention_may_remove_is_no_complaint_and_whatever_else_is_missing_gives() {
+    let trimmed = |through: u64, says: Option<u64>| {
+        let mut story = Story::new();
+        let found = &mut story.found;
+        let worker_id = found.view.worker_id;
+        found.trimmed = Seq::new(through);
+        found.events.drain(..usize::try_from(through).expect("a place"));
+        if let Some(through) = says {
+            let body = EventBody::WorkerTrimmed { through: Seq::new(through) };
+            let (seq, at) = (Seq::new(11), Timestamp::UNIX_EPOCH);
+            found.events.push(Event { seq, at, worker_id, body });
+        }
+        story
+    };
+    trimmed(4, Some(4)).gives(&[]);
+    trimmed(4, None).gives(&[Kind::Lost]);
+    trimmed(4, Some(3)).gives(&[Kind::Lost]);
+    // Fewer are left than are to be kept.
+    trimmed(7, Some(7)).gives(&[Kind::Lost]);
+    let mut hole = trimmed(4, Some(4));
+    hole.found.events.remove(1);
+    hole.gives(&[Kind::Lost, Kind::Broken]);
+    // A reader that was told of a gap, and one that was told of more than is gone.
+    let told = |through: u64| {
+        let mut story = trimmed(4, Some(4));
+        let worker_id = story.found.view.worker_id;
+        story.told.push(Record::Gap { worker_id, through: Seq::new(through) });
+        story
+    };
+    told(4).gives(&[]);
+    told(5).gives(&[Kind::Lost]);
 }

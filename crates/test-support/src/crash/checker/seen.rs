@@ -22,9 +22,12 @@ impl Check<'_> {
                 Record::Broken { what } => {
                     wrong.push((Kind::Broken, format!("life {}: {what}", entry.life)));
                 }
-                // Nothing is removed but by a deletion.
-                Record::Gap { worker_id } if !self.may_be_deleted(*worker_id) => {
-                    wrong.push((Kind::Lost, format!("events of Worker {worker_id} are gone")));
+                // Nothing is removed but by a deletion and by retention.
+                Record::Gap { worker_id, through }
+                    if !self.may_be_deleted(*worker_id) && *through > self.trimmed(*worker_id) =>
+                {
+                    let detail = format!("events of Worker {worker_id} up to {through} are gone");
+                    wrong.push((Kind::Lost, detail));
                 }
                 _ => {}
             }
@@ -47,7 +50,7 @@ impl Check<'_> {
         let mut compare = |event: &Event| {
             let Some(found) = self.found.get(&event.worker_id) else { return };
             let place = usize::try_from(event.seq.get()).unwrap_or(0);
-            let there = place.checked_sub(1).and_then(|place| found.worker.events.get(place));
+            let there = place.checked_sub(1).and_then(|place| found.log.get(place));
             if there != Some(event) {
                 wrong.push(format!(
                     "event {} of Worker {} was {:?} and is {:?}",
@@ -66,7 +69,15 @@ impl Check<'_> {
             self.complain(Kind::Lost, detail);
         }
         for entry in &self.history.entries[..self.shown.end] {
-            let Record::Published { event, .. } = &entry.record else { continue };
+            let event = match &entry.record {
+                Record::Published { event, .. } => event,
+                Record::Gap { worker_id, through } => {
+                    let before = last.entry(*worker_id).or_default();
+                    *before = (*before).max(*through);
+                    continue;
+                }
+                _ => continue,
+            };
             let before = last.insert(event.worker_id, event.seq).unwrap_or(Seq::ZERO);
             // A Worker that is deleted has no events any more but its last.
             if event.seq != before.next() && event.body != EventBody::WorkerDeleted {
@@ -84,7 +95,9 @@ impl Check<'_> {
         for entry in &self.history.entries[..self.shown.end] {
             let Record::Fed { worker_id, seq, cursor } = &entry.record else { continue };
             let before = last.insert(*worker_id, *seq).unwrap_or(Seq::ZERO);
-            if *seq <= before || *seq != before.next() && !self.may_be_deleted(*worker_id) {
+            let mut missing = (before.next().get()..seq.get()).map(Seq::new);
+            let is_hole = missing.any(|seq| !self.may_be_removed(*worker_id, seq));
+            if *seq <= before || is_hole && !self.may_be_deleted(*worker_id) {
                 let detail = format!("the feed gave event {seq} of {worker_id} after {before}");
                 self.complain(Kind::Reordered, detail);
             }

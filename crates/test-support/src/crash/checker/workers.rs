@@ -37,7 +37,7 @@ impl Check<'_> {
             let labels = &found.worker.view.labels;
             let token = labels.get(TOKEN).cloned().unwrap_or_default();
             if labels.get(WITH_INPUT).is_some_and(|with| with == "true") {
-                let second = found.worker.events.get(1).map(|event| &event.body);
+                let second = found.log.get(1).map(|event| &event.body);
                 let begun = matches!(
                     second,
                     Some(EventBody::InputAccepted { item, .. })
@@ -67,7 +67,8 @@ impl Check<'_> {
                 self.extent.acknowledged += 1;
                 answers.entry(token.clone()).or_default().insert(id);
                 let gone = deletes.get(&id).is_some_and(|asked| asked.delete_sent);
-                if !self.found.contains_key(&id) && !gone {
+                let is_there = self.found.contains_key(&id) || self.half_known.contains_key(&id);
+                if !is_there && !gone {
                     self.complain(Kind::Lost, format!("Worker {id} of creation {token}"));
                 }
             }
@@ -161,7 +162,7 @@ impl Check<'_> {
         let mut broken = Vec::new();
         for (id, found) in &self.found {
             let (report, view) = (&found.report, &found.worker.view);
-            self.extent.events += found.worker.events.len() as u64;
+            self.extent.events += found.log.len() as u64;
             let mut complain = |what: String| broken.push(format!("Worker {id}: {what}"));
             if view.status == WorkerStatus::Unavailable {
                 complain(format!("unavailable: {:?}", view.diagnostics));
@@ -195,9 +196,13 @@ impl Check<'_> {
             if report.usage != view.usage || usage.total != view.usage {
                 complain("its usage is not the fold of its log".to_owned());
             }
-            let mut total = Usage::default();
-            usage.turns.iter().for_each(|turn| total.add(Usage::of(&turn.receipt)));
-            if !usage.more_before && total != usage.total {
+            // Retention removes the ends of turns, and keeps the total.
+            let (mut shown, mut left) = (Usage::default(), Usage::default());
+            usage.turns.iter().for_each(|turn| shown.add(Usage::of(&turn.receipt)));
+            let ends = report.turns.values().filter_map(|record| record.ended.as_ref());
+            ends.filter(|(seq, ..)| *seq > found.worker.trimmed)
+                .for_each(|(.., receipt)| left.add(Usage::of(receipt)));
+            if !usage.more_before && shown != left {
                 complain("its turns do not add up".to_owned());
             }
             let resumes = view.profile.as_str() == "resumable";
@@ -224,8 +229,7 @@ fn resumptions(found: &super::Found<'_>, resumes: bool) -> Vec<String> {
         let Some((ended, Outcome::Interrupted, _)) = &record.ended else { continue };
         let gone_on = report.turns.values().any(|other| other.resumes == Some(*turn_id));
         let stopped = found
-            .worker
-            .events
+            .log
             .iter()
             .any(|event| event.seq > *ended && event.body == EventBody::WorkerStopped);
         if gone_on && !resumes {
