@@ -31,7 +31,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["child", directory] => child::run(Path::new(directory)).map(|()| true),
-        ["serve", directory] => serve::run(Path::new(directory)).map(|()| true),
+        ["serve", directory] => serve::run(Path::new(directory), None).map(|()| true),
+        ["serve", directory, max_age_s] => {
+            let max_age_s = max_age_s.parse().context("an age is a number of seconds");
+            max_age_s.and_then(|age| serve::run(Path::new(directory), Some(age))).map(|()| true)
+        }
         ["help" | "--help" | "-h", ..] => {
             println!("{HELP}");
             Ok(true)

@@ -3,13 +3,23 @@
 use std::{
     io::{self, BufRead, Write},
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 use worker_runtime::{Runtime, Store, error_chain};
-use worker_types::{Outcome, RuntimeError, RuntimeSummary, TurnId, WorkerId, WorkerView};
+use worker_types::{
+    Outcome, Retention, RuntimeError, RuntimeSummary, TurnId, WorkerId, WorkerView,
+};
 
 use crate::{
     crash::{
@@ -48,6 +58,10 @@ pub enum Call {
         /// Whether with transcripts and usage.
         at_rest: bool,
     },
+    /// What is old is removed.
+    EnforceRetention,
+    /// How often a file would have grown beyond what it may.
+    FileLimitMet,
     /// An orderly end.
     Shutdown,
 }
@@ -88,6 +102,13 @@ pub enum Told {
         /// The Workers.
         workers: Vec<FoundWorker>,
     },
+    /// It is done.
+    Done,
+    /// How often a file would have grown beyond what it may.
+    FileLimitMet {
+        /// How often; many in a moment count as one.
+        times: u64,
+    },
     /// It could not be told.
     Failed {
         /// Why.
@@ -95,12 +116,13 @@ pub enum Told {
     },
 }
 
-/// Serves the Runtime over the store in `directory` until the standard input ends.
+/// Serves the Runtime over the store in `directory` until the standard input ends. Events are kept
+/// for `max_age_s`, or for ever.
 ///
 /// # Errors
 ///
 /// If nobody listens, or the Runtime cannot be built.
-pub fn run(directory: &Path) -> Result<()> {
+pub fn run(directory: &Path, max_age_s: Option<u64>) -> Result<()> {
     let store = match Store::sqlite(directory) {
         Ok(store) => store,
         Err(error) => return tell(&Told::Refused { reason: error_chain(&error) }),
@@ -111,7 +133,11 @@ pub fn run(directory: &Path) -> Result<()> {
         .build()
         .context("cannot start threads")?;
     tokio.block_on(async {
-        let runtime = embedded::builder(store).build().await.context("cannot build the Runtime")?;
+        let mut tasks = JoinSet::new();
+        let met = FileLimit::watch(&mut tasks).context("cannot watch a signal")?;
+        let retention = Retention { max_age_s, ..Retention::default() };
+        let builder = embedded::builder(store).retention(retention);
+        let runtime = builder.build().await.context("cannot build the Runtime")?;
         tell(&Told::Opened)?;
         for line in io::stdin().lock().lines() {
             let call = serde_json::from_str(&line.context("cannot read a call")?)
@@ -119,14 +145,32 @@ pub fn run(directory: &Path) -> Result<()> {
             if call == Call::Shutdown {
                 break;
             }
-            tell(&answer(&runtime, call).await)?;
+            tell(&answer(&runtime, &met, call).await)?;
         }
         runtime.shutdown(Duration::ZERO).await;
         Ok(())
     })
 }
 
-async fn answer(runtime: &Runtime, call: Call) -> Told {
+/// What the kernel says of files that may not grow: SIGXFSZ, which would end the process if nobody
+/// took it. The write fails with EFBIG then.
+struct FileLimit(Arc<AtomicU64>);
+
+impl FileLimit {
+    fn watch(tasks: &mut JoinSet<()>) -> io::Result<Self> {
+        let met = Arc::new(AtomicU64::new(0));
+        let mut signals = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
+        let counted = Arc::clone(&met);
+        tasks.spawn(async move {
+            while signals.recv().await.is_some() {
+                counted.fetch_add(1, Relaxed);
+            }
+        });
+        Ok(Self(met))
+    }
+}
+
+async fn answer(runtime: &Runtime, met: &FileLimit, call: Call) -> Told {
     let answer = match call {
         Call::Ask { request } => Ok(Told::Reply { reply: perform(runtime, request).await }),
         Call::Outcome { worker_id, turn_id } => {
@@ -138,6 +182,8 @@ async fn answer(runtime: &Runtime, call: Call) -> Told {
         Call::Worker { worker_id } => {
             runtime.worker(worker_id).map(|view| Told::Worker { view: Box::new(view) })
         }
+        Call::EnforceRetention => runtime.enforce_retention().await.map(|()| Told::Done),
+        Call::FileLimitMet => Ok(Told::FileLimitMet { times: met.0.load(Relaxed) }),
         Call::Show { at_rest } => shown(runtime, at_rest).await,
     };
     answer.unwrap_or_else(|error| Told::Failed { error })

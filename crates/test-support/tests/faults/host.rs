@@ -161,17 +161,7 @@ impl Story {
     pub(crate) fn begin(host: Host) -> Self {
         let worker_id = WorkerId::generate();
         let mut story = Self { host, worker_id, history: History::default(), sent: 0 };
-        let create = Request::Create {
-            token: "worker".to_owned(),
-            lane: 0,
-            resume: false,
-            text: None,
-            keyed: false,
-        };
-        match story.ask(create) {
-            Reply::Created(worker_id) => story.worker_id = worker_id,
-            other => panic!("{other:?}"),
-        }
+        story.worker_id = story.creates("worker");
         story.completes("before");
         story
     }
@@ -185,6 +175,16 @@ impl Story {
                 self.history.push(1, 0, Record::Answered { op, reply: reply.clone() });
                 reply
             }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// One more Worker, which has no input.
+    pub(crate) fn creates(&mut self, token: &str) -> WorkerId {
+        let token = token.to_owned();
+        match self.ask(Request::Create { token, lane: 0, resume: false, text: None, keyed: false })
+        {
+            Reply::Created(worker_id) => worker_id,
             other => panic!("{other:?}"),
         }
     }
@@ -250,6 +250,15 @@ impl Story {
             };
             assert!(matches!(&reply, Reply::Refused(error) if unavailable(error)), "{reply:?}");
         }
+    }
+
+    /// Kills the host and goes on with the one that `reopen` starts.
+    pub(crate) fn restarts(self, reopen: impl FnOnce() -> Host) -> Self {
+        let Self { host, worker_id, history, sent } = self;
+        host.kill();
+        let host = reopen();
+        assert_eq!(host.next(), Told::Opened);
+        Self { host, worker_id, history, sent }
     }
 
     /// What can be read of a store that takes nothing: the log, or a retryable refusal.

@@ -3,7 +3,7 @@
  *
  *   FAULT_DIRECTORY  the directory; what is elsewhere is left alone
  *   FAULT_SWITCH     a file with words such as `sync=5`: `sync`, `write` and `open` (for writing)
- *                    fail with this errno
+ *                    fail with this errno; `clock=-3600` steps the wall clock by so many seconds
  *   FAULT_LOG        gets a line for each open, close, sync and failure: `what descriptor path`
  */
 #define _GNU_SOURCE
@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int is_ours(const char *path) {
@@ -81,6 +82,14 @@ static int synced(long number, int fd) {
     int error = errno;
     if (path_of(fd, path, sizeof path)) note(result == 0 ? "sync" : "sync-failed", fd, path);
     errno = error;
+    return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    int result = syscall(SYS_clock_gettime, clock, now);
+    int before = errno;
+    if (result == 0 && clock == CLOCK_REALTIME) now->tv_sec += fault("clock");
+    errno = before;
     return result;
 }
 

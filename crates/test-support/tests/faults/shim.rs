@@ -51,8 +51,13 @@ impl Disk {
 
     /// A host on this disk.
     pub(crate) fn start(&self) -> Host {
+        self.start_with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(&self, arguments: &[&str]) -> Host {
         let mut command = Command::new(program());
-        command.arg("serve").arg(self.store());
+        command.arg("serve").arg(self.store()).args(arguments);
         command.env("LD_PRELOAD", &self.library);
         command.env("FAULT_DIRECTORY", self.store());
         command.env("FAULT_SWITCH", self.switch()).env("FAULT_LOG", self.log());
@@ -60,6 +65,7 @@ impl Disk {
     }
 
     /// Lets these calls fail: words such as `sync=5`, a kind and an errno; none for a sound disk.
+    /// `clock=60` steps the wall clock by so many seconds, which may be negative.
     pub(crate) fn fails(&self, faults: &str) {
         // Renamed into place: the other side never sees half of it.
         let new = self.directory.path().join("switch.new");
