@@ -105,8 +105,11 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
             call.as_mut().poll(context)
         }));
         meter.pause();
-        ledger.hand_over();
-        poll.unwrap_or_else(|_| Poll::Ready(Err(internal(&HostPanicked).into())))
+        let poll = poll.unwrap_or_else(|_| Poll::Ready(Err(internal(&HostPanicked).into())));
+        if poll.is_pending() {
+            ledger.hand_over();
+        }
+        poll
     })
     .await;
     outcome(result, &meter, &output, &runtime.limits).bounded()
