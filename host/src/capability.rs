@@ -2,6 +2,7 @@
 //! `add_to_linker`.
 
 pub(crate) mod bindings;
+mod call_usage;
 pub(crate) mod conversation;
 pub(crate) mod ledger;
 pub(crate) mod llm;

@@ -22,6 +22,8 @@ pub enum Step {
     Error(ModelError),
     /// Waits until the gate is open.
     Gate(Gate),
+    /// Opens the gate: whoever reads the answer has taken everything before.
+    Open(Gate),
     /// Never yields anything again.
     Hang,
 }
@@ -68,7 +70,8 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    async fn passed(&self) {
+    /// Waits until it is open.
+    pub async fn passed(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
@@ -189,6 +192,7 @@ impl ModelProvider for ScriptedModel {
                     Step::Event(event) => return Some((Ok(event), (steps, open))),
                     Step::Error(error) => return Some((Err(error), (steps, open))),
                     Step::Gate(gate) => gate.passed().await,
+                    Step::Open(gate) => gate.open(),
                     Step::Hang => std::future::pending().await,
                 }
             }

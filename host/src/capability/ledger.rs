@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 use worker_types::{InputPart, ItemBody, ItemId, ItemStatus, Limits, Origin, RuntimeError, Seq};
 
+use super::call_usage::ModelCall;
 use crate::{cell::WorkerCell, turn::TurnMeter, worker::Command};
 
 /// What an event costs beside its content: ids, times, names of fields.
@@ -35,27 +36,35 @@ pub(crate) enum LedgerRequest {
 /// here, without a word to the task, until the guest waits too.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    /// Oldest first. Absent once the turn is over.
-    requests: Mutex<Option<Vec<LedgerRequest>>>,
+    /// Absent once the turn is over.
+    waiting: Mutex<Option<Waiting>>,
     ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Oldest first.
+    requests: Vec<LedgerRequest>,
+    /// The model calls that are not counted.
+    calls: Vec<Arc<ModelCall>>,
 }
 
 impl Outbox {
     pub(crate) fn new() -> Self {
-        Self { requests: Mutex::new(Some(Vec::new())), ready: Notify::new() }
+        Self { waiting: Mutex::new(Some(Waiting::default())), ready: Notify::new() }
     }
 
     /// Adds a request, and returns how many there are.
     fn push(&self, request: LedgerRequest) -> Result<usize, RecordError> {
-        let mut requests = self.lock();
-        let requests = requests.as_mut().ok_or(RecordError::TurnOver)?;
+        let mut waiting = self.lock();
+        let Waiting { requests, .. } = waiting.as_mut().ok_or(RecordError::TurnOver)?;
         requests.push(request);
         Ok(requests.len())
     }
 
     /// Tells the task that there are requests, if there are.
     fn hand_over(&self) {
-        if self.lock().as_ref().is_some_and(|requests| !requests.is_empty()) {
+        if self.lock().as_ref().is_some_and(|waiting| !waiting.requests.is_empty()) {
             self.ready.notify_one();
         }
     }
@@ -63,17 +72,25 @@ impl Outbox {
     /// Waits until there are requests.
     pub(crate) async fn take(&self) -> Vec<LedgerRequest> {
         self.ready.notified().await;
-        self.lock().as_mut().map(mem::take).unwrap_or_default()
+        let mut waiting = self.lock();
+        waiting.as_mut().map(|waiting| mem::take(&mut waiting.requests)).unwrap_or_default()
     }
 
-    /// Takes what is left. From here on host functions are told that the turn is over.
-    pub(crate) fn close(&self) -> Vec<LedgerRequest> {
-        self.lock().take().unwrap_or_default()
+    /// Takes what is to be in the log with the end of the turn: what was said, and what the model
+    /// calls that are open have cost. From here on host functions are told that the turn is over.
+    pub(crate) fn close(&self, meter: &TurnMeter) -> Vec<Command> {
+        let Waiting { requests, calls } = self.lock().take().unwrap_or_default();
+        let said = requests.into_iter().filter_map(|request| match request {
+            LedgerRequest::Stage(command) => Some(command),
+            // Nobody waits for the answer any more.
+            _ => None,
+        });
+        said.chain(calls.iter().filter_map(|call| call.count(meter))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<LedgerRequest>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Waiting>> {
         // Nothing panics between a lock and the end of its change.
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,6 +153,35 @@ impl Ledger {
         self.ask(|reply| LedgerRequest::Commit { commands, reply }).await
     }
 
+    /// The same for what was charged as it came: it is not refused for its size any more.
+    pub(crate) async fn record_charged(
+        &self,
+        commands: Vec<Command>,
+    ) -> Result<Recorded, RecordError> {
+        self.pace(commands.len()).await;
+        self.ask(|reply| LedgerRequest::Commit { commands, reply }).await
+    }
+
+    /// Opens the account of a model call. What it will have cost is charged now: counting it neither
+    /// waits nor fails.
+    pub(crate) async fn open_call(&self, call: &Arc<ModelCall>) -> Result<(), RecordError> {
+        self.charge(EVENT_BYTES)?;
+        self.pace(1).await;
+        let mut waiting = self.outbox.lock();
+        waiting.as_mut().ok_or(RecordError::TurnOver)?.calls.push(Arc::clone(call));
+        Ok(())
+    }
+
+    /// Counts a model call, unless it was counted already.
+    pub(crate) fn count_call(&self, call: &Arc<ModelCall>) {
+        // At the end of the turn the rest were counted.
+        let mut waiting = self.outbox.lock();
+        let Some(Waiting { requests, calls }) = waiting.as_mut() else { return };
+        let counted = calls.extract_if(.., |open| Arc::ptr_eq(open, call));
+        requests
+            .extend(counted.filter_map(|call| call.count(&self.meter)).map(LedgerRequest::Stage));
+    }
+
     /// Notes what the turn's next commit is to have, at the latest that of its end.
     pub(crate) async fn stage(&self, command: Command) -> Result<(), RecordError> {
         self.admit(std::slice::from_ref(&command)).await?;
@@ -178,11 +224,16 @@ impl Ledger {
     /// Counts what is about to be recorded, and waits where it comes too fast.
     async fn admit(&self, commands: &[Command]) -> Result<(), RecordError> {
         self.charge(commands.iter().map(content_bytes).sum())?;
-        let early = self.meter.record_events(commands.len() as u64, self.events_per_second);
+        self.pace(commands.len()).await;
+        Ok(())
+    }
+
+    /// Counts events, and waits where they come too fast.
+    async fn pace(&self, events: usize) {
+        let early = self.meter.record_events(events as u64, self.events_per_second);
         if let Some(early) = early {
             tokio::time::sleep(early).await;
         }
-        Ok(())
     }
 
     /// Records an item that is said all at once.
@@ -231,6 +282,21 @@ impl Ledger {
         status: ItemStatus,
     ) -> Result<(), RecordError> {
         self.stage(self.close(id, status)).await
+    }
+
+    /// Counts the beginning of an item that is held here until it can be recorded whole.
+    pub(crate) fn charge_item(&self, name: &str) -> Result<(), RecordError> {
+        self.charge(EVENT_BYTES + json_bytes(name))
+    }
+
+    /// Counts a piece of such an item, which has `length` bytes without it.
+    pub(crate) fn charge_piece(&self, length: usize, piece: &str) -> Result<(), RecordError> {
+        self.charge(json_bytes(piece))?;
+        if length + piece.len() <= self.item_bytes {
+            Ok(())
+        } else {
+            Err(RecordError::ItemTooLarge { limit_bytes: self.item_bytes })
+        }
     }
 
     /// Counts what is about to be added to the log.

@@ -1,22 +1,26 @@
 //! `yoi:worker/llm`: model calls. The host records what a model says; the guest only pulls it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use futures_util::StreamExt as _;
 use llm_engine::{
-    FinishReason, Message, Model, ModelError, ModelEvent, ModelRequest, ModelUsage,
-    ToolRequestPiece, ToolSchema,
+    FinishReason, Message, Model, ModelError, ModelEvent, ModelRequest, ToolRequestPiece,
+    ToolSchema,
 };
 use tokio::{
     runtime::Handle,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::{AbortHandle, JoinSet},
 };
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
-use worker_types::{ItemBody, ItemId, ItemStatus, ModelAlias, Origin, TokenUsage};
+use worker_types::{ItemBody, ItemId, ItemStatus, ModelAlias, Origin};
 
 use super::{
     bindings::yoi::worker::llm::{self, CompletionEvent, LlmError, Request},
+    call_usage::{CallUsage, ModelCall},
     conversation::{arguments_from_text, conversation, message_from_guest},
     ledger::{Ledger, RecordError},
     session::{MAX_TOOL_NAME_BYTES, SessionCtx},
@@ -38,11 +42,13 @@ pub(crate) struct LlmCtx {
     /// Where calls run: not among the guests, which may spin.
     host: Handle,
     calls: JoinSet<()>,
+    /// The calls that may be open: begun, and neither read to their end nor dropped.
+    open: Arc<Semaphore>,
 }
 
 impl LlmCtx {
     pub(crate) fn new(host: Handle) -> Self {
-        Self { host, calls: JoinSet::new() }
+        Self { host, calls: JoinSet::new(), open: Arc::new(Semaphore::new(OPEN_CALLS)) }
     }
 }
 
@@ -56,7 +62,8 @@ pub struct Completion {
     text: Option<ItemId>,
     reasoning: Option<ItemId>,
     requests: BTreeMap<u32, RequestedTool>,
-    usage: Option<TokenUsage>,
+    usage: CallUsage,
+    /// Whether its end is in the log, and nothing follows.
     finished: bool,
 }
 
@@ -102,17 +109,25 @@ impl llm::Host for LlmView<'_> {
             return Ok(Err(LlmError::Other(message)));
         };
         while self.ctx.calls.try_join_next().is_some() {}
-        if self.ctx.calls.len() >= OPEN_CALLS {
+        let Ok(permit) = Arc::clone(&self.ctx.open).try_acquire_owned() else {
             let message = format!("a turn may have {OPEN_CALLS} model calls open at once");
             return Ok(Err(LlmError::Other(message)));
-        }
+        };
         let request = match model_request(self.session, request).await? {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
+        // What the call will have cost is to be recorded whatever happens until then.
+        let account = Arc::new(ModelCall::new(alias.clone()));
+        let usage = match CallUsage::open(&account, &self.session.ledger, permit).await {
+            Ok(usage) => usage,
+            Err(error @ RecordError::TurnOver) => return Err(error.into()),
+            Err(error) => return Ok(Err(LlmError::Other(error.to_string()))),
+        };
         self.session.meter.count_model_call();
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        let call = self.ctx.calls.spawn_on(stream(model, request, sender), &self.ctx.host);
+        let streaming = stream(model, request, sender, account);
+        let call = self.ctx.calls.spawn_on(streaming, &self.ctx.host);
         Ok(Ok(self.table.push(Completion {
             pieces,
             call,
@@ -120,7 +135,7 @@ impl llm::Host for LlmView<'_> {
             text: None,
             reasoning: None,
             requests: BTreeMap::new(),
-            usage: None,
+            usage,
             finished: false,
         })?))
     }
@@ -181,6 +196,7 @@ async fn stream(
     model: Model,
     request: ModelRequest,
     pieces: mpsc::Sender<Result<ModelEvent, ModelError>>,
+    account: Arc<ModelCall>,
 ) {
     let mut stream = match model.stream(request).await {
         Ok(stream) => stream,
@@ -191,6 +207,9 @@ async fn stream(
         }
     };
     while let Some(piece) = stream.next().await {
+        if let Ok(ModelEvent::Usage(usage)) = &piece {
+            account.report(*usage);
+        }
         if pieces.send(piece).await.is_err() {
             return;
         }
@@ -209,20 +228,14 @@ impl llm::HostCompletion for LlmView<'_> {
             return Ok(Ok(None));
         }
         let mut piece = completion.pieces.recv().await.unwrap_or(Err(ModelError::Cancelled));
-        if let Ok(ModelEvent::ToolRequest(piece)) = &mut piece {
-            completion.name_call(piece, self.session);
-        }
-        let recorded = match &piece {
+        let recorded = match &mut piece {
             Ok(ModelEvent::Finish(reason)) => completion
                 .finish(&ledger, reason)
                 .await
                 .map(|calls| self.session.requested_calls.extend(calls)),
-            Ok(_) => completion.record(&ledger, &piece).await,
+            Ok(event) => completion.record(self.session, event).await,
             Err(_) => completion.give_up(&ledger).await,
         };
-        if let Some(tokens) = completion.usage.take_if(|_| completion.finished) {
-            self.session.meter.add_tokens(tokens);
-        }
         match (recorded, piece) {
             (Ok(()), Ok(piece)) => Ok(Ok(Some(event_for_guest(piece)))),
             (Ok(()), Err(error)) => {
@@ -247,34 +260,20 @@ impl llm::HostCompletion for LlmView<'_> {
     async fn drop(&mut self, this: Resource<Completion>) -> wasmtime::Result<()> {
         let ledger = self.session.ledger.clone();
         let mut completion = self.table.delete(this)?;
-        completion.give_up(&ledger).await?;
-        if let Some(tokens) = completion.usage {
-            self.session.meter.add_tokens(tokens);
-        }
-        Ok(())
+        Ok(completion.give_up(&ledger).await?)
     }
 }
 
 impl Completion {
-    /// Gives a tool request that begins an id of ours.
-    fn name_call(&mut self, piece: &mut ToolRequestPiece, session: &mut SessionCtx) {
-        let request = self.requests.entry(piece.index).or_insert_with(|| RequestedTool {
-            call_id: session.new_call_id(),
-            ..RequestedTool::default()
-        });
-        if piece.call_id.is_some() {
-            piece.call_id = Some(request.call_id.clone());
-        }
-    }
-
     /// Records a piece before the guest sees it.
     async fn record(
         &mut self,
-        ledger: &Ledger,
-        piece: &Result<ModelEvent, ModelError>,
+        session: &mut SessionCtx,
+        event: &mut ModelEvent,
     ) -> Result<(), RecordError> {
-        match piece {
-            Ok(ModelEvent::Text(text)) => {
+        let ledger = &session.ledger;
+        match event {
+            ModelEvent::Text(text) => {
                 let id = match self.text {
                     Some(id) => id,
                     None => {
@@ -285,7 +284,7 @@ impl Completion {
                 };
                 ledger.push_text(id, text)
             }
-            Ok(ModelEvent::Reasoning(text)) => {
+            ModelEvent::Reasoning(text) => {
                 let id = match self.reasoning {
                     Some(id) => id,
                     None => {
@@ -295,33 +294,53 @@ impl Completion {
                 };
                 ledger.push_text(id, text)
             }
-            Ok(ModelEvent::ToolRequest(piece)) => {
-                let request = self.requests.entry(piece.index).or_default();
-                if let Some(name) = &piece.name {
-                    request.name = name.chars().take(MAX_TOOL_NAME_BYTES / 4).collect();
-                }
-                request.arguments.push_str(&piece.arguments);
-                ledger.check_size(&request.arguments)
-            }
-            Ok(ModelEvent::Usage(usage)) => {
-                self.usage = Some(token_usage(*usage));
-                Ok(())
-            }
-            Ok(ModelEvent::Finish(_)) | Err(_) => Ok(()),
+            ModelEvent::ToolRequest(piece) => self.hold(session, piece),
+            // The call's task has noted it.
+            ModelEvent::Usage(_) | ModelEvent::Finish(_) => Ok(()),
         }
     }
 
+    /// Holds a piece of a tool request until the answer is complete. A request that begins is given
+    /// an id of ours. All of it is charged as it comes: a model may never come to the end.
+    fn hold(
+        &mut self,
+        session: &mut SessionCtx,
+        piece: &mut ToolRequestPiece,
+    ) -> Result<(), RecordError> {
+        let name = piece.name.as_ref();
+        let name = name.map(|name| name.chars().take(MAX_TOOL_NAME_BYTES / 4).collect::<String>());
+        let request = match self.requests.entry(piece.index) {
+            Entry::Occupied(begun) => begun.into_mut(),
+            Entry::Vacant(new) => {
+                session.ledger.charge_item(name.as_deref().unwrap_or_default())?;
+                let call_id = session.new_call_id();
+                new.insert(RequestedTool { call_id, ..RequestedTool::default() })
+            }
+        };
+        if let Some(id) = &mut piece.call_id {
+            id.clone_from(&request.call_id);
+        }
+        if let Some(name) = name {
+            request.name = name;
+        }
+        session.ledger.charge_piece(request.arguments.len(), &piece.arguments)?;
+        request.arguments.push_str(&piece.arguments);
+        Ok(())
+    }
+
     /// Records the end of an answer, and with it the tool calls it asked for. Returns their ids.
+    /// Where that fails the answer is not finished: it is to be given up.
     async fn finish(
         &mut self,
         ledger: &Ledger,
         reason: &FinishReason,
     ) -> Result<Vec<String>, RecordError> {
-        let mut commands = self.close(ledger, ItemStatus::Completed);
         if *reason != FinishReason::ToolRequests {
             // The answer was cut or withheld: so may be the arguments, and nobody is to act on them.
             self.requests.clear();
         }
+        self.usage.settle();
+        let mut commands = self.close_items(ledger, ItemStatus::Completed);
         let mut calls = Vec::new();
         for request in std::mem::take(&mut self.requests).into_values() {
             calls.push(request.call_id.clone());
@@ -332,8 +351,8 @@ impl Completion {
             };
             commands.push(Command::AddItem { origin: Origin::Host, body });
         }
+        ledger.record_charged(commands).await?;
         self.finished = true;
-        ledger.record(commands).await?;
         Ok(calls)
     }
 
@@ -344,29 +363,19 @@ impl Completion {
         if self.finished {
             return Ok(());
         }
-        self.finished = true;
+        self.usage.settle();
         self.requests.clear();
-        let commands = self.close(ledger, ItemStatus::Incomplete);
-        if commands.is_empty() { Ok(()) } else { ledger.record(commands).await.map(drop) }
-    }
-
-    fn close(&mut self, ledger: &Ledger, status: ItemStatus) -> Vec<Command> {
-        let open = [self.reasoning.take(), self.text.take()];
-        let mut commands: Vec<_> =
-            open.into_iter().flatten().map(|id| ledger.close(id, status)).collect();
-        if let Some(tokens) = self.usage {
-            commands.push(Command::RecordUsage { model: self.alias.clone(), tokens });
+        let commands = self.close_items(ledger, ItemStatus::Incomplete);
+        if !commands.is_empty() {
+            ledger.record_charged(commands).await?;
         }
-        commands
+        self.finished = true;
+        Ok(())
     }
-}
 
-fn token_usage(usage: ModelUsage) -> TokenUsage {
-    TokenUsage {
-        input: usage.input,
-        output: usage.output,
-        cached_input: usage.cached_input,
-        reasoning: usage.reasoning,
+    fn close_items(&self, ledger: &Ledger, status: ItemStatus) -> Vec<Command> {
+        let open = [self.reasoning, self.text].into_iter().flatten();
+        open.map(|id| ledger.close(id, status)).collect()
     }
 }
 

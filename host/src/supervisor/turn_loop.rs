@@ -147,12 +147,10 @@ impl Supervisor {
             guest.abort();
         }
         // What the guest had said before its end is part of the turn; what it still wanted is not.
-        for request in outbox.close() {
-            if let (Ok(_), LedgerRequest::Stage(command)) = (&end, request) {
-                self.stage(journal, command);
-            }
-        }
-        end
+        let said = outbox.close(meter);
+        let end = end?;
+        said.into_iter().for_each(|command| self.stage(journal, command));
+        Ok(end)
     }
 
     /// Starts the guest, on a thread where it is in nobody's way. It has the right to run for as long

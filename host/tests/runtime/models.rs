@@ -1,11 +1,15 @@
 //! Model calls: what is recorded, what reaches the guest, and what a failure leaves.
 
+use std::sync::Arc;
+
 use llm_engine::{
-    FinishReason, Message, ModelError, ModelEvent, ModelUsage, OfflineModel, Part, ScriptedModel,
-    Step,
+    FinishReason, Gate, Message, ModelError, ModelEvent, ModelUsage, Models, OfflineModel, Part,
+    ScriptedModel, Step, ToolRequestPiece,
 };
+use worker_runtime::Runtime;
 use worker_types::{
-    EventBody, ItemBody, ItemStatus, Origin, Outcome, StopReason, TokenUsage, TranscriptQuery,
+    EventBody, FailureKind, ItemBody, ItemStatus, Limits, Origin, Outcome, StopReason, TokenUsage,
+    TranscriptQuery, WorkerId,
 };
 
 use crate::harness::*;
@@ -200,4 +204,100 @@ async fn a_call_id_that_a_model_gives_twice_is_two_calls_with_a_result_each() {
     }
     assert_eq!(calls.len(), 4);
     assert_eq!(calls, results);
+}
+
+fn seven_tokens() -> Step {
+    let usage = ModelUsage { output: Some(7), ..ModelUsage::default() };
+    Step::Event(ModelEvent::Usage(usage))
+}
+
+/// The tokens in the Worker's receipts, and those in its log.
+async fn written(runtime: &Runtime, id: WorkerId) -> (Option<u64>, Option<u64>) {
+    let receipts = runtime.worker(id).expect("the Worker").usage.tokens;
+    let mut recorded = TokenUsage::default();
+    for event in log(runtime, id).await {
+        if let EventBody::UsageRecorded { tokens, .. } = event.body {
+            recorded.add(tokens);
+        }
+    }
+    (receipts.output, recorded.output)
+}
+
+#[tokio::test]
+async fn what_a_call_took_is_counted_once_when_its_turn_is_cancelled() {
+    let reached = Gate::closed();
+    let call = [seven_tokens(), Step::text("x"), Step::Open(reached.clone()), Step::Hang];
+    let runtime = runtime_with_model(ScriptedModel::new().call(call)).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    let turn_id = send(&runtime, id, "llm: hi").await;
+    reached.passed().await;
+    runtime.cancel(id, Some(turn_id)).await.expect("cancelled");
+    assert_eq!(written(&runtime, id).await, (Some(7), Some(7)));
+}
+
+#[tokio::test]
+async fn what_a_call_took_is_counted_once_when_its_turn_ends_without_it() {
+    let call = [seven_tokens(), Step::text("x"), Step::Hang];
+    let runtime = runtime_with_model(ScriptedModel::new().call(call)).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    assert_eq!(turn(&runtime, id, "llm-hold").await, Outcome::Completed);
+    assert_eq!(written(&runtime, id).await, (Some(7), Some(7)));
+}
+
+#[tokio::test]
+async fn what_a_provider_reported_is_counted_also_where_the_guest_never_read_it() {
+    // The guest begins two calls, reads the first up to its failure, and drops the other.
+    let (first, second, go_on) = (Gate::closed(), Gate::closed(), Gate::closed());
+    let call = |reached: &Gate| {
+        let failure = Step::Error(ModelError::Overloaded);
+        [seven_tokens(), Step::Open(reached.clone()), Step::Gate(go_on.clone()), failure]
+    };
+    let model = ScriptedModel::new().call(call(&first)).call(call(&second));
+    let runtime = runtime_with_model(model).await;
+    let id = llm_worker(&runtime, "hostile").await;
+    let turn_id = send(&runtime, id, "llm-many: 2").await;
+    first.passed().await;
+    second.passed().await;
+    go_on.open();
+    let outcome = runtime.outcome(id, turn_id).await.expect("an outcome");
+    assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    assert_eq!(written(&runtime, id).await, (Some(14), Some(14)));
+}
+
+/// A turn that may record 2,000 bytes, with a model that makes `call`.
+async fn short_of_room(call: Vec<Step>) -> (Runtime, WorkerId, Outcome) {
+    let models = Models::none().with("default", Arc::new(ScriptedModel::new().call(call)));
+    let limits = Limits { turn_record_bytes: 2_000, ..Limits::default() };
+    let runtime = builder().models(models).limits(limits).build().await.expect("a Runtime");
+    let id = llm_worker(&runtime, "hostile").await;
+    let outcome = turn(&runtime, id, "llm-tools: x").await;
+    (runtime, id, outcome)
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_recorded_is_an_error_for_the_guest_and_stays_incomplete() {
+    let call = vec![seven_tokens(), Step::text("x"), Step::text("y".repeat(3_000)), Step::Hang];
+    let (runtime, id, outcome) = short_of_room(call).await;
+    let Outcome::Failed { kind: FailureKind::Guest, message } = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(message.contains("at most 2000 bytes"), "{message}");
+    let page = runtime.transcript(id, TranscriptQuery::default()).await.expect("a transcript");
+    assert_eq!(page.items.last().expect("the answer").status, ItemStatus::Incomplete);
+    assert_eq!(written(&runtime, id).await, (Some(7), Some(7)));
+}
+
+#[tokio::test]
+async fn tool_requests_that_never_end_are_cut_off_as_they_come() {
+    // Each of them fits; all together do not.
+    let piece = |index| {
+        let (call_id, name) = (Some("call".to_owned()), Some("lookup".to_owned()));
+        let arguments = "x".repeat(300);
+        Step::Event(ModelEvent::ToolRequest(ToolRequestPiece { index, call_id, name, arguments }))
+    };
+    let (_, _, outcome) = short_of_room((0..10).map(piece).chain([Step::Hang]).collect()).await;
+    let Outcome::Failed { kind: FailureKind::Guest, message } = &outcome else {
+        panic!("{outcome:?}")
+    };
+    assert!(message.contains("at most 2000 bytes"), "{message}");
 }
