@@ -4,11 +4,15 @@
 //! MAC under a key that lies in the same directory, for this user alone, and nothing of a file is
 //! looked at before its MAC is checked. Whoever can read or replace the key is this user, or root.
 
+mod eviction;
+
 use std::{
     fmt, fs,
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use hmac::{Hmac, Mac as _};
@@ -29,6 +33,12 @@ const KEY_BYTES: usize = 32;
 
 /// What a file is called until it is complete.
 const INCOMPLETE: &str = "tmp";
+/// What it is called then.
+const ARTIFACT: &str = "aot";
+
+/// The most bytes of all artifacts together: some hundred components, each of which takes some MiB.
+/// It is a cache: what goes is compiled anew when it is needed.
+const KEPT_BYTES: u64 = 1 << 30;
 
 /// Where artifacts are kept, and the key they are kept under.
 pub(in crate::engine) struct ComponentCache {
@@ -36,6 +46,10 @@ pub(in crate::engine) struct ComponentCache {
     mac: Hmac<Sha256>,
     /// The longest artifact, in bytes.
     max_bytes: u64,
+    /// The most bytes of all files together.
+    kept_bytes: u64,
+    /// Held while room is made and taken: two at once would both count on it.
+    writing: Mutex<()>,
 }
 
 /// Why a file is none of ours.
@@ -68,14 +82,19 @@ impl ComponentCache {
     /// The directory cannot be made or written to, or others than this user can write to it, so
     /// that neither the key nor the files in it could be trusted.
     pub(in crate::engine) fn open(dir: &Path, max_bytes: u64) -> io::Result<Self> {
+        Self::open_within(dir, max_bytes, KEPT_BYTES)
+    }
+
+    fn open_within(dir: &Path, max_bytes: u64, kept_bytes: u64) -> io::Result<Self> {
         create_private_dir(dir)?;
         if !is_private(&fs::metadata(dir)?, 0o022) {
             return Err(io::Error::other("others can write into the directory"));
         }
         remove_incomplete(dir)?;
+        eviction::shrink(dir, kept_bytes)?;
         let key = read_or_create_key(dir)?;
         let mac = Hmac::new_from_slice(&key).map_err(io::Error::other)?;
-        Ok(Self { dir: dir.to_owned(), mac, max_bytes })
+        Ok(Self { dir: dir.to_owned(), mac, max_bytes, kept_bytes, writing: Mutex::new(()) })
     }
 
     /// What was compiled of the component with `digest`, if it is there and really ours. A file
@@ -123,7 +142,8 @@ impl ComponentCache {
     ) -> Result<Artifact, ReadError> {
         let most = self.max_bytes.saturating_add(CODE_AT as u64);
         let mut bytes = Vec::new();
-        File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+        let file = File::open(path)?;
+        (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > most {
             return Err(Rejected::TooLarge.into());
         }
@@ -135,6 +155,8 @@ impl ComponentCache {
         // In constant time, so that nobody can find the right one byte by byte.
         let expected = self.mac_of(digest, compatibility, code);
         expected.verify_slice(mac).map_err(|_| Rejected::Forged)?;
+        // When it was used last. Where that cannot be written down, it goes a little early.
+        let _ = file.set_modified(SystemTime::now());
         Ok(Artifact { bytes, code_at: CODE_AT })
     }
 
@@ -145,8 +167,14 @@ impl ComponentCache {
         code: &[u8],
     ) -> io::Result<()> {
         let mac = self.mac_of(digest, compatibility, code).finalize().into_bytes();
+        let takes = (CODE_AT + code.len()) as u64;
+        if takes > self.kept_bytes {
+            return Err(io::Error::other("it is larger than all that is kept"));
+        }
         let beside = Incomplete::write(&self.dir, &[HEADER, &mac, code])?;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.remove_others(digest)?;
+        eviction::shrink(&self.dir, self.kept_bytes - takes)?;
         fs::rename(&beside.0, self.path(digest, compatibility))
     }
 
@@ -169,7 +197,7 @@ impl ComponentCache {
         // The whole of it is under the MAC; here it only has to tell versions apart.
         let compatibility = compatibility.to_string();
         let version = compatibility.get(..16).unwrap_or(&compatibility);
-        self.dir.join(format!("{}{version}.aot", prefix(digest)))
+        self.dir.join(format!("{}{version}.{ARTIFACT}", prefix(digest)))
     }
 
     /// Removes what other versions compiled of the component: updates would pile it up.
@@ -288,11 +316,15 @@ fn remove_files(dir: &Path, which: impl Fn(&str) -> bool) -> io::Result<()> {
         if !entry.file_name().to_str().is_some_and(&which) {
             continue;
         }
-        match fs::remove_file(entry.path()) {
-            // Another Runtime with the same directory was faster.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed?,
-        }
+        remove(&entry.path())?;
     }
     Ok(())
+}
+
+/// Removes a file, unless another Runtime with the same directory was faster.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
