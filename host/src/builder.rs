@@ -293,7 +293,7 @@ async fn install(
             Cow::Owned(bytes) => Bytes::copy_from_slice(bytes),
         };
         let loaded = engines.load(bytes).await.map_err(|error| not_loaded(profile, error))?;
-        Ok((reference.clone(), Arc::new(loaded)))
+        Ok((reference.clone(), loaded))
     });
     let loaded: HashMap<_, _> = try_join_all(loading).await?.into_iter().collect();
 
@@ -305,10 +305,10 @@ async fn install(
     Ok(profiles.into_iter().filter_map(install).collect())
 }
 
-fn not_loaded(profile: &ProfileName, error: LoadComponentError) -> RuntimeBuildError {
+fn not_loaded(profile: &ProfileName, error: Arc<LoadComponentError>) -> RuntimeBuildError {
     let profile = profile.clone();
     if error.is_of_component() {
-        let error = RuntimeError::InvalidComponent { reason: error_chain(&error) };
+        let error = RuntimeError::InvalidComponent { reason: error_chain(&*error) };
         RuntimeBuildError::Profile { profile, error }
     } else {
         RuntimeBuildError::Compiler { profile, error: error.into() }

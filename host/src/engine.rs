@@ -6,6 +6,7 @@ mod component;
 mod imports;
 mod instances;
 mod loader;
+mod loads;
 mod ticker;
 
 use std::{error::Error, path::Path, sync::Arc};
@@ -14,11 +15,12 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
-use worker_types::Limits;
+use worker_types::{ComponentDigest, Limits};
 
 pub use artifact::{CompileError, Compiler, compile_helper};
 pub(crate) use component::{LoadComponentError, LoadedComponent};
 use loader::Loader;
+pub(crate) use loads::Loaded;
 pub(crate) use ticker::{Ticker, Ticking};
 
 /// Slots of the pool. Each reserves some GiB of addresses, of which there are 128 TiB.
@@ -63,14 +65,17 @@ impl Engines {
         Ok(Self { loader, ticker, host })
     }
 
-    /// Compiles and links a component, or takes what the cache has of it. Dropping the future ends
-    /// the compile helper.
-    pub(crate) async fn load(
-        &self,
-        bytes: impl Into<Bytes>,
-    ) -> Result<LoadedComponent, LoadComponentError> {
+    /// Compiles and links a component, or takes what the cache has of it; or tells at once what came
+    /// of that before. Dropping the future ends the compile helper.
+    pub(crate) async fn load(&self, bytes: impl Into<Bytes>) -> Loaded {
         let loading = self.host.spawn(Arc::clone(&self.loader).load(bytes.into()));
-        AbortOnDropHandle::new(loading).await.map_err(LoadComponentError::GaveUp)?
+        let loaded = AbortOnDropHandle::new(loading).await;
+        loaded.unwrap_or_else(|error| Err(LoadComponentError::GaveUp(error).into()))
+    }
+
+    /// What came of loading the component before, if that is to be told without its bytes.
+    pub(crate) fn known(&self, digest: ComponentDigest) -> Option<Loaded> {
+        self.loader.known(digest)
     }
 
     /// Keeps epochs ticking as long as the result lives.

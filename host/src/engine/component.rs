@@ -71,6 +71,20 @@ impl LoadComponentError {
             Self::Load(_) | Self::GaveUp(_) => false,
         }
     }
+
+    /// Whether the same component may load later, with nothing changed but the time.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::TooLarge { .. }
+            | Self::CoreModule
+            | Self::NotWebAssembly
+            | Self::Instances(_)
+            | Self::WrongWorld(_)
+            | Self::Link(_) => false,
+            Self::Compile(error) => error.may_pass(),
+            Self::Load(_) | Self::GaveUp(_) => true,
+        }
+    }
 }
 
 impl LoadedComponent {

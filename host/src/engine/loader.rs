@@ -12,6 +12,7 @@ use super::{
     Compiler, LoadComponentError, LoadedComponent,
     artifact::{Artifact, Compatibility, ComponentCache},
     instances::check_instances,
+    loads::{Loaded, Loads},
 };
 
 /// Loads components, for as long as the engines live.
@@ -26,6 +27,8 @@ pub(super) struct Loader {
     /// To compile at once: as many as there are cores, so that neither they nor the memory are
     /// taken by however many components are asked for.
     permits: Semaphore,
+    /// What came of each component so far.
+    loads: Loads,
 }
 
 impl Loader {
@@ -44,17 +47,33 @@ impl Loader {
             cache: cache.and_then(|dir| open(dir, limits)),
             limits: limits.clone(),
             permits: Semaphore::new(thread::available_parallelism().map_or(1, usize::from)),
+            loads: Loads::default(),
         }
     }
 
-    /// Loads one component. It is cancelled by dropping the future.
-    pub(super) async fn load(
+    /// Loads one component, unless it is known what comes of that. It is cancelled by dropping the
+    /// future.
+    pub(super) async fn load(self: Arc<Self>, bytes: Bytes) -> Loaded {
+        let digest = {
+            let (loader, bytes) = (Arc::clone(&self), bytes.clone());
+            blocking(move || loader.digest(&bytes)).await?
+        };
+        self.loads.get_or_load(digest, Arc::clone(&self).load_new(digest, bytes)).await
+    }
+
+    /// What came of loading the component before.
+    pub(super) fn known(&self, digest: ComponentDigest) -> Option<Loaded> {
+        self.loads.known(digest)
+    }
+
+    async fn load_new(
         self: Arc<Self>,
+        digest: ComponentDigest,
         bytes: Bytes,
     ) -> Result<LoadedComponent, LoadComponentError> {
-        let (digest, kept) = {
+        let kept = {
             let (loader, bytes) = (Arc::clone(&self), bytes.clone());
-            blocking(move || loader.look_up(&bytes)).await?
+            blocking(move || loader.look_up(digest, &bytes)).await?
         };
         if let Some(loaded) = kept {
             return Ok(loaded);
@@ -76,25 +95,28 @@ impl Loader {
         .await
     }
 
-    /// What there is to know of `bytes` before anything is compiled, and what the cache has.
-    fn look_up(
-        &self,
-        bytes: &[u8],
-    ) -> Result<(ComponentDigest, Option<LoadedComponent>), LoadComponentError> {
+    fn digest(&self, bytes: &[u8]) -> Result<ComponentDigest, LoadComponentError> {
         let limit = self.limits.component_bytes;
         if bytes.len() as u64 > limit {
             return Err(LoadComponentError::TooLarge { size: bytes.len(), limit });
         }
+        Ok(ComponentDigest::from_sha256(Sha256::digest(bytes).into()))
+    }
+
+    /// What there is to know of `bytes` before anything is compiled, and what the cache has.
+    fn look_up(
+        &self,
+        digest: ComponentDigest,
+        bytes: &[u8],
+    ) -> Result<Option<LoadedComponent>, LoadComponentError> {
         match bytes {
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(LoadComponentError::CoreModule),
             [0, b'a', b's', b'm', ..] => {}
             _ => return Err(LoadComponentError::NotWebAssembly),
         }
         check_instances(bytes)?;
-        let digest = ComponentDigest::from_sha256(Sha256::digest(bytes).into());
         let kept = self.cache.as_ref().and_then(|cache| cache.read(&digest, self.compatibility));
-        let loaded = kept.map(|artifact| self.link(digest, &artifact)).transpose()?;
-        Ok((digest, loaded))
+        kept.map(|artifact| self.link(digest, &artifact)).transpose()
     }
 
     fn link(

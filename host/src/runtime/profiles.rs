@@ -6,7 +6,10 @@ use tokio::sync::OnceCell;
 use worker_types::{ComponentDigest, Event, EventBody, Profile};
 
 use super::{Inner, WorkerMeta};
-use crate::{engine::LoadedComponent, error_chain};
+use crate::{
+    engine::{Loaded, LoadedComponent},
+    error_chain,
+};
 
 /// A profile and its component.
 #[derive(Debug)]
@@ -30,11 +33,14 @@ impl InstalledProfile {
     /// Why it cannot be loaded.
     pub(crate) async fn component(&self, runtime: &Inner) -> Result<&LoadedComponent, String> {
         let load = async || {
+            let loaded = |loaded: Loaded| loaded.map_err(|error| error_chain(&*error));
+            if let Some(known) = runtime.engines.known(self.digest) {
+                return loaded(known);
+            }
             let bytes = runtime.store.component(self.digest).await;
             let bytes = bytes.map_err(|error| error.to_string())?;
             let bytes = bytes.ok_or_else(|| format!("the component {} is gone", self.digest))?;
-            let component = runtime.engines.load(bytes).await;
-            component.map(Arc::new).map_err(|error| error_chain(&error))
+            loaded(runtime.engines.load(bytes).await)
         };
         self.component.get_or_try_init(load).await.map(Arc::as_ref)
     }

@@ -1,5 +1,7 @@
 //! The Runtime with real guests.
 
+#[cfg(unix)]
+mod compile_once;
 mod component_cache;
 mod components;
 mod events;

@@ -119,6 +119,12 @@ impl CompileError {
             | Self::GaveUp(_) => false,
         }
     }
+
+    /// Whether the same component may compile later: on a machine that has more time and memory to
+    /// spare, or after an operator has mended something.
+    pub(in crate::engine) const fn may_pass(&self) -> bool {
+        !matches!(self, Self::Refused { .. })
+    }
 }
 
 impl Compiler {
