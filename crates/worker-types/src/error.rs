@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, Cursor, ProfileName, RuntimeId, TurnId, WorkerId};
+use crate::{Capability, Cursor, ItemId, ProfileName, RuntimeId, TurnId, WorkerId};
 
 /// Why an operation was refused or failed.
 ///
@@ -34,6 +34,12 @@ pub enum RuntimeError {
     UnknownWorker {
         /// The id asked for.
         worker_id: WorkerId,
+    },
+    /// The Worker has no such item.
+    #[error("the Worker has no item {item_id}")]
+    UnknownItem {
+        /// The id asked for.
+        item_id: ItemId,
     },
     /// There is no such profile.
     #[error("there is no profile `{profile}`; this Runtime has: {}", .known.join(", "))]
@@ -162,6 +168,7 @@ impl RuntimeError {
             Self::WorkerNotStopped => "worker_not_stopped",
             Self::WorkerUnavailable { .. } => "worker_unavailable",
             Self::UnknownWorker { .. } => "unknown_worker",
+            Self::UnknownItem { .. } => "unknown_item",
             Self::UnknownProfile { .. } => "unknown_profile",
             Self::UnknownComponent { .. } => "unknown_component",
             Self::UnknownRuntime { .. } => "unknown_runtime",
@@ -191,6 +198,7 @@ impl RuntimeError {
             | Self::WorkerNotStopped
             | Self::WorkerUnavailable { .. }
             | Self::UnknownWorker { .. }
+            | Self::UnknownItem { .. }
             | Self::UnknownProfile { .. }
             | Self::UnknownComponent { .. }
             | Self::UnknownRuntime { .. }

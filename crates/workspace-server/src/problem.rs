@@ -127,6 +127,7 @@ fn status_of(error: &RuntimeError) -> StatusCode {
             StatusCode::FORBIDDEN
         }
         RuntimeError::UnknownWorker { .. }
+        | RuntimeError::UnknownItem { .. }
         | RuntimeError::UnknownProfile { .. }
         | RuntimeError::UnknownComponent { .. }
         | RuntimeError::UnknownRuntime { .. } => StatusCode::NOT_FOUND,
@@ -162,7 +163,7 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use worker_types::{Cursor, TurnId, WorkerId};
+    use worker_types::{Cursor, ItemId, TurnId, WorkerId};
 
     use super::*;
 
@@ -189,6 +190,7 @@ mod tests {
         check(&RuntimeError::WorkerUnavailable { reason: text() }, 503);
         check(&RuntimeError::CursorGap { oldest: Cursor::START }, 410);
         check(&RuntimeError::UnknownWorker { worker_id: WorkerId::generate() }, 404);
+        check(&RuntimeError::UnknownItem { item_id: ItemId::new(9) }, 404);
         check(
             &RuntimeError::UnknownProfile {
                 profile: "name".parse().expect("a name"),

@@ -174,7 +174,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` where there is no such item, `UnknownWorker`, `WorkerUnavailable`.
+    /// `UnknownItem`, `UnknownWorker`, `WorkerUnavailable`.
     pub async fn item(&self, id: WorkerId, item_id: ItemId) -> Result<Item, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let item = self
@@ -183,9 +183,7 @@ impl Runtime {
             .item(item_id)
             .await
             .map_err(|error| store_error(&error))?;
-        item.ok_or_else(|| RuntimeError::InvalidInput {
-            reason: format!("the Worker has no item {item_id}"),
-        })
+        item.ok_or(RuntimeError::UnknownItem { item_id })
     }
 
     /// What a Worker's turns took: all together, and each of the newest that ended before `before`;

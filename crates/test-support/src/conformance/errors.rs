@@ -53,8 +53,8 @@ pub async fn what_does_not_exist_cannot_be_asked_for(host: &impl Operations) {
     run(host, id, "hello").await;
     let none = host.outcome(id, TurnId::new(2)).await;
     assert!(matches!(none, Err(RuntimeError::InvalidInput { .. })), "{none:?}");
-    let none = host.item(id, ItemId::new(3)).await;
-    assert!(matches!(none, Err(RuntimeError::InvalidInput { .. })), "{none:?}");
+    let item_id = ItemId::new(3);
+    is(&host.item(id, item_id).await, &RuntimeError::UnknownItem { item_id });
     assert_eq!(host.outcome(id, TurnId::new(1)).await, Ok(Outcome::Completed));
 }
 

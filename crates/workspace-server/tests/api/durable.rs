@@ -160,7 +160,7 @@ async fn an_item_that_a_page_cuts_is_whole_by_itself() {
     assert_eq!(whole["runtime_id"], "backend-internal");
     let uncut = bench.get(&format!("{worker}/transcript?max_item_bytes=1000000")).await.ok();
     assert_eq!((&uncut["items"][0]["parts"], &uncut["cut"]), (&whole["parts"], &Value::Null));
-    bench.get(&format!("{worker}/items/99")).await.problem(400, "invalid_input");
+    bench.get(&format!("{worker}/items/99")).await.problem(404, "unknown_item");
 }
 
 #[tokio::test]
