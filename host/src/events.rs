@@ -34,7 +34,7 @@ pub struct Events {
     /// The last durable event that the caller has.
     given: Seq,
     ready: VecDeque<LiveEvent>,
-    /// Whether the caller has the Worker's last event.
+    /// Whether nothing follows what is in `ready`.
     ended: bool,
     /// How much of each open item's text the caller has, in bytes.
     positions: BTreeMap<ItemId, u64>,
@@ -75,7 +75,7 @@ impl Events {
             if let Some(event) = self.ready.pop_front() {
                 if let LiveEvent::Durable(event) = &event {
                     self.given = event.seq;
-                    self.ended = matches!(event.body, EventBody::WorkerDeleted);
+                    self.ended |= matches!(event.body, EventBody::WorkerDeleted);
                 }
                 return Some(Ok(event));
             }
@@ -85,6 +85,7 @@ impl Events {
             let head = *self.reader.head.borrow_and_update();
             if self.read < head {
                 if let Err(error) = self.read_log(head).await {
+                    self.ended = matches!(error, RuntimeError::UnknownWorker { .. });
                     return Some(Err(error));
                 }
             } else if let Some(open) = self.snapshot.take() {

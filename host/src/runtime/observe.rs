@@ -381,7 +381,7 @@ impl Inner {
         Err(RuntimeError::InvalidCursor { reason })
     }
 
-    /// Reads events, or says where the log begins.
+    /// Reads events, or says where the log begins, or that the Worker was deleted.
     pub(crate) async fn read(
         &self,
         id: WorkerId,
@@ -390,8 +390,20 @@ impl Inner {
         limit: usize,
     ) -> Result<Vec<Event>, RuntimeError> {
         match self.store.read(id, after, until, limit).await {
-            Err(StoreError::Trimmed { through }) => Err(self.cursor_gap(through)),
+            Err(StoreError::Trimmed { through }) => Err(self.gone(id, through).await),
             read => read.map_err(|error| store_error(&error)),
+        }
+    }
+
+    /// What to tell a reader whose events are gone: retention removed them, or went with their
+    /// Worker, of which only the last event is left.
+    async fn gone(&self, id: WorkerId, through: Seq) -> RuntimeError {
+        match self.store.read(id, through, through.next(), 1).await.as_deref() {
+            Ok([Event { body: EventBody::WorkerDeleted, .. }]) => {
+                RuntimeError::UnknownWorker { worker_id: id }
+            }
+            Ok(_) => self.cursor_gap(through),
+            Err(error) => store_error(error),
         }
     }
 

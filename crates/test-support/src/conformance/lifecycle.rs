@@ -139,7 +139,8 @@ pub async fn a_deleted_worker_is_unknown_as_soon_as_that_is_answered(host: &impl
     }
 }
 
-/// Who has kept up gets the end; who has not, a typed gap. Nobody is left waiting.
+/// Who has kept up gets the end; who has not is told that there is nothing to catch up with. Nobody is
+/// left waiting.
 pub async fn readers_of_a_deleted_worker_are_told(host: &impl Operations) {
     let id = worker(host, "base").await;
     assert_eq!(run(host, id, "print: one").await, Outcome::Completed);
@@ -152,10 +153,8 @@ pub async fn readers_of_a_deleted_worker_are_told(host: &impl Operations) {
     assert_eq!(last.body, EventBody::WorkerDeleted);
     assert_eq!(events.next().await, None);
 
-    match late.next().await {
-        Some(Err(RuntimeError::CursorGap { oldest })) => assert_eq!(oldest.seq.next(), last.seq),
-        other => panic!("{other:?}"),
-    }
+    let unknown = RuntimeError::UnknownWorker { worker_id: id };
+    assert_eq!(late.next().await, Some(Err(unknown)));
 }
 
 /// A guest's failure is its own.

@@ -129,15 +129,15 @@ async fn a_stopped_worker_is_deleted_and_gone() {
     let mut events = bench.stream(&format!("{worker}/events"), None).await;
     bench.delete(&worker).await.problem(409, "worker_not_stopped");
     bench.command(&format!("{worker}/stop")).await;
-    // Who has seen all that is removed hears of the end; others get a gap.
+    // Who has seen all that is removed hears of the end; others that it is gone.
     events.until("worker.stopped").await;
     let mut late = bench.stream(&format!("{worker}/events"), None).await;
     let deleted = bench.delete(&worker).await;
     assert_eq!((deleted.status, deleted.text.as_str()), (StatusCode::NO_CONTENT, ""));
     events.until("worker.deleted").await;
     assert_eq!(events.next().await, None, "nothing follows");
-    let gap = late.until("problem").await.pop().expect("a message");
-    assert_eq!((gap.id, &gap.data["code"]), (None, &json!("cursor_gap")));
+    let gone = late.until("problem").await.pop().expect("a message");
+    assert_eq!((gone.id, &gone.data["code"]), (None, &json!("unknown_worker")));
     assert_eq!(late.next().await, None);
     bench.get(&worker).await.problem(404, "unknown_worker");
     bench.delete(&worker).await.problem(404, "unknown_worker");
