@@ -184,7 +184,8 @@ pub const DEFAULT_WORKERS: u32 = 100;
 /// The most Workers of a page.
 pub const MAX_WORKERS: u32 = 1_000;
 
-/// A page of Workers, oldest first.
+/// A page of Workers, oldest first. It may have fewer than were asked for, or none, although more
+/// follow: only an absent `next` says that this is all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerPage {
     /// The Workers.

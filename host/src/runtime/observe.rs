@@ -23,6 +23,10 @@ const MAX_EVENTS: usize = 1_000;
 /// Workers looked at under one lock while a filter searches.
 const SCAN: usize = 1_000;
 
+/// Workers looked at for one page: a few milliseconds, during which the caller's thread serves
+/// nobody else.
+const SCAN_PER_PAGE: usize = 10_000;
+
 impl Runtime {
     /// What it is and how it fares.
     #[must_use]
@@ -110,7 +114,8 @@ impl Runtime {
         *self.0.overview.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A page of its Workers, oldest first.
+    /// A page of its Workers, oldest first. One call looks at 10,000 Workers at most: where few match,
+    /// the page is short or empty, and its `next` says where to go on.
     ///
     /// # Errors
     ///
@@ -123,27 +128,7 @@ impl Runtime {
                 format!("`{status}` is no status: use idle, running, stopped or unavailable");
             return Err(RuntimeError::InvalidInput { reason });
         }
-        let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS) as usize;
-        let mut workers = Vec::new();
-        let mut after = query.after;
-        loop {
-            let scanned = self.0.workers.page(after, SCAN);
-            let last_page = scanned.len() < SCAN;
-            for cell in scanned {
-                after = Some(cell.id);
-                if !matches(query, &cell) {
-                    continue;
-                }
-                if workers.len() == limit {
-                    let next = workers.last().map(|view: &WorkerView| view.worker_id);
-                    return Ok(WorkerPage { workers, next, diagnostics: Vec::new() });
-                }
-                workers.push(self.0.view(&cell));
-            }
-            if last_page {
-                return Ok(WorkerPage { workers, next: None, diagnostics: Vec::new() });
-            }
-        }
+        Ok(self.0.worker_page(query, SCAN_PER_PAGE))
     }
 
     /// One Worker.
@@ -328,6 +313,34 @@ impl Inner {
         }
     }
 
+    /// A page for which up to `scan` Workers are looked at.
+    fn worker_page(&self, query: &WorkerQuery, mut scan: usize) -> WorkerPage {
+        let page = |workers, next| WorkerPage { workers, next, diagnostics: Vec::new() };
+        let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS) as usize;
+        let mut workers: Vec<WorkerView> = Vec::new();
+        let mut after = query.after;
+        while scan > 0 {
+            let count = scan.min(SCAN);
+            let scanned = self.workers.page(after, count);
+            let last_page = scanned.len() < count;
+            for cell in scanned {
+                if matches(query, &cell) {
+                    if workers.len() == limit {
+                        let next = workers.last().map(|view| view.worker_id);
+                        return page(workers, next);
+                    }
+                    workers.push(self.view(&cell));
+                }
+                after = Some(cell.id);
+            }
+            if last_page {
+                return page(workers, None);
+            }
+            scan -= count;
+        }
+        page(workers, after)
+    }
+
     /// What is known of a Worker that can be read.
     fn readable(&self, cell: &WorkerCell) -> Result<Head, RuntimeError> {
         let cell = cell.lock();
@@ -418,3 +431,6 @@ fn matches(query: &WorkerQuery, cell: &WorkerCell) -> bool {
     query.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
         && query.status.as_deref().is_none_or(|wanted| wanted == status())
 }
+
+#[cfg(test)]
+mod tests;
