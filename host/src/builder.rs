@@ -71,8 +71,9 @@ pub enum RuntimeBuildError {
     DefaultProfile(ProfileName),
     /// One turn may take more memory than all of them together.
     #[error(
-        "`memory_total` ({total} bytes) has no room for one turn of `turn_memory_bytes` \
-         ({turn} bytes)"
+        "all turns together may take less memory than one of them: in `[limits]`, set \
+         `memory_total` (now {total}) to {turn} or more, or `turn_memory_bytes` (now {turn}) to \
+         {total} or less"
     )]
     NoRoomForTurns {
         /// The limit on all turns.

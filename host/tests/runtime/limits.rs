@@ -240,8 +240,12 @@ async fn memory_total_makes_later_turns_wait_and_not_fail() {
 
     let limits =
         Limits { memory_total: turn_memory_bytes - 1, turn_memory_bytes, ..Limits::default() };
-    let refused = builder().limits(limits).build().await;
-    assert!(matches!(refused, Err(RuntimeBuildError::NoRoomForTurns { .. })), "{refused:?}");
+    let refused = builder().limits(limits).build().await.expect_err("no turn could run");
+    assert!(matches!(refused, RuntimeBuildError::NoRoomForTurns { .. }), "{refused:?}");
+    let says = refused.to_string();
+    for line in ["[limits]", "memory_total", "16777216", "turn_memory_bytes", "16777215"] {
+        assert!(says.contains(line), "{says}");
+    }
 }
 
 #[tokio::test]
