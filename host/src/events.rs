@@ -3,14 +3,14 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use tokio::sync::{broadcast::error::RecvError, watch};
 use tokio_util::sync::CancellationToken;
 use worker_types::{
-    Cursor, Event, EventBody, FeedCursor, ItemDelta, ItemId, ItemSnapshot, LiveEvent, RuntimeError,
-    Seq,
+    Cursor, Event, EventBody, FeedCursor, ItemDelta, ItemId, ItemSnapshot, LiveEvent, LogId,
+    RuntimeError, Seq,
 };
 
 use crate::{
@@ -22,10 +22,12 @@ use crate::{
 /// Events read from the log at once.
 const PAGE: usize = 256;
 
-/// The events of one Worker: the log from a cursor on, without a gap, then live ones.
+/// The events of one Worker: the log from a cursor on, without a gap, then live ones. It ends with the
+/// Runtime: it keeps neither that nor its store.
 #[derive(Debug)]
 pub struct Events {
-    runtime: Arc<Inner>,
+    runtime: Weak<Inner>,
+    log_id: LogId,
     cell: Arc<WorkerCell>,
     reader: LiveReader,
     closing: CancellationToken,
@@ -44,11 +46,12 @@ pub struct Events {
 }
 
 impl Events {
-    pub(crate) fn new(runtime: Arc<Inner>, cell: Arc<WorkerCell>, after: Seq) -> Self {
+    pub(crate) fn new(runtime: &Arc<Inner>, cell: Arc<WorkerCell>, after: Seq) -> Self {
         let (reader, open) = cell.subscribe();
         Self {
             closing: runtime.closing.clone(),
-            runtime,
+            log_id: runtime.store.log_id(),
+            runtime: Arc::downgrade(runtime),
             cell,
             reader,
             read: after,
@@ -63,13 +66,18 @@ impl Events {
     /// The place after the last durable event that [`Events::next`] gave.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        Cursor::new(self.runtime.store.log_id(), self.given)
+        Cursor::new(self.log_id, self.given)
     }
 
     /// Waits for the next event. `None` once the Worker is deleted, or the Runtime has shut down and
-    /// everything in the log was given.
+    /// everything in the log was given, or its last handle is gone.
     ///
     /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// `CursorGap`, `WorkerUnavailable`, `RuntimeUnavailable`; `UnknownWorker` for a reader that was
+    /// behind when the Worker was deleted, and then nothing follows.
     pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -110,7 +118,11 @@ impl Events {
 
     /// Reads on, but not beyond `head`: what is not folded yet is not to be seen either.
     async fn read_log(&mut self, head: Seq) -> Result<(), RuntimeError> {
-        for event in self.runtime.read(self.cell.id, self.read, head, PAGE).await? {
+        let Some(runtime) = self.runtime.upgrade() else {
+            self.ended = true;
+            return Ok(());
+        };
+        for event in runtime.read(self.cell.id, self.read, head, PAGE).await? {
             self.read = event.seq;
             self.follow(&event);
             self.ready.push_back(LiveEvent::Durable(event));
@@ -178,10 +190,12 @@ impl Events {
 }
 
 /// The feed of a Runtime: the events of all its Workers from a cursor on, in the order in which they
-/// were committed.
+/// were committed. It ends with the Runtime, like [`Events`].
 #[derive(Debug)]
 pub struct Feed {
-    runtime: Arc<Inner>,
+    runtime: Weak<Inner>,
+    log_id: LogId,
+    closing: CancellationToken,
     head: watch::Receiver<u64>,
     /// The last position that was put into `ready`.
     read: u64,
@@ -191,18 +205,26 @@ pub struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(runtime: Arc<Inner>, after: u64) -> Self {
-        let head = runtime.store.feed_head();
-        Self { runtime, head, read: after, given: after, ready: VecDeque::new() }
+    pub(crate) fn new(runtime: &Arc<Inner>, after: u64) -> Self {
+        Self {
+            head: runtime.store.feed_head(),
+            closing: runtime.closing.clone(),
+            log_id: runtime.store.log_id(),
+            runtime: Arc::downgrade(runtime),
+            read: after,
+            given: after,
+            ready: VecDeque::new(),
+        }
     }
 
     /// The place after the last event that [`Feed::next`] gave.
     #[must_use]
     pub fn cursor(&self) -> FeedCursor {
-        FeedCursor::new(self.runtime.store.log_id(), self.given)
+        FeedCursor::new(self.log_id, self.given)
     }
 
-    /// Waits for the next event. `None` once the Runtime has shut down and everything was given.
+    /// Waits for the next event. `None` once the Runtime has shut down and everything was given, or its
+    /// last handle is gone.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Event, RuntimeError>> {
@@ -213,7 +235,8 @@ impl Feed {
             }
             let head = *self.head.borrow_and_update();
             if self.read < head {
-                match self.runtime.store.feed(self.read, PAGE).await {
+                let runtime = self.runtime.upgrade()?;
+                match runtime.store.feed(self.read, PAGE).await {
                     Ok(page) => {
                         // Where nothing is left up to the head, the rest was removed.
                         self.read = page.last().map_or(head, |event| event.position);
@@ -223,11 +246,10 @@ impl Feed {
                 }
                 continue;
             }
-            let closing = self.runtime.closing.clone();
             tokio::select! {
                 biased;
                 changed = self.head.changed() => if changed.is_err() { return None },
-                () = closing.cancelled() => {
+                () = self.closing.cancelled() => {
                     if *self.head.borrow() <= self.read {
                         return None;
                     }

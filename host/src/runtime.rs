@@ -277,7 +277,8 @@ impl Runtime {
 
     /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
     /// this returns, everything is in the log and the event streams have ended. Commands for Workers
-    /// without a running turn are refused as unavailable from the start.
+    /// without a running turn are refused as unavailable from the start. The store is closed, and its
+    /// directory free, once the last handle is gone; readers are no handles.
     pub async fn shutdown(&self, grace: Duration) {
         self.0.workers.close();
         self.0.tasks.close();
@@ -413,6 +414,13 @@ pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> RuntimeErro
     let at = Timestamp::now();
     tracing::error!(%id, %at, error, "internal error");
     RuntimeError::Internal { id }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A Runtime that nobody shut down: readers that wait are not to wait for ever.
+        self.closing.cancel();
+    }
 }
 
 impl fmt::Debug for Runtime {

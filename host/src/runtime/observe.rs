@@ -1,6 +1,6 @@
 //! What a Runtime shows: of itself, and of its Workers.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use worker_types::{
     CapabilityStatus, Cursor, DEFAULT_WORKERS, Diagnostic, Event, EventBody, EventPage, FeedCursor,
@@ -233,7 +233,7 @@ impl Runtime {
     pub fn events(&self, id: WorkerId, after: Cursor) -> Result<Events, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let after = self.0.check_cursor(&cell, after)?;
-        Ok(Events::new(Arc::clone(&self.0), cell, after))
+        Ok(Events::new(&self.0, cell, after))
     }
 
     /// A page of the feed: the durable events of all Workers after `after`, in the order in which
@@ -264,7 +264,7 @@ impl Runtime {
     /// `InvalidCursor`.
     pub fn feed(&self, after: FeedCursor) -> Result<Feed, RuntimeError> {
         let after = self.0.check_feed_cursor(after)?;
-        Ok(Feed::new(Arc::clone(&self.0), after))
+        Ok(Feed::new(&self.0, after))
     }
 
     /// What a Worker's guest printed, of one turn or of all that are kept.

@@ -5,8 +5,9 @@ use std::{path::Path, time::Duration};
 use llm_engine::{Gate, Models, ScriptedModel, Step};
 use worker_runtime::{Runtime, RuntimeBuilder, Store};
 use worker_types::{
-    CreateWorker, Cursor, EventBody, IfBusy, Input, InputOptions, ItemStatus, LiveEvent, Outcome,
-    Profile, RuntimeError, TranscriptQuery, TurnId, WorkerId, WorkerQuery, WorkerStatus,
+    CreateWorker, Cursor, EventBody, FeedCursor, IfBusy, Input, InputOptions, ItemStatus,
+    LiveEvent, Outcome, Profile, RuntimeError, TranscriptQuery, TurnId, WorkerId, WorkerQuery,
+    WorkerStatus,
 };
 
 use crate::harness::*;
@@ -166,4 +167,37 @@ async fn a_damaged_log_makes_its_worker_unavailable_and_no_other() {
     let refused = runtime.input(damaged, Input::text("x"), InputOptions::default()).await;
     assert!(matches!(refused, Err(RuntimeError::WorkerUnavailable { .. })), "{refused:?}");
     assert_eq!(turn(&runtime, other, "say: 1").await, Outcome::Completed);
+}
+
+#[tokio::test]
+async fn readers_that_outlive_their_runtime_do_not_keep_the_directory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let runtime = open(dir.path()).await;
+    let id = worker(&runtime, "echo").await;
+    assert_eq!(turn(&runtime, id, "one").await, Outcome::Completed);
+    let mut unread = runtime.events(id, Cursor::START).expect("a stream");
+    let mut feed = runtime.feed(FeedCursor::START).expect("a feed");
+    let cursor = log(&runtime, id).await.last().map(|event| event.seq).expect("events");
+    let cursor = Cursor::new(unread.cursor().log_id.expect("a log"), cursor);
+    let mut waiting = runtime.events(id, cursor).expect("a stream");
+    close(runtime).await;
+
+    let runtime = open(dir.path()).await;
+    assert_eq!(unread.next().await, None);
+    assert_eq!(waiting.next().await, None);
+    assert_eq!(feed.next().await, None);
+    // Whoever has a cursor goes on where the reader was.
+    let mut events = runtime.events(id, unread.cursor()).expect("a stream");
+    assert!(matches!(next(&mut events).await, LiveEvent::Durable(_)));
+}
+
+#[tokio::test]
+async fn a_reader_of_a_runtime_that_nobody_shut_down_is_not_left_waiting() {
+    let runtime = runtime().await;
+    let id = worker(&runtime, "echo").await;
+    let mut events = runtime.events(id, Cursor::START).expect("a stream");
+    next(&mut events).await;
+    drop(runtime);
+    let end = tokio::time::timeout(PATIENCE, events.next()).await;
+    assert_eq!(end.expect("in time"), None);
 }
