@@ -239,6 +239,7 @@ impl RuntimeBuilder {
             engines,
             workers: Default::default(),
             keys: Default::default(),
+            logs: Default::default(),
             permits: Arc::new(Semaphore::new(live_turns(&self.limits) as usize)),
             limits: self.limits,
             retention: self.retention,

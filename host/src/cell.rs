@@ -11,12 +11,7 @@ use worker_types::{
     Event, EventBody, ItemDelta, ItemId, Outcome, Seq, TurnId, Usage, WorkerId, WorkerStatus,
 };
 
-use crate::{
-    logs::{OutputCapture, WorkerLogs},
-    runtime::WorkerMeta,
-    store::TextPiece,
-    worker::WorkerState,
-};
+use crate::{logs::OutputCapture, runtime::WorkerMeta, store::TextPiece, worker::WorkerState};
 
 /// Deltas a live reader may be behind before it is given a snapshot instead. A model writes some
 /// hundred pieces a second: this is a second or two.
@@ -47,8 +42,6 @@ pub(crate) struct CellState {
     live: Weak<Live>,
     /// What the running turn prints.
     pub(crate) output: Option<Arc<OutputCapture>>,
-    /// What earlier turns printed.
-    pub(crate) logs: Option<Box<WorkerLogs>>,
 }
 
 /// How the turn that ended last did, if it ended while this Runtime lived: most are completed.

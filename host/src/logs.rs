@@ -1,15 +1,19 @@
-//! What guests print. Bounded per turn and per Worker, and never a reason for a guest to fail: a
+//! What guests print. Bounded per turn, per Worker and over all Workers, and never a reason for a guest to fail: a
 //! full log drops what comes and says how much.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use worker_types::{LogLine, LogStream, TurnId};
+use worker_types::{LogLine, LogStream, TurnId, WorkerId};
 
-/// Bytes of output kept of a Worker's earlier turns, newest last.
-const KEPT_BYTES: usize = 256 << 10;
+/// Bytes of output kept of a Worker's earlier turns.
+const WORKER_BYTES: usize = 256 << 10;
+
+/// Bytes of output kept of all Workers together: everything that some dozen noisy ones may keep, or a
+/// few lines of each of many thousand.
+const RUNTIME_BYTES: usize = 8 << 20;
 
 /// Collects the output of one turn.
 #[derive(Debug)]
@@ -87,34 +91,132 @@ impl OutputCapture {
     }
 }
 
-/// The output of a Worker's turns, oldest first.
+/// What the guests of a Runtime printed in turns that are over. Workers that wait for input are many:
+/// all of them together have one budget, and those that printed longest ago lose their lines first.
+#[derive(Debug)]
+pub(crate) struct KeptLogs {
+    budget: usize,
+    kept: Mutex<Kept>,
+}
+
 #[derive(Debug, Default)]
-pub(crate) struct WorkerLogs {
-    lines: VecDeque<LogLine>,
+struct Kept {
+    workers: BTreeMap<WorkerId, WorkerLogs>,
+    /// The Workers that have lines, by when they printed last.
+    by_age: BTreeMap<u64, WorkerId>,
+    /// Counts the turns that printed.
+    clock: u64,
     bytes: usize,
 }
 
-impl WorkerLogs {
-    /// Adds the lines of a turn, and forgets the oldest where there are too many.
-    pub(crate) fn extend(&mut self, lines: Vec<LogLine>) {
-        self.bytes += lines.iter().map(Self::cost).sum::<usize>();
-        self.lines.extend(lines);
-        while self.bytes > KEPT_BYTES
-            && let Some(oldest) = self.lines.pop_front()
+impl Default for KeptLogs {
+    fn default() -> Self {
+        Self { budget: RUNTIME_BYTES, kept: Mutex::default() }
+    }
+}
+
+impl KeptLogs {
+    /// Adds the lines of a turn, and forgets older ones where there are too many.
+    pub(crate) fn keep(&self, worker_id: WorkerId, lines: Vec<LogLine>) {
+        if lines.is_empty() {
+            return;
+        }
+        let kept = &mut *self.lock();
+        kept.clock += 1;
+        let logs = kept.workers.entry(worker_id).or_default();
+        kept.by_age.remove(&logs.printed_at);
+        logs.printed_at = kept.clock;
+        kept.by_age.insert(kept.clock, worker_id);
+        kept.bytes -= logs.bytes;
+        logs.extend(lines);
+        kept.bytes += logs.bytes;
+        while kept.bytes > self.budget
+            && let Some((_, oldest)) = kept.by_age.pop_first()
         {
-            self.bytes -= Self::cost(&oldest);
+            if let Some(logs) = kept.workers.get_mut(&oldest) {
+                kept.bytes -= logs.bytes;
+                logs.drop_lines(|_| true);
+            }
         }
     }
 
-    /// The lines of `turn`, or all.
-    pub(crate) fn lines(&self, turn: Option<TurnId>) -> impl Iterator<Item = &LogLine> {
-        self.lines.iter().filter(move |line| turn.is_none_or(|turn| turn == line.turn_id))
+    /// The lines of a Worker: of `turn`, or all; and first of all, how many are missing.
+    pub(crate) fn lines(&self, worker_id: WorkerId, turn: Option<TurnId>) -> Vec<LogLine> {
+        let kept = self.lock();
+        let logs = kept.workers.get(&worker_id);
+        logs.map(|logs| logs.of_turn(turn).collect()).unwrap_or_default()
     }
 
-    /// Empty lines cost too.
-    fn cost(line: &LogLine) -> usize {
-        line.text.len() + size_of::<LogLine>()
+    /// Forgets a Worker that was deleted.
+    pub(crate) fn forget(&self, worker_id: WorkerId) {
+        let kept = &mut *self.lock();
+        if let Some(logs) = kept.workers.remove(&worker_id) {
+            kept.bytes -= logs.bytes;
+            kept.by_age.remove(&logs.printed_at);
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The output of a Worker's turns, oldest first.
+#[derive(Debug, Default)]
+struct WorkerLogs {
+    lines: VecDeque<LogLine>,
+    bytes: usize,
+    /// Its place among the Workers, by age.
+    printed_at: u64,
+    dropped: u64,
+    /// The newest turn that lost lines.
+    dropped_through: TurnId,
+}
+
+impl WorkerLogs {
+    /// Adds the lines of a turn, and drops the oldest where there are too many.
+    fn extend(&mut self, lines: Vec<LogLine>) {
+        self.bytes += lines.iter().map(cost).sum::<usize>();
+        self.lines.extend(lines);
+        self.drop_lines(|bytes| bytes > WORKER_BYTES);
+    }
+
+    /// Drops the oldest lines as long as there are `too_many` bytes.
+    fn drop_lines(&mut self, too_many: impl Fn(usize) -> bool) {
+        while too_many(self.bytes)
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= cost(&oldest);
+            self.dropped += 1;
+            self.dropped_through = oldest.turn_id;
+        }
+        // What is empty is not to hold the room for what it had.
+        if self.lines.is_empty() {
+            self.lines = VecDeque::new();
+        }
+    }
+
+    fn of_turn(&self, turn: Option<TurnId>) -> impl Iterator<Item = LogLine> {
+        let all_dropped = self.dropped_through;
+        let missing = self.dropped > 0 && turn.is_none_or(|turn| turn <= all_dropped);
+        let missing = missing.then(|| LogLine {
+            turn_id: all_dropped,
+            stream: LogStream::Host,
+            text: format!(
+                "{} lines up to turn {all_dropped} were dropped: output is kept in memory, and the \
+                 oldest of it goes first",
+                self.dropped
+            ),
+        });
+        let kept = self.lines.iter();
+        let kept = kept.filter(move |line| turn.is_none_or(|turn| turn == line.turn_id));
+        missing.into_iter().chain(kept.cloned())
+    }
+}
+
+/// Empty lines cost too.
+fn cost(line: &LogLine) -> usize {
+    line.text.len() + size_of::<LogLine>()
 }
 
 #[cfg(test)]
@@ -142,19 +244,44 @@ mod tests {
         assert_eq!(output.panic_message().as_deref(), Some("src/lib.rs:3:9:\nno such luck"));
     }
 
+    fn line(turn: u64, bytes: usize) -> LogLine {
+        let text = "x".repeat(bytes - size_of::<LogLine>());
+        LogLine { turn_id: TurnId::new(turn), stream: LogStream::Stdout, text }
+    }
+
     #[test]
-    fn the_oldest_lines_go_first() {
-        let mut logs = WorkerLogs::default();
+    fn the_oldest_lines_of_a_worker_go_first_and_are_counted() {
+        let (logs, id) = (KeptLogs::default(), WorkerId::generate());
         for turn in 1..=100 {
-            let text = "x".repeat(10_000);
-            logs.extend(vec![LogLine {
-                turn_id: TurnId::new(turn),
-                stream: LogStream::Stdout,
-                text,
-            }]);
+            logs.keep(id, vec![line(turn, WORKER_BYTES / 10)]);
         }
-        assert!(logs.bytes <= KEPT_BYTES);
-        assert_eq!(logs.lines(Some(TurnId::new(1))).count(), 0);
-        assert_eq!(logs.lines(Some(TurnId::new(100))).count(), 1);
+        let lines = logs.lines(id, None);
+        assert_eq!(lines.len(), 11);
+        assert!(lines[0].text.starts_with("90 lines up to turn 90 were dropped"), "{lines:?}");
+        assert_eq!(lines[1].turn_id, TurnId::new(91));
+        let first = logs.lines(id, Some(TurnId::new(1)));
+        assert!(matches!(&first[..], [missing] if missing.stream == LogStream::Host), "{first:?}");
+        assert_eq!(logs.lines(id, Some(TurnId::new(100))), [line(100, WORKER_BYTES / 10)]);
+    }
+
+    #[test]
+    fn workers_share_a_budget_and_who_printed_longest_ago_loses_first() {
+        let logs = KeptLogs { budget: 1_000, kept: Mutex::default() };
+        let [first, second, third] = [(); 3].map(|()| WorkerId::generate());
+        logs.keep(first, vec![line(1, 300)]);
+        logs.keep(second, vec![line(1, 200), line(1, 200)]);
+        logs.keep(first, vec![line(2, 300)]);
+        logs.keep(third, vec![line(1, 400)]);
+        assert_eq!(logs.lines(first, None).len(), 2, "it printed lately");
+        let missing = logs.lines(second, None);
+        assert!(missing[0].text.starts_with("2 lines up to turn 1 were dropped"), "{missing:?}");
+        assert_eq!(missing.len(), 1);
+        assert_eq!(logs.lock().bytes, 1_000);
+
+        logs.forget(first);
+        logs.keep(second, vec![line(2, 600)]);
+        assert_eq!(logs.lines(third, None).len(), 1, "there is room again");
+        assert_eq!(logs.lines(second, Some(TurnId::new(2))).len(), 1);
+        assert_eq!(logs.lines(first, None), []);
     }
 }

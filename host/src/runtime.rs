@@ -36,6 +36,7 @@ use crate::{
     cell::{Change, Head, WorkerCell},
     engine::Engines,
     journal,
+    logs::KeptLogs,
     store::{KeyedOperation, StoreError},
     supervisor::{Creation, Reply, Request, Supervisor},
     worker::Command,
@@ -70,6 +71,7 @@ pub(crate) struct Inner {
     pub(crate) engines: Engines,
     pub(crate) workers: Workers,
     pub(crate) keys: KeyLocks,
+    pub(crate) logs: KeptLogs,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) overview: Mutex<Overview>,
     pub(crate) guests: GuestThreads,
@@ -344,7 +346,11 @@ impl Inner {
 
     /// Shows committed events, after which the Worker is as in `head`.
     pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event], head: Head) {
-        self.count(cell.publish(events, head));
+        let change = cell.publish(events, head);
+        if change.after.is_none() {
+            self.logs.forget(cell.id);
+        }
+        self.count(change);
     }
 
     /// Keeps the overview true.

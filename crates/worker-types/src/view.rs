@@ -269,7 +269,8 @@ pub struct EventPage {
     pub next: Cursor,
 }
 
-/// What the guests of a Worker printed, oldest first; the newest turns only.
+/// What the guests of a Worker printed, oldest first; the newest turns only. What is not kept any more
+/// is counted in a line of the host's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPage {
     /// The lines.

@@ -267,7 +267,8 @@ impl Runtime {
         Ok(Feed::new(&self.0, after))
     }
 
-    /// What a Worker's guest printed, of one turn or of all that are kept.
+    /// What a Worker's guest printed, of one turn or of all that are kept. Where lines are missing, a
+    /// line of the host's says how many.
     ///
     /// # Errors
     ///
@@ -280,8 +281,7 @@ impl Runtime {
     ) -> Result<LogPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
         let cell = cell.lock();
-        let kept = cell.logs.iter().flat_map(|logs| logs.lines(turn_id));
-        let mut lines: Vec<_> = kept.cloned().collect();
+        let mut lines = self.0.logs.lines(id, turn_id);
         let running = cell.output.iter().flat_map(|output| output.lines());
         lines.extend(running.filter(|line| turn_id.is_none_or(|turn| turn == line.turn_id)));
         Ok(LogPage { lines })

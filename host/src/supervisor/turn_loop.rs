@@ -303,14 +303,11 @@ impl Supervisor {
         }
     }
 
-    /// Moves what the turn printed to the Worker's logs.
+    /// Moves what the turn printed to the logs, under the lock: readers find it in one or the other.
     fn keep_output(&self) {
         let mut cell = self.cell.lock();
         if let Some(output) = cell.output.take() {
-            let lines = output.lines();
-            if !lines.is_empty() {
-                cell.logs.get_or_insert_default().extend(lines);
-            }
+            self.runtime.logs.keep(self.cell.id, output.lines());
         }
     }
 }
