@@ -35,6 +35,11 @@ async fn open(dir: &Path) -> Runtime {
 
 #[tokio::main]
 async fn main() {
+    // On a worker thread, as a handler of a backend: the main thread is none.
+    tokio::spawn(measure()).await.expect("measured");
+}
+
+async fn measure() {
     let dir = tempfile::tempdir().expect("a directory");
     let ratio = one_caller(dir.path()).await;
     let rate = many_workers(dir.path()).await;

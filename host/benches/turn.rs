@@ -1,5 +1,7 @@
 //! What a turn costs in process, with a store in memory.
 
+use std::time::Instant;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use worker_runtime::Runtime;
 use worker_types::{CreateWorker, Input, TurnId};
@@ -15,6 +17,13 @@ async fn runtime() -> Runtime {
 
 fn echo() -> CreateWorker {
     CreateWorker::profile("echo".parse().expect("a valid name"))
+}
+
+async fn turn(runtime: &Runtime) {
+    let worker = runtime.create(echo().input(Input::text("hello"))).await;
+    let id = worker.expect("a Worker").worker_id;
+    let outcome = runtime.outcome(id, TurnId::new(1)).await.expect("an outcome");
+    assert!(outcome.is_completed(), "{outcome:?}");
 }
 
 fn turns(criterion: &mut Criterion) {

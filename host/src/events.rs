@@ -16,7 +16,7 @@ use worker_types::{
 use crate::{
     cell::{LiveReader, WorkerCell},
     runtime::{Inner, store_error},
-    store::FeedEvent,
+    store::{FeedEvent, StoreError},
 };
 
 /// Events read from the log at once.
@@ -224,7 +224,8 @@ impl Feed {
     }
 
     /// Waits for the next event. `None` once the Runtime has shut down and everything was given, or its
-    /// last handle is gone.
+    /// last handle is gone. Of what is damaged an error tells once, and what follows is given after
+    /// it.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Event, RuntimeError>> {
@@ -242,7 +243,13 @@ impl Feed {
                         self.read = page.last().map_or(head, |event| event.position);
                         self.ready.extend(page);
                     }
-                    Err(error) => return Some(Err(store_error(&error))),
+                    Err(error) => {
+                        // It is said once, and what follows is read on.
+                        if let StoreError::FeedDamaged { through, .. } = error {
+                            (self.read, self.given) = (through, through);
+                        }
+                        return Some(Err(store_error(&error)));
+                    }
                 }
                 continue;
             }

@@ -9,8 +9,8 @@ use fail::fail_point;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
-    Event, EventBody, IfBusy, InputAccepted, InputDisposition, InputPart, Outcome, Receipt,
-    RuntimeError, Seq, TurnId, WorkerView,
+    Event, EventBody, FailureKind, IfBusy, InputAccepted, InputDisposition, InputPart, Outcome,
+    Receipt, RuntimeError, Seq, TurnId, WorkerView,
 };
 
 use crate::{
@@ -114,6 +114,8 @@ pub(crate) struct Supervisor {
     waiting: Vec<(TurnId, Reply<()>)>,
     /// Requests that came while something else had to be waited for.
     held: VecDeque<Request>,
+    /// Whether the log has no room but for ends: no turn begins any more.
+    is_full: bool,
     /// Keys of requests of which is unknown whether they are in the log: whoever asks with one of
     /// them again waits until that is known.
     in_doubt: Vec<PendingKey>,
@@ -130,6 +132,7 @@ impl Supervisor {
             guest: None,
             waiting: Vec::new(),
             held: VecDeque::new(),
+            is_full: false,
             in_doubt: Vec::new(),
         }
     }
@@ -198,6 +201,7 @@ impl Supervisor {
             match worked {
                 Ok(()) => return,
                 Err(Lost(StoreError::InDoubt { .. } | StoreError::Unavailable { .. })) => {}
+                Err(Lost(StoreError::Full { .. })) if !self.is_full => self.is_full = true,
                 Err(Lost(error @ StoreError::Unreadable { .. })) => {
                     if !self.pause(&error).await {
                         return;
@@ -218,11 +222,20 @@ impl Supervisor {
     /// Ends a turn that started under another task, which is gone, and works on.
     async fn resume_work(&mut self, mut journal: Journal) -> Result<(), Lost> {
         self.in_doubt.clear();
-        if journal.state().turn_has_started() {
+        let is_open = journal.state().open_turn_id().is_some();
+        let outcome = match (journal.state().turn_has_started(), self.is_full) {
+            (true, false) => Some(Outcome::Interrupted),
+            (_, true) if is_open => {
+                let message = "the log of the Worker is full".to_owned();
+                Some(Outcome::Failed { kind: FailureKind::Limit, message })
+            }
+            _ => None,
+        };
+        if let Some(outcome) = outcome {
             // What else it took went with whoever counted it.
             let meter = TurnMeter::start();
             meter.add_tokens(journal.state().turn_tokens());
-            let end = turn_loop::TurnEnd::Outcome(Outcome::Interrupted);
+            let end = turn_loop::TurnEnd::Outcome(outcome);
             self.end_turn(&mut journal, end, &meter).await?;
         }
         self.settle(&journal);
@@ -248,7 +261,7 @@ impl Supervisor {
                     if self.run_turn(&mut journal, turn_id, permit.take()).await? == Ran::Ended {
                         continue;
                     }
-                } else if !self.runtime.workers.is_closed() {
+                } else if !self.is_full && !self.runtime.workers.is_closed() {
                     self.commit(&mut journal, Command::Next).await?;
                     continue;
                 }
@@ -287,6 +300,11 @@ impl Supervisor {
         };
         if !self.component_is_ready(journal).await? {
             let _ = reply.send(Err(self.unavailable()));
+            return Ok(None);
+        }
+        if self.is_full {
+            let worker_id = self.cell.id;
+            let _ = reply.send(Err(store_error(&StoreError::Full { worker_id })));
             return Ok(None);
         }
         let permit = self.runtime.try_permit();

@@ -258,6 +258,9 @@ pub struct FeedPage {
     pub events: Vec<Event>,
     /// Pass it as `after` for what follows.
     pub next: FeedCursor,
+    /// What the page does not have although it was committed, since it cannot be read any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// A page of events, oldest first.

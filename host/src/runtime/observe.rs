@@ -250,10 +250,20 @@ impl Runtime {
     ) -> Result<FeedPage, RuntimeError> {
         let after = self.0.check_feed_cursor(after)?;
         let limit = limit.clamp(1, MAX_EVENTS);
-        let events = self.0.store.feed(after, limit).await.map_err(|error| store_error(&error))?;
-        let last = events.last().map_or(after, |event| event.position);
+        let (events, last, diagnostics) = match self.0.store.feed(after, limit).await {
+            Ok(events) => {
+                let last = events.last().map_or(after, |event| event.position);
+                (events, last, Vec::new())
+            }
+            Err(error @ StoreError::FeedDamaged { through, .. }) => {
+                let code = "feed_damaged".to_owned();
+                (Vec::new(), through, vec![Diagnostic { code, message: error.to_string() }])
+            }
+            Err(error) => return Err(store_error(&error)),
+        };
+        let events = events.into_iter().map(|event| event.event).collect();
         let next = FeedCursor::new(self.0.store.log_id(), last);
-        Ok(FeedPage { events: events.into_iter().map(|event| event.event).collect(), next })
+        Ok(FeedPage { events, next, diagnostics })
     }
 
     /// The feed from `after` on: what was committed, then what is being committed. It tells what

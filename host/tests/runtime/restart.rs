@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use llm_engine::{Gate, Models, ScriptedModel, Step};
 use worker_runtime::{Runtime, RuntimeBuilder, Store};
 use worker_types::{
-    CreateWorker, Cursor, EventBody, FeedCursor, IfBusy, Input, InputOptions, ItemStatus,
+    CreateWorker, Cursor, Event, EventBody, FeedCursor, IfBusy, Input, InputOptions, ItemStatus,
     LiveEvent, Outcome, Profile, RuntimeError, TranscriptQuery, TurnId, WorkerId, WorkerQuery,
     WorkerStatus,
 };
@@ -167,6 +167,29 @@ async fn a_damaged_log_makes_its_worker_unavailable_and_no_other() {
     let refused = runtime.input(damaged, Input::text("x"), InputOptions::default()).await;
     assert!(matches!(refused, Err(RuntimeError::WorkerUnavailable { .. })), "{refused:?}");
     assert_eq!(turn(&runtime, other, "say: 1").await, Outcome::Completed);
+
+    // The feed says what it does not have, once, and goes on.
+    let mut feed = runtime.feed(FeedCursor::START).expect("the feed");
+    let (mut events, mut errors) = (Vec::new(), Vec::new());
+    while !events.iter().any(|event: &Event| matches!(event.body, EventBody::TurnEnded { .. })) {
+        match feed.next().await.expect("more of the feed") {
+            Ok(event) => events.push(event),
+            Err(error) => errors.push(error),
+        }
+    }
+    assert!(matches!(errors[..], [RuntimeError::WorkerUnavailable { .. }]), "{errors:?}");
+    let (mut cursor, mut paged, mut diagnostics) = (FeedCursor::START, 0, Vec::new());
+    loop {
+        let page = runtime.feed_page(cursor, 2).await.expect("a page");
+        if page.next == cursor {
+            break;
+        }
+        cursor = page.next;
+        paged += page.events.len();
+        diagnostics.extend(page.diagnostics);
+    }
+    assert_eq!(paged, events.len());
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
 }
 
 #[tokio::test]
