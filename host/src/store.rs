@@ -265,7 +265,7 @@ impl Store {
         &self,
         worker_id: WorkerId,
     ) -> Result<Option<WorkerState>, StoreError> {
-        dispatch!(self, store => Ok(store.snapshot(worker_id)), store.snapshot(worker_id).await)
+        dispatch!(self, store => store.snapshot(worker_id), store.snapshot(worker_id).await)
     }
 
     /// The last event of a Worker; zero where there is none.

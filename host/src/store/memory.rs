@@ -101,37 +101,35 @@ impl MemoryStore {
         while stored.len() < limit {
             let Some((worker_id, log)) = self.lock().next_log(after) else { break };
             after = Some(worker_id);
-            let (created, rest) = {
-                let log = lock(&log);
-                if log.is_deleted() {
-                    continue;
-                }
-                let created = log.packed(1).unwrap_or_default().to_vec();
-                (created, log.rest.as_deref().filter(|_| !log.active).cloned())
-            };
-            let created = decode(worker_id, 1, &created);
-            stored.push(match created {
-                Ok(created) => Ok(StoredWorker { worker_id, created, rest }),
-                Err(error) => Err((worker_id, error)),
-            });
+            let log = lock(&log);
+            if log.is_deleted() {
+                continue;
+            }
+            let rest = log.rest.as_ref().filter(|_| !log.active);
+            let worker =
+                decode(worker_id, 1, log.packed(1).unwrap_or_default()).and_then(|created| {
+                    let rest = rest.map(|rest| rest.state(worker_id)).transpose()?;
+                    Ok(StoredWorker { worker_id, created, rest })
+                });
+            stored.push(worker.map_err(|error| (worker_id, error)));
         }
         Ok(stored)
     }
 
     /// Everything that can be refused is refused before anything changes.
     pub(super) fn append(&self, commit: Commit<'_>) -> Result<(), StoreError> {
-        let encoded = Encoded::new(commit.worker_id, commit.events)?;
+        let encoded = Encoded::new(&commit)?;
         let known = self.lock().place(commit.worker_id);
         let removed = match known {
             Ok((place, log)) => {
                 let mut log = lock(&log);
-                let removed = self.change(&mut log, commit, &encoded)?;
+                let removed = self.change(&mut log, commit, encoded)?;
                 self.share(&mut self.lock(), place, commit);
                 removed
             }
             Err(_) => {
                 let mut log = Log::default();
-                let removed = self.change(&mut log, commit, &encoded)?;
+                let removed = self.change(&mut log, commit, encoded)?;
                 let mut logs = self.lock();
                 let place = logs.insert(commit.worker_id, log)?;
                 self.share(&mut logs, place, commit);
@@ -149,7 +147,7 @@ impl MemoryStore {
         &self,
         log: &mut Log,
         commit: Commit<'_>,
-        encoded: &Encoded,
+        mut encoded: Encoded,
     ) -> Result<usize, StoreError> {
         let worker_id = commit.worker_id;
         commit.check_follows(Seq::new(log.last_seq().into()), log.is_deleted())?;
@@ -169,10 +167,10 @@ impl MemoryStore {
             *length += piece.text.len() as u64;
         }
         let max_bytes = if commit.only_ends() { log::MAX_BYTES } else { self.log_bytes };
-        log.append(worker_id, encoded, max_bytes)?;
+        log.append(worker_id, &encoded, max_bytes)?;
 
-        if let Some(rest) = commit.rest {
-            log.rest = Some(Box::new(rest.clone()));
+        if let Some(rest) = encoded.rest.take() {
+            log.rest = Some(rest);
             log.active = false;
         } else if !commit.events.is_empty() {
             log.active = true;
@@ -218,9 +216,10 @@ impl MemoryStore {
         }
     }
 
-    pub(super) fn snapshot(&self, worker_id: WorkerId) -> Option<WorkerState> {
-        let log = self.log(worker_id)?;
-        lock(&log).rest.as_deref().cloned()
+    pub(super) fn snapshot(&self, worker_id: WorkerId) -> Result<Option<WorkerState>, StoreError> {
+        let Some(log) = self.log(worker_id) else { return Ok(None) };
+        let log = lock(&log);
+        log.rest.as_ref().map(|rest| rest.state(worker_id)).transpose()
     }
 
     pub(super) fn last_seq(&self, worker_id: WorkerId) -> Seq {

@@ -245,6 +245,7 @@ async fn follow(
                 text: snapshot.text,
             },
             Err(RuntimeError::CursorGap { oldest }) => return Some(oldest),
+            Err(RuntimeError::UnknownWorker { .. }) => return None,
             Err(error) => return broken(error),
         });
     }

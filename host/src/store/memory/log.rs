@@ -8,7 +8,7 @@ use worker_types::{Event, EventBody, ItemId, Seq, TurnId, WorkerId};
 
 use super::packing;
 use crate::{
-    store::{StoreError, item_of},
+    store::{Commit, StoreError, item_of},
     worker::WorkerState,
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Log {
     items: Vec<ItemEvents>,
     /// Turns and the places of their ends, in the order of the turns.
     turn_ends: Vec<(u32, u32)>,
-    pub(super) rest: Option<Box<WorkerState>>,
+    pub(super) rest: Option<Rest>,
     pub(super) active: bool,
     rare: Option<Box<Rare>>,
 }
@@ -42,6 +42,29 @@ struct Rare {
     trimmed: u32,
     deleted: bool,
     texts: BTreeMap<ItemId, String>,
+}
+
+/// The state of a Worker at rest, packed.
+#[derive(Debug)]
+pub(super) struct Rest {
+    pub(super) last_seq: Seq,
+    json: Box<[u8]>,
+}
+
+impl Rest {
+    pub(super) fn new(state: &WorkerState) -> Result<Self, StoreError> {
+        let json = serde_json::to_vec(state).map_err(StoreError::Encoding)?;
+        let mut packed = Vec::with_capacity(json.len() / 2);
+        packing::STATES.pack(&json, &mut packed);
+        Ok(Self { last_seq: state.last_seq, json: packed.into() })
+    }
+
+    pub(super) fn state(&self, worker_id: WorkerId) -> Result<WorkerState, StoreError> {
+        serde_json::from_slice(&packing::STATES.unpack(&self.json)).map_err(|error| {
+            let reason = format!("its state cannot be decoded: {error}");
+            StoreError::Damaged { worker_id, reason }
+        })
+    }
 }
 
 /// The events of an item: the one that began it, and the one that completed it; the same where it
@@ -76,10 +99,13 @@ pub(super) struct Encoded {
     ends: Vec<u32>,
     items: Vec<ItemEvents>,
     turn_ends: Vec<(u32, u32)>,
+    /// The state after them, if the Worker rests.
+    pub(super) rest: Option<Rest>,
 }
 
 impl Encoded {
-    pub(super) fn new(worker_id: WorkerId, events: &[Event]) -> Result<Self, StoreError> {
+    pub(super) fn new(commit: &Commit<'_>) -> Result<Self, StoreError> {
+        let Commit { worker_id, events, .. } = *commit;
         // What is numbered here with 32 bits does not fit into memory beyond them.
         let number =
             |number: u64| u32::try_from(number).map_err(|_| StoreError::Full { worker_id });
@@ -88,11 +114,12 @@ impl Encoded {
             ends: Vec::with_capacity(events.len()),
             items: Vec::new(),
             turn_ends: Vec::new(),
+            rest: commit.rest.map(Rest::new).transpose()?,
         };
         for event in events {
             let stored = Stored { at: event.at.as_microsecond(), body: &event.body };
             let json = serde_json::to_vec(&stored).map_err(StoreError::Encoding)?;
-            packing::pack(&json, &mut encoded.bytes);
+            packing::EVENTS.pack(&json, &mut encoded.bytes);
             encoded.ends.push(number(encoded.bytes.len() as u64)?);
             let seq = number(event.seq.get())?;
             if let Some(item) = item_of(&event.body) {
@@ -117,7 +144,7 @@ pub(super) fn decode(worker_id: WorkerId, seq: u32, packed: &[u8]) -> Result<Eve
         reason: format!("event {seq} cannot be decoded: {error}"),
     };
     let stored: Stored<EventBody> =
-        serde_json::from_slice(&packing::unpack(packed)).map_err(damaged)?;
+        serde_json::from_slice(&packing::EVENTS.unpack(packed)).map_err(damaged)?;
     Ok(Event {
         seq: Seq::new(u64::from(seq)),
         at: Timestamp::from_microsecond(stored.at).unwrap_or_default(),

@@ -29,7 +29,7 @@ fn the_log_and_the_index_of_an_echo_turn_take_less_than_450_bytes() {
     ];
     let events = worker.events(bodies);
     let mut log = Log::default();
-    log.append(worker.id, &Encoded::new(worker.id, &events).expect("encoded"), LOG_BYTES)
+    log.append(worker.id, &Encoded::new(&commit(worker.id, &events)).expect("encoded"), LOG_BYTES)
         .expect("appended");
     let place = size_of::<u32>() + size_of::<(WorkerId, SharedLog)>();
     // With the two counts of its `Arc`.
