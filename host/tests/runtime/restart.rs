@@ -171,7 +171,10 @@ async fn a_damaged_log_makes_its_worker_unavailable_and_no_other() {
     // The feed says what it does not have, once, and goes on.
     let mut feed = runtime.feed(FeedCursor::START).expect("the feed");
     let (mut events, mut errors) = (Vec::new(), Vec::new());
-    while !events.iter().any(|event: &Event| matches!(event.body, EventBody::TurnEnded { .. })) {
+    let is_last = |event: &Event| {
+        event.worker_id == other && matches!(event.body, EventBody::TurnEnded { .. })
+    };
+    while !events.iter().any(is_last) {
         match feed.next().await.expect("more of the feed") {
             Ok(event) => events.push(event),
             Err(error) => errors.push(error),

@@ -226,6 +226,7 @@ impl Log {
             + self.ends.capacity() * size_of::<u32>()
             + self.items.capacity() * size_of::<ItemEvents>()
             + self.turn_ends.capacity() * size_of::<(u32, u32)>()
+            + self.rest.as_ref().map_or(0, |rest| rest.json.len())
     }
 
     /// Adds events that follow, if the log has at most `max_bytes` with them.
