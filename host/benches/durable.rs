@@ -36,7 +36,8 @@ async fn open(dir: &Path) -> Runtime {
 #[tokio::main]
 async fn main() {
     // On a worker thread, as a handler of a backend: the main thread is none.
-    tokio::spawn(measure()).await.expect("measured");
+    let measured = tokio::runtime::Handle::current().spawn(measure());
+    measured.await.expect("measured");
 }
 
 async fn measure() {

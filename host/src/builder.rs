@@ -22,7 +22,7 @@ use crate::{
     Runtime, Store,
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
-    runtime::{GuestThreads, Inner, InstalledProfile},
+    runtime::{Inner, InstalledProfile, WorkerThreads},
     store::StoreError,
 };
 
@@ -53,7 +53,7 @@ pub enum RuntimeBuildError {
     Engine(#[source] Box<dyn Error + Send + Sync>),
     /// The system gives no more threads.
     #[error("failed to start the threads that run guests")]
-    GuestThreads(#[source] std::io::Error),
+    WorkerThreads(#[source] std::io::Error),
     /// `build` was called outside a tokio runtime.
     #[error("a Runtime is built inside a tokio runtime")]
     NoTokio(#[source] tokio::runtime::TryCurrentError),
@@ -202,7 +202,7 @@ impl RuntimeBuilder {
 
     /// Compiles what the profiles name, and starts the Runtime. Model calls will be made on the
     /// tokio runtime that this is called in, and a compile helper is waited for there: it needs I/O
-    /// and time. Guests get threads of their own.
+    /// and time. Workers get threads of their own.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl RuntimeBuilder {
         if turn > total {
             return Err(RuntimeBuildError::NoRoomForTurns { total, turn });
         }
-        let guests = GuestThreads::start().map_err(RuntimeBuildError::GuestThreads)?;
+        let threads = WorkerThreads::start().map_err(RuntimeBuildError::WorkerThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
         let profiles = install(&engines, &self.components, self.profiles).await?;
 
@@ -244,7 +244,7 @@ impl RuntimeBuilder {
             limits: self.limits,
             retention: self.retention,
             overview: Mutex::new(Overview::default()),
-            guests,
+            threads,
             host,
             tasks: TaskTracker::new(),
             interrupt: CancellationToken::new(),

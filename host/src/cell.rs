@@ -1,5 +1,6 @@
 //! What a Runtime keeps of every Worker: what others see of its state, the text of its open items,
-//! and its live readers. The Worker's task is the only writer; readers look in under the lock.
+//! and its live readers. The Worker's task writes it, but for the texts, which its guest adds to;
+//! readers look in under the lock.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +9,8 @@ use std::{
 
 use tokio::sync::{broadcast, watch};
 use worker_types::{
-    Event, EventBody, ItemDelta, ItemId, Outcome, Seq, TurnId, Usage, WorkerId, WorkerStatus,
+    Event, EventBody, ItemDelta, ItemId, Outcome, RuntimeError, Seq, TurnId, Usage, WorkerId,
+    WorkerStatus,
 };
 
 use crate::{logs::OutputCapture, runtime::WorkerMeta, store::TextPiece, worker::WorkerState};
@@ -132,6 +134,21 @@ impl CellState {
         self.unavailable.as_deref()
     }
 
+    /// What is known of a Worker that can be read.
+    ///
+    /// # Errors
+    ///
+    /// `WorkerUnavailable`.
+    pub(crate) fn readable(&self) -> Result<Head, RuntimeError> {
+        match self.unavailable() {
+            // What was folded before the trouble can still be shown.
+            Some(reason) if self.head.last_seq == Seq::ZERO => {
+                Err(RuntimeError::WorkerUnavailable { reason: reason.to_owned() })
+            }
+            _ => Ok(self.head),
+        }
+    }
+
     /// How `turn_id` ended, if it is the one that ended last.
     pub(crate) fn end_of(&self, turn_id: TurnId) -> Option<Outcome> {
         (turn_id == self.last_end.turn_id && turn_id != TurnId::ZERO)
@@ -204,7 +221,7 @@ impl WorkerCell {
         mut texts: BTreeMap<ItemId, String>,
     ) -> Change {
         let mut cell = self.lock();
-        let change = cell.change(|cell| {
+        let mut change = cell.change(|cell| {
             cell.head = Head::of(state);
             cell.unavailable = None;
             // What is here is newer than what the store has.
@@ -214,6 +231,9 @@ impl WorkerCell {
                 cell.open.insert(id, text.unwrap_or_default());
             }
         });
+        if state.is_deleted() {
+            change.after = None;
+        }
         cell.tell_readers();
         change
     }

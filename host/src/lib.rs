@@ -39,9 +39,9 @@
 //! on threads of their own, so one that spins does not delay the embedder.
 //!
 //! The library opens no socket and reads no environment. It starts no process but the compile
-//! helper that its embedder names ([`Compiler::helper`]), and writes no file but in the directory
-//! that its embedder names ([`RuntimeBuilder::component_cache`]). It is built inside a tokio
-//! runtime, where model calls are made; several Runtimes may live in one process.
+//! helper that its embedder names ([`Compiler::helper`]), and writes no file but in the directories
+//! that its embedder names ([`Store::sqlite`], [`RuntimeBuilder::component_cache`]). It is built
+//! inside a tokio runtime, where model calls are made; several Runtimes may live in one process.
 
 mod builder;
 mod capability;

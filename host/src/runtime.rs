@@ -1,12 +1,12 @@
 //! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
-mod guest_threads;
 mod idempotency;
 mod observe;
 mod profiles;
 mod restart;
 mod retention;
 mod table;
+mod threads;
 mod validate;
 
 use std::{
@@ -42,12 +42,12 @@ use crate::{
     worker::Command,
 };
 
-pub(crate) use guest_threads::GuestThreads;
 use idempotency::Keyed;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
 pub(crate) use profiles::{InstalledProfile, Snapshots};
-pub(crate) use table::CreationPlace;
-use table::{Workers, shutting_down};
+use table::Workers;
+pub(crate) use table::{CreationPlace, shutting_down};
+pub(crate) use threads::WorkerThreads;
 
 /// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
 /// same Runtime.
@@ -74,7 +74,7 @@ pub(crate) struct Inner {
     pub(crate) logs: KeptLogs,
     pub(crate) permits: Arc<Semaphore>,
     pub(crate) overview: Mutex<Overview>,
-    pub(crate) guests: GuestThreads,
+    pub(crate) threads: WorkerThreads,
     /// The embedder's tokio runtime: model calls are made there.
     pub(crate) host: Handle,
     pub(crate) tasks: TaskTracker,
@@ -284,6 +284,8 @@ impl Runtime {
     pub async fn shutdown(&self, grace: Duration) {
         self.0.workers.close();
         self.0.tasks.close();
+        // Also where the caller goes away meanwhile.
+        let _interrupt = self.0.interrupt.clone().drop_guard();
         let ended = tokio::time::timeout(grace, self.0.tasks.wait()).await;
         self.0.interrupt.cancel();
         if ended.is_err() {
@@ -346,11 +348,7 @@ impl Inner {
 
     /// Shows committed events, after which the Worker is as in `head`.
     pub(crate) fn publish(&self, cell: &WorkerCell, events: &[Event], head: Head) {
-        let change = cell.publish(events, head);
-        if change.after.is_none() {
-            self.logs.forget(cell.id);
-        }
-        self.count(change);
+        self.count(cell.publish(events, head));
     }
 
     /// Keeps the overview true.

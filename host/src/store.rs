@@ -503,6 +503,8 @@ impl Commit<'_> {
         let goes_with_an_end = |event: &Event| match &event.body {
             // A turn that ends before it started; what it was steered with and did not take in.
             EventBody::TurnStarted { .. } | EventBody::InputQueued { .. } => true,
+            // The model calls that were open, of which there are few.
+            EventBody::UsageRecorded { .. } => true,
             EventBody::ItemCompleted { item, .. } => {
                 let interrupted = |body: &ItemBody| {
                     matches!(body, ItemBody::ToolResult { outcome: ToolOutcome::Interrupted, .. })

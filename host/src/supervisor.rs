@@ -10,13 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
     Event, EventBody, FailureKind, IfBusy, InputAccepted, InputDisposition, InputPart, Outcome,
-    Receipt, RuntimeError, Seq, TurnId, WorkerView,
+    Receipt, RuntimeError, Seq, TurnId, WorkerStatus, WorkerView,
 };
 
 use crate::{
     cell::WorkerCell,
     journal::{Journal, Lost},
-    runtime::{CreationPlace, Inner, PendingKey, store_error},
+    runtime::{CreationPlace, Inner, PendingKey, shutting_down, store_error},
     store::{StoreError, StoreHealth},
     turn::TurnMeter,
     worker::Command,
@@ -108,7 +108,7 @@ pub(crate) struct Supervisor {
     requests: mpsc::Receiver<Request>,
     sender: mpsc::Sender<Request>,
     /// The guest of the turn, until its Store is gone: that may be after the end of the turn is in the
-    /// log. The next turn does not begin before.
+    /// log. The next turn does not begin before, unless this task panics.
     guest: Option<AbortOnDropHandle<Outcome>>,
     /// Who waits for the end of which turn.
     waiting: Vec<(TurnId, Reply<()>)>,
@@ -116,6 +116,8 @@ pub(crate) struct Supervisor {
     held: VecDeque<Request>,
     /// Whether the log has no room but for ends: no turn begins any more.
     is_full: bool,
+    /// What model calls cost whose turn lost its journal.
+    uncounted: Vec<Command>,
     /// Keys of requests of which is unknown whether they are in the log: whoever asks with one of
     /// them again waits until that is known.
     in_doubt: Vec<PendingKey>,
@@ -133,6 +135,7 @@ impl Supervisor {
             waiting: Vec::new(),
             held: VecDeque::new(),
             is_full: false,
+            uncounted: Vec::new(),
             in_doubt: Vec::new(),
         }
     }
@@ -207,7 +210,7 @@ impl Supervisor {
                         return;
                     }
                 }
-                Err(Lost(error)) => return self.give_up(&error),
+                Err(Lost(error)) => return self.give_up(&error).await,
             }
         }
     }
@@ -222,6 +225,10 @@ impl Supervisor {
     /// Ends a turn that started under another task, which is gone, and works on.
     async fn resume_work(&mut self, mut journal: Journal) -> Result<(), Lost> {
         self.in_doubt.clear();
+        for command in std::mem::take(&mut self.uncounted) {
+            // Refused where the turn is over: then its end was committed, and this with it.
+            let _ = journal.stage(vec![command]);
+        }
         let is_open = journal.state().open_turn_id().is_some();
         let outcome = match (journal.state().turn_has_started(), self.is_full) {
             (true, false) => Some(Outcome::Interrupted),
@@ -253,6 +260,7 @@ impl Supervisor {
             let state = journal.state();
             if state.is_deleted() {
                 self.runtime.workers.remove(self.cell.id);
+                self.runtime.logs.forget(self.cell.id);
                 self.refuse_all(&RuntimeError::UnknownWorker { worker_id: self.cell.id });
                 return Ok(());
             }
@@ -268,7 +276,11 @@ impl Supervisor {
             }
             match self.next_request().await {
                 Some(request) => permit = self.serve(&mut journal, request).await?,
-                None => return Ok(()),
+                None => {
+                    // Who waits still waits for what the next life of the Runtime will do.
+                    self.refuse_all(&shutting_down());
+                    return Ok(());
+                }
             }
         }
     }
@@ -287,7 +299,7 @@ impl Supervisor {
         }
     }
 
-    /// Serves a request while no turn runs. Returns the right to run the turn that an input started,
+    /// Serves a request while no guest runs. Returns the right to run the turn that an input started,
     /// where it could be had at once.
     async fn serve(
         &mut self,
@@ -295,11 +307,16 @@ impl Supervisor {
         request: Request,
     ) -> Result<Option<OwnedSemaphorePermit>, Lost> {
         let Request::Input { parts, if_busy, key, reply } = request else {
-            self.serve_without_turn(journal, request).await?;
+            self.dispatch(journal, request).await?;
             return Ok(None);
         };
         if !self.component_is_ready(journal).await? {
-            let _ = reply.send(Err(self.unavailable()));
+            let worker_id = self.cell.id;
+            let _ = reply.send(Err(match journal.state().is_deleted() {
+                true => RuntimeError::UnknownWorker { worker_id },
+                false if self.runtime.workers.is_closed() => shutting_down(),
+                false => self.unavailable(),
+            }));
             return Ok(None);
         }
         if self.is_full {
@@ -307,7 +324,8 @@ impl Supervisor {
             let _ = reply.send(Err(store_error(&StoreError::Full { worker_id })));
             return Ok(None);
         }
-        let permit = self.runtime.try_permit();
+        // A turn that cannot begin at once has not started.
+        let permit = if self.guest.is_none() { self.runtime.try_permit() } else { None };
         let command = Command::Input {
             parts,
             if_busy,
@@ -337,8 +355,10 @@ impl Supervisor {
             }
             Request::Start { reply } => (Command::Start, reply),
             Request::Delete { reply } => {
-                // Nothing of it is to be there afterwards.
-                gone(&mut self.guest).await;
+                if journal.state().status() == WorkerStatus::Stopped {
+                    // Nothing of it is to be there afterwards.
+                    gone(&mut self.guest).await;
+                }
                 (Command::Delete, reply)
             }
             Request::Trim { through, reply } => (Command::Trim { through }, reply),
@@ -348,7 +368,11 @@ impl Supervisor {
                 return Ok(());
             }
             input @ Request::Input { .. } => {
-                self.held.push_back(input);
+                if self.held.len() < REQUEST_BACKLOG {
+                    self.held.push_back(input);
+                } else {
+                    input.refuse(backlog_is_full());
+                }
                 return Ok(());
             }
             #[cfg(test)]
@@ -452,7 +476,10 @@ impl Supervisor {
                 biased;
                 () = runtime.interrupt.cancelled() => return Ok(false),
                 Some(request) = self.requests.recv() => {
-                    self.serve_while_loading(journal, request).await?;
+                    self.dispatch(journal, request).await?;
+                    if journal.state().is_deleted() {
+                        return Ok(false);
+                    }
                 }
                 loaded = &mut loading => break loaded,
             }
@@ -471,11 +498,8 @@ impl Supervisor {
         Ok(is_ready)
     }
 
-    async fn serve_while_loading(
-        &mut self,
-        journal: &mut Journal,
-        request: Request,
-    ) -> Result<(), Lost> {
+    /// Serves a request while no guest runs; an input that would begin a turn has to wait.
+    async fn dispatch(&mut self, journal: &mut Journal, request: Request) -> Result<(), Lost> {
         let Some(turn_id) = journal.state().open_turn_id() else {
             return self.serve_without_turn(journal, request).await;
         };
@@ -492,7 +516,7 @@ impl Supervisor {
     }
 
     /// Makes the Worker unavailable, and retires. The next request is the occasion to try again.
-    fn give_up(mut self, error: &StoreError) {
+    async fn give_up(mut self, error: &StoreError) {
         tracing::error!(
             worker_id = %self.cell.id,
             error = error as &dyn std::error::Error,
@@ -500,6 +524,7 @@ impl Supervisor {
         );
         self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
         self.refuse_all(&self.unavailable());
+        gone(&mut self.guest).await;
         while let Some(request) =
             self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
         {
@@ -557,6 +582,12 @@ impl Supervisor {
             request.refuse(error.clone());
         }
     }
+}
+
+/// The answer to one request too many.
+pub(crate) fn backlog_is_full() -> RuntimeError {
+    let reason = format!("{REQUEST_BACKLOG} requests already wait for this Worker");
+    RuntimeError::Capacity { reason }
 }
 
 /// What an input's events say to whoever sent it.

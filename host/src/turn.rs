@@ -9,7 +9,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::Arc,
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use fail::fail_point;
@@ -97,7 +97,8 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
         let guest = pre.instantiate_async(&mut store).await?;
         guest.yoi_worker_worker().call_run(&mut store).await
     });
-    let result = poll_fn(|context| {
+    let mut turnstile = runtime.threads.turnstile();
+    let mut poll = |context: &mut Context<'_>| {
         meter.resume();
         // A host function that panics ends this turn, and nothing else.
         let poll = catch_unwind(AssertUnwindSafe(|| {
@@ -110,8 +111,8 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
             ledger.hand_over();
         }
         poll
-    })
-    .await;
+    };
+    let result = poll_fn(|context| turnstile.poll(context, &mut poll)).await;
     outcome(result, &meter, &output, &runtime.limits).bounded()
 }
 

@@ -124,6 +124,7 @@ macro_rules! conformance_tests {
             live,
             [
                 a_reader_from_the_start_sees_text_grow_and_every_event_once,
+                a_reader_sees_no_text_that_a_cancelled_item_does_not_keep,
                 a_reader_who_falls_behind_is_served_from_the_log,
                 a_stream_goes_on_from_the_cursor_of_another,
                 who_attaches_in_the_middle_gets_the_text_so_far_and_then_the_rest,

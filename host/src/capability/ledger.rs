@@ -1,5 +1,6 @@
-//! How host functions put things into the Worker's log, which its task owns. What a guest says is
-//! handed over and committed soon; what precedes an effect is in the log when the call returns.
+//! How host functions put things into the Worker's log, which its task owns. What a guest says waits in
+//! the turn's outbox and is committed soon; what precedes an effect is in the log when the call
+//! returns.
 
 use std::{
     mem,
@@ -33,7 +34,8 @@ pub(crate) enum LedgerRequest {
 }
 
 /// The way from the host functions of one turn to the Worker's task. What is merely staged waits
-/// here, without a word to the task, until the guest waits too.
+/// here, without a word to the task, until the guest waits too: for the host, or for others that
+/// compute, which it does every millisecond.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     /// Absent once the turn is over.
@@ -263,6 +265,11 @@ impl Ledger {
     /// Adds to the text of an open item: live readers see it at once, the log when it is closed.
     pub(crate) fn push_text(&self, id: ItemId, text: &str) -> Result<(), RecordError> {
         self.charge(json_bytes(text))?;
+        // Held meanwhile, so that no reader sees what the end of the turn does not have.
+        let waiting = self.outbox.lock();
+        if waiting.is_none() {
+            return Err(RecordError::TurnOver);
+        }
         if self.cell.push_text(id, text, self.item_bytes) {
             Ok(())
         } else {

@@ -11,7 +11,7 @@ use worker_types::{
 
 use super::{Inner, Runtime, store_error};
 use crate::{
-    cell::{Head, WorkerCell},
+    cell::WorkerCell,
     events::{Events, Feed},
     projection::Transcript,
     store::{StoreError, StoreHealth},
@@ -185,7 +185,7 @@ impl Runtime {
         limit: usize,
     ) -> Result<WorkerUsage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
-        let total = self.0.readable(&cell)?.usage;
+        let total = cell.lock().readable()?.usage;
         let limit = limit.clamp(1, MAX_EVENTS);
         let ends = self
             .0
@@ -351,32 +351,21 @@ impl Inner {
         page(workers, after)
     }
 
-    /// What is known of a Worker that can be read.
-    fn readable(&self, cell: &WorkerCell) -> Result<Head, RuntimeError> {
-        let cell = cell.lock();
-        match cell.unavailable() {
-            // What was folded before the trouble can still be shown.
-            Some(reason) if cell.head.last_seq == Seq::ZERO => {
-                Err(RuntimeError::WorkerUnavailable { reason: reason.to_owned() })
-            }
-            _ => Ok(cell.head),
-        }
-    }
-
     fn transcript_of(&self, cell: &WorkerCell) -> Result<Transcript<'_>, RuntimeError> {
-        let head = self.readable(cell)?;
+        let state = cell.lock();
+        let head = state.readable()?;
         Ok(Transcript {
             store: &self.store,
             worker_id: cell.id,
             until: head.last_seq,
             last_item: head.last_item,
-            open: cell.lock().open_texts(),
+            open: state.open_texts(),
         })
     }
 
     fn check_cursor(&self, cell: &WorkerCell, cursor: Cursor) -> Result<Seq, RuntimeError> {
         self.check_log(cursor.log_id)?;
-        let head = self.readable(cell)?;
+        let head = cell.lock().readable()?;
         if cursor.seq > head.last_seq {
             let reason = "it is ahead of the Worker's log".to_owned();
             return Err(RuntimeError::InvalidCursor { reason });

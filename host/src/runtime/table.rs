@@ -15,7 +15,7 @@ use worker_types::{IfBusy, RuntimeError, WorkerId};
 use super::Inner;
 use crate::{
     cell::WorkerCell,
-    supervisor::{REQUEST_BACKLOG, Request, Supervisor},
+    supervisor::{Request, Supervisor, backlog_is_full},
 };
 
 /// How long after a panic of its task a Worker gets another, if nobody asks for something before.
@@ -147,9 +147,7 @@ impl Workers {
             None => slot.active.insert(activate(runtime, &slot.cell)),
         };
         sender.try_send(request).map_err(|error| match error {
-            TrySendError::Full(_) => RuntimeError::Capacity {
-                reason: format!("{REQUEST_BACKLOG} requests already wait for this Worker"),
-            },
+            TrySendError::Full(_) => backlog_is_full(),
             TrySendError::Closed(_) => shutting_down(),
         })
     }
@@ -222,7 +220,7 @@ impl Drop for CreationPlace {
 }
 
 /// The answer to whoever comes late.
-pub(super) fn shutting_down() -> RuntimeError {
+pub(crate) fn shutting_down() -> RuntimeError {
     RuntimeError::RuntimeUnavailable { reason: "it is shutting down".to_owned() }
 }
 
@@ -248,5 +246,5 @@ pub(super) fn spawn(
             inner.workers.revive(&inner, id);
         }
     };
-    runtime.tasks.spawn_on(task, &runtime.host);
+    runtime.tasks.spawn_on(task, runtime.threads.handle());
 }

@@ -80,6 +80,12 @@ impl Supervisor {
         turn_id: TurnId,
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Waited, Lost> {
+        // Inputs that came while the component was loaded.
+        while let Some(request) = self.held.pop_front() {
+            if let Some(end) = self.serve_during_turn(journal, turn_id, request).await? {
+                return Ok(Waited::Over(end));
+            }
+        }
         let has_started = journal.state().turn_has_started();
         let runtime = Arc::clone(&self.runtime);
         let mut permit = pin!(async {
@@ -113,8 +119,7 @@ impl Supervisor {
     }
 
     /// Runs the guest until it ends or is ended. It may still be there when this returns, in the
-    /// middle of an instruction that fills all of its memory; no function of the host serves it any
-    /// more.
+    /// middle of an instruction that fills all of its memory; the host does nothing more for it.
     async fn drive(
         &mut self,
         journal: &mut Journal,
@@ -148,13 +153,18 @@ impl Supervisor {
         }
         // What the guest had said before its end is part of the turn; what it still wanted is not.
         let said = outbox.close(meter);
+        if end.is_err() {
+            // What was said is lost; what it cost is to be counted when the log can be written again.
+            let is_cost = |command: &Command| matches!(command, Command::RecordUsage { .. });
+            self.uncounted = said.into_iter().filter(is_cost).collect();
+            return end;
+        }
         let end = end?;
         said.into_iter().for_each(|command| self.stage(journal, command));
         Ok(end)
     }
 
-    /// Starts the guest, on a thread where it is in nobody's way. It has the right to run for as long
-    /// as it has its Store.
+    /// Starts the guest in a task of its own. It has the right to run for as long as it has its Store.
     fn start_guest(
         &self,
         session: SessionCtx,
@@ -167,7 +177,7 @@ impl Supervisor {
             let _permit = permit;
             turn::run(session, output).await
         };
-        AbortOnDropHandle::new(runtime.tasks.spawn_on(guest, runtime.guests.handle()))
+        AbortOnDropHandle::new(runtime.tasks.spawn_on(guest, runtime.threads.handle()))
     }
 
     /// Serves the guest, and whoever wants something of the Worker meanwhile, until the turn is over.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -15,11 +15,7 @@ use worker_types::{Receipt, TokenUsage};
 #[derive(Debug)]
 pub(crate) struct TurnMeter {
     started: Instant,
-    /// Time spent polling the guest, up to the last pause.
-    polled_us: AtomicU64,
-    /// When the poll that is going on began, in microseconds since `started` plus one; 0 between
-    /// polls.
-    resumed_at: AtomicU64,
+    polling: Mutex<Polling>,
     peak_memory_bytes: AtomicU64,
     host_calls: AtomicU64,
     model_calls: AtomicU64,
@@ -27,6 +23,22 @@ pub(crate) struct TurnMeter {
     recorded_bytes: AtomicU64,
     tokens: Mutex<TokenUsage>,
     refused: OnceLock<Refused>,
+}
+
+/// How long the guest was polled, in microseconds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Polling {
+    /// Up to the last pause.
+    polled_us: u64,
+    /// When the poll that is going on began.
+    resumed_at: Option<u64>,
+}
+
+impl Polling {
+    /// All of it, at a time since the turn began.
+    fn at(self, now: u64) -> u64 {
+        self.polled_us + self.resumed_at.map_or(0, |resumed_at| now.saturating_sub(resumed_at))
+    }
 }
 
 /// What a guest was refused.
@@ -40,8 +52,7 @@ impl TurnMeter {
     pub(crate) fn start() -> Self {
         Self {
             started: Instant::now(),
-            polled_us: AtomicU64::new(0),
-            resumed_at: AtomicU64::new(0),
+            polling: Mutex::default(),
             peak_memory_bytes: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             model_calls: AtomicU64::new(0),
@@ -54,23 +65,25 @@ impl TurnMeter {
 
     /// The guest is about to be polled.
     pub(super) fn resume(&self) {
-        self.resumed_at.store(self.wall_us() + 1, Relaxed);
+        self.polling().resumed_at = Some(self.wall_us());
     }
 
     /// The poll is over.
     pub(super) fn pause(&self) {
-        let polled = self.cpu_us();
-        self.resumed_at.store(0, Relaxed);
-        self.polled_us.store(polled, Relaxed);
+        let now = self.wall_us();
+        let mut polling = self.polling();
+        *polling = Polling { polled_us: polling.at(now), resumed_at: None };
     }
 
     /// Time spent polling the guest, in microseconds.
     pub(super) fn cpu_us(&self) -> u64 {
-        let current = match self.resumed_at.load(Relaxed) {
-            0 => 0,
-            resumed_at => self.wall_us().saturating_sub(resumed_at - 1),
-        };
-        self.polled_us.load(Relaxed) + current
+        let now = self.wall_us();
+        self.polling().at(now)
+    }
+
+    fn polling(&self) -> MutexGuard<'_, Polling> {
+        // Nothing panics between a lock and the end of its change.
+        self.polling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wall_us(&self) -> u64 {

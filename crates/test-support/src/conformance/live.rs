@@ -88,6 +88,23 @@ pub async fn a_reader_from_the_start_sees_text_grow_and_every_event_once(host: &
     panic!("nothing was seen before it was complete");
 }
 
+/// The guest goes on speaking until it is gone; nobody hears it.
+pub async fn a_reader_sees_no_text_that_a_cancelled_item_does_not_keep(host: &impl Operations) {
+    let id = worker(host, "base").await;
+    let mut events = host.events(id, Cursor::START).await.expect("a stream");
+    let mut reader = Reader::default();
+    for _ in 0..10 {
+        give(host, id, "flood-text", Default::default()).await;
+        let deltas = reader.deltas;
+        while reader.deltas < deltas + 5 {
+            reader.take(next(&mut events).await);
+        }
+        let cancel = async { host.cancel(id, None).await.expect("cancelled") };
+        join(cancel, reader.until_the_end_of_a_turn(&mut events)).await;
+    }
+    assert_eq!(sound(host, id).await.last_seq, reader.last);
+}
+
 /// A page is loaded, and a stream begins where the page is true.
 pub async fn who_attaches_in_the_middle_gets_the_text_so_far_and_then_the_rest(
     host: &impl Operations,
