@@ -1,16 +1,17 @@
 //! The task of an active Worker: it alone writes the Worker's log, and it attends the Worker's turn.
 //! It exists while there is something to do; an idle Worker has none.
 
+mod request;
 mod turn_loop;
 
 use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
 
 use fail::fail_point;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
-    Event, EventBody, FailureKind, IfBusy, InputAccepted, InputDisposition, InputPart, Outcome,
-    Receipt, RuntimeError, Seq, TurnId, WorkerStatus, WorkerView,
+    Event, EventBody, FailureKind, InputAccepted, InputDisposition, Outcome, Receipt, RuntimeError,
+    Seq, TurnId, WorkerStatus, WorkerView,
 };
 
 use crate::{
@@ -21,74 +22,14 @@ use crate::{
     turn::TurnMeter,
     worker::Command,
 };
+pub(crate) use request::{REQUEST_BACKLOG, Reply, Request, backlog_is_full};
 use turn_loop::{Ran, gone};
 
 #[cfg(test)]
 mod tests;
 
-/// Requests that may wait for one Worker. Each is answered within microseconds, unless the Worker's
-/// store is slow: then the callers wait rather than pile up.
-pub(crate) const REQUEST_BACKLOG: usize = 256;
-
 /// How long to wait after a read of the store that failed.
 const PAUSE: Duration = Duration::from_millis(500);
-
-pub(crate) type Reply<T> = oneshot::Sender<Result<T, RuntimeError>>;
-
-/// What somebody wants of an active Worker.
-#[derive(Debug)]
-pub(crate) enum Request {
-    Input {
-        parts: Vec<InputPart>,
-        if_busy: IfBusy,
-        key: Option<PendingKey>,
-        reply: Reply<InputAccepted>,
-    },
-    Cancel {
-        turn_id: Option<TurnId>,
-        reply: Reply<()>,
-    },
-    Stop {
-        reply: Reply<()>,
-    },
-    Start {
-        reply: Reply<()>,
-    },
-    Delete {
-        reply: Reply<()>,
-    },
-    /// Removes events up to this one, unless a turn runs.
-    Trim {
-        through: Seq,
-        reply: Reply<()>,
-    },
-    /// Answered once this turn neither runs nor waits, or not any more.
-    End {
-        turn_id: TurnId,
-        reply: Reply<()>,
-    },
-    /// Makes the task panic, as a defect would.
-    #[cfg(test)]
-    Panic,
-}
-
-impl Request {
-    /// Answers with an error, whatever was asked.
-    fn refuse(self, error: RuntimeError) {
-        // A caller that went away does not need the answer.
-        match self {
-            Self::Input { reply, .. } => drop(reply.send(Err(error))),
-            Self::Cancel { reply, .. }
-            | Self::Stop { reply }
-            | Self::Start { reply }
-            | Self::Delete { reply }
-            | Self::Trim { reply, .. }
-            | Self::End { reply, .. } => drop(reply.send(Err(error))),
-            #[cfg(test)]
-            Self::Panic => panic!("asked to"),
-        }
-    }
-}
 
 /// What a new Worker begins with.
 #[derive(Debug)]
@@ -277,8 +218,8 @@ impl Supervisor {
             match self.next_request().await {
                 Some(request) => permit = self.serve(&mut journal, request).await?,
                 None => {
-                    // Who waits still waits for what the next life of the Runtime will do.
-                    self.refuse_all(&shutting_down());
+                    // Who waits still waits for what this task will not do.
+                    self.refuse_all(&self.refusal(&journal));
                     return Ok(());
                 }
             }
@@ -310,18 +251,8 @@ impl Supervisor {
             self.dispatch(journal, request).await?;
             return Ok(None);
         };
-        if !self.component_is_ready(journal).await? {
-            let worker_id = self.cell.id;
-            let _ = reply.send(Err(match journal.state().is_deleted() {
-                true => RuntimeError::UnknownWorker { worker_id },
-                false if self.runtime.workers.is_closed() => shutting_down(),
-                false => self.unavailable(),
-            }));
-            return Ok(None);
-        }
-        if self.is_full {
-            let worker_id = self.cell.id;
-            let _ = reply.send(Err(store_error(&StoreError::Full { worker_id })));
+        if self.is_full || !self.component_is_ready(journal).await? {
+            let _ = reply.send(Err(self.refusal(journal)));
             return Ok(None);
         }
         // A turn that cannot begin at once has not started.
@@ -509,6 +440,20 @@ impl Supervisor {
         }
     }
 
+    /// Why no turn begins any more.
+    fn refusal(&self, journal: &Journal) -> RuntimeError {
+        let worker_id = self.cell.id;
+        if journal.state().is_deleted() {
+            RuntimeError::UnknownWorker { worker_id }
+        } else if self.runtime.workers.is_closed() {
+            shutting_down()
+        } else if self.is_full {
+            store_error(&StoreError::Full { worker_id })
+        } else {
+            self.unavailable()
+        }
+    }
+
     fn unavailable(&self) -> RuntimeError {
         let cell = self.cell.lock();
         let reason = cell.unavailable().unwrap_or("it cannot be loaded").to_owned();
@@ -582,12 +527,6 @@ impl Supervisor {
             request.refuse(error.clone());
         }
     }
-}
-
-/// The answer to one request too many.
-pub(crate) fn backlog_is_full() -> RuntimeError {
-    let reason = format!("{REQUEST_BACKLOG} requests already wait for this Worker");
-    RuntimeError::Capacity { reason }
 }
 
 /// What an input's events say to whoever sent it.

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use tokio::sync::oneshot;
 use worker_types::{ComponentRef, CreateWorker, Cursor, Input, LiveEvent, Profile, WorkerId};
 
 use super::*;
