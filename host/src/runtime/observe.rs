@@ -283,7 +283,7 @@ impl Runtime {
     /// # Errors
     ///
     /// `UnknownWorker`.
-    #[expect(clippy::unused_async, reason = "a store on disk will read them")]
+    #[expect(clippy::unused_async, reason = "reads are asynchronous, wherever they read")]
     pub async fn logs(
         &self,
         id: WorkerId,
