@@ -185,10 +185,21 @@ fn create(files: &Files, steps: &[&str]) -> Result<(), OpenStoreError> {
             _ => {}
         }
     }
+    create_file(&unfinished).map_err(|error| io_failure(at, &error))?;
     make(&unfinished, steps).map_err(|error| sqlite_failure(at, &error))?;
     fs::rename(&unfinished, files.database())
         .and_then(|()| files.sync_directory())
         .map_err(|error| io_failure(at, &error))
+}
+
+/// Creates an empty file that only its owner may read, also in a directory that others may enter.
+/// SQLite gives the files beside it the same rights.
+fn create_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 fn make(path: &Path, steps: &[&str]) -> rusqlite::Result<()> {

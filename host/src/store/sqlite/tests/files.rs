@@ -64,8 +64,13 @@ async fn a_new_directory_is_its_owners_alone() {
 
     let at = directory();
     let at = at.path().join("new");
-    let _store = Store::sqlite(&at).expect("a store");
-    assert_eq!(fs::metadata(&at).expect("it").permissions().mode() & 0o777, 0o700);
+    let store = Store::sqlite(&at).expect("a store");
+    let mode = |path| fs::metadata(path).expect("it").permissions().mode() & 0o777;
+    assert_eq!(mode(at.clone()), 0o700);
+    TestWorker::create(&store).await;
+    for file in [Files::new(&at).database(), Files::new(&at).wal()] {
+        assert_eq!(mode(file.clone()), 0o600, "{}", file.display());
+    }
 }
 
 #[tokio::test]
