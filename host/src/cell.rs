@@ -240,7 +240,10 @@ impl WorkerCell {
 
     /// Notes why the Worker cannot be loaded, or that it can.
     pub(crate) fn set_unavailable(&self, reason: Option<String>) -> Change {
-        self.lock().change(|cell| cell.unavailable = reason.map(Into::into))
+        let mut cell = self.lock();
+        let change = cell.change(|cell| cell.unavailable = reason.map(Into::into));
+        cell.tell_readers();
+        change
     }
 
     /// Adds to the text of an open item, unless it would grow beyond `limit` bytes. Returns

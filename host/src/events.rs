@@ -38,6 +38,8 @@ pub struct Events {
     ready: VecDeque<LiveEvent>,
     /// Whether nothing follows what is in `ready`.
     ended: bool,
+    /// Whether the Worker is unavailable, as far as the caller knows.
+    is_stuck: bool,
     /// How much of each open item's text the caller has, in bytes.
     positions: BTreeMap<ItemId, u64>,
     /// The texts of the items that were open when `reader` was made; to be given before its deltas
@@ -48,11 +50,13 @@ pub struct Events {
 impl Events {
     pub(crate) fn new(runtime: &Arc<Inner>, cell: Arc<WorkerCell>, after: Seq) -> Self {
         let (reader, open) = cell.subscribe();
+        let is_stuck = cell.lock().unavailable().is_some();
         Self {
             closing: runtime.closing.clone(),
             log_id: runtime.store.log_id(),
             runtime: Arc::downgrade(runtime),
             cell,
+            is_stuck,
             reader,
             read: after,
             given: after,
@@ -98,6 +102,8 @@ impl Events {
                 }
             } else if let Some(open) = self.snapshot.take() {
                 self.give_snapshots(open);
+            } else if let Some(error) = self.trouble() {
+                return Some(Err(error));
             } else {
                 tokio::select! {
                     biased;
@@ -114,6 +120,13 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// Why nothing follows for now, if that is news to the caller.
+    fn trouble(&mut self) -> Option<RuntimeError> {
+        let reason = self.cell.lock().unavailable().map(str::to_owned);
+        let known = std::mem::replace(&mut self.is_stuck, reason.is_some());
+        reason.filter(|_| !known).map(|reason| RuntimeError::WorkerUnavailable { reason })
     }
 
     /// Reads on, but not beyond `head`: what is not folded yet is not to be seen either.

@@ -61,3 +61,19 @@ async fn a_task_that_panics_is_mended_also_when_nobody_asks_for_anything() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_reader_is_told_once_when_its_worker_becomes_unavailable() {
+    let (runtime, id) = spinning().await;
+    let mut events = runtime.events(id, Cursor::START).expect("the events");
+    // What was committed comes first.
+    for _ in 0..3 {
+        assert!(matches!(events.next().await, Some(Ok(LiveEvent::Durable(_)))));
+    }
+    let cell = runtime.0.workers.cell(id).expect("it");
+    assert!(futures_util::poll!(pin!(events.next())).is_pending(), "nothing follows");
+    runtime.0.count(cell.set_unavailable(Some("a reason".to_owned())));
+    let reason = "a reason".to_owned();
+    assert_eq!(events.next().await, Some(Err(RuntimeError::WorkerUnavailable { reason })));
+    assert!(futures_util::poll!(pin!(events.next())).is_pending(), "it is said once");
+}
