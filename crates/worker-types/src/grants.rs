@@ -1,17 +1,31 @@
 //! Authority as data. Absent means not granted.
 
-use std::{collections::BTreeSet, fmt};
+mod preopen;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ModelAlias;
+use crate::{ModelAlias, RootName};
+
+pub use preopen::{Access, GuestPath, InvalidPath, Preopen, RootPath};
+
+/// The most directories of one Worker.
+const MAX_PREOPENS: usize = 64;
 
 /// What a Worker may do beyond computing and answering.
 ///
-/// [`Grants::within`] is a partial order: whether one set of grants asks for no more than another.
+/// Grants form a lattice. [`Grants::within`] is its order: whether one set of grants asks for no more
+/// than another. [`Grants::meet`] is the most that is within both. Two sets that are within each other
+/// give the same authority; they may still differ in where a guest sees a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
+    /// Directories. In a ceiling, where a guest would see them does not matter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preopens: Vec<Preopen>,
     /// Calls to models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmGrant>,
@@ -52,6 +66,65 @@ impl fmt::Display for Capability {
     }
 }
 
+/// One grant of a Worker, by its name: a capability, such as `llm`, or a directory where the guest
+/// sees it, such as `preopen:/workspace`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Grant {
+    /// A capability, whole.
+    Capability(Capability),
+    /// The directory at this guest path.
+    Preopen(GuestPath),
+}
+
+/// A text that names no grant.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseGrantError {
+    /// Neither form.
+    #[error("not a grant: expected {known} or `preopen:` and a guest path", known = known())]
+    UnknownForm,
+    /// `preopen:` and a bad path.
+    #[error("not a preopen: {0}")]
+    Preopen(#[from] InvalidPath),
+}
+
+fn known() -> String {
+    Capability::ALL.map(|capability| format!("`{capability}`")).join(", ")
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Capability(capability) => capability.fmt(f),
+            Self::Preopen(guest_path) => write!(f, "preopen:{guest_path}"),
+        }
+    }
+}
+
+impl FromStr for Grant {
+    type Err = ParseGrantError;
+
+    fn from_str(text: &str) -> Result<Self, ParseGrantError> {
+        if let Some(path) = text.strip_prefix("preopen:") {
+            return Ok(Self::Preopen(path.parse()?));
+        }
+        let capability = Capability::ALL.into_iter().find(|known| known.name() == text);
+        capability.map(Self::Capability).ok_or(ParseGrantError::UnknownForm)
+    }
+}
+
+impl Serialize for Grant {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// The first thing by which a request exceeds a ceiling.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Exceeds {
@@ -61,6 +134,47 @@ pub enum Exceeds {
     /// The ceiling does not have this model.
     #[error("model `{0}` is not within the ceiling")]
     Model(ModelAlias),
+    /// The ceiling has nothing of this root.
+    #[error("root `{0}` is not within the ceiling")]
+    Root(RootName),
+    /// The ceiling has other parts of this root.
+    #[error("`{path}` of root `{root}` is not within the ceiling")]
+    Path {
+        /// The root.
+        root: RootName,
+        /// The directory that was asked for.
+        path: RootPath,
+    },
+    /// The ceiling lets this directory be looked at only.
+    #[error("write access to `{path}` of root `{root}` is not within the ceiling")]
+    Write {
+        /// The root.
+        root: RootName,
+        /// The directory that was asked for.
+        path: RootPath,
+    },
+}
+
+/// Why no guest can be given these grants, whatever the ceiling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidGrants {
+    /// Two directories in one place.
+    #[error("two preopens have the guest path {0}: give each its own")]
+    SameGuestPath(GuestPath),
+    /// What may be written through one preopen cannot be kept from being written by another.
+    #[error(
+        "the preopen at {inner} is read-only and lies in the read-write one at {outer}, so it could be \
+         written through that: make both read-write, or grant directories beside each other"
+    )]
+    NotReadOnly {
+        /// The guest path of the one that could be written nevertheless.
+        inner: GuestPath,
+        /// The guest path of the one through which.
+        outer: GuestPath,
+    },
+    /// Each takes a handle in every turn.
+    #[error("more than {MAX_PREOPENS} preopens: grant a directory above them")]
+    TooMany,
 }
 
 impl Grants {
@@ -78,6 +192,13 @@ impl Grants {
         self
     }
 
+    /// These grants, and a directory.
+    #[must_use]
+    pub fn with_preopen(mut self, preopen: Preopen) -> Self {
+        self.preopens.push(preopen);
+        self
+    }
+
     /// Whether `capability` is granted.
     #[must_use]
     pub fn has(&self, capability: Capability) -> bool {
@@ -91,21 +212,98 @@ impl Grants {
         Capability::ALL.into_iter().filter(|capability| self.has(*capability))
     }
 
-    /// What both these grants and `other` allow: the most that is within either.
+    /// The names of all that is granted.
+    pub fn all(&self) -> impl Iterator<Item = Grant> {
+        let preopens = self.preopens.iter().map(|preopen| preopen.guest_path.clone());
+        self.capabilities().map(Grant::Capability).chain(preopens.map(Grant::Preopen))
+    }
+
+    /// These grants without one of them.
+    #[must_use]
+    pub fn without(mut self, grant: &Grant) -> Self {
+        match grant {
+            Grant::Capability(Capability::Llm) => self.llm = None,
+            Grant::Preopen(guest_path) => {
+                self.preopens.retain(|preopen| preopen.guest_path != *guest_path);
+            }
+        }
+        self
+    }
+
+    /// Whether a guest can be given these grants at all.
+    ///
+    /// # Errors
+    ///
+    /// The first contradiction.
+    pub fn validate(&self) -> Result<(), InvalidGrants> {
+        let preopens = &self.preopens;
+        if preopens.len() > MAX_PREOPENS {
+            return Err(InvalidGrants::TooMany);
+        }
+        let pairs = preopens.iter().enumerate();
+        for (a, b) in pairs.flat_map(|(at, a)| preopens[at + 1..].iter().map(move |b| (a, b))) {
+            if a.guest_path == b.guest_path {
+                return Err(InvalidGrants::SameGuestPath(a.guest_path.clone()));
+            }
+            for (inner, outer) in [(a, b), (b, a)] {
+                if inner.is_within(outer) && inner.access < outer.access {
+                    let (inner, outer) = (inner.guest_path.clone(), outer.guest_path.clone());
+                    return Err(InvalidGrants::NotReadOnly { inner, outer });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What both these grants and `other` allow: the most that is within either. A guest sees it
+    /// where these grants show it.
     #[must_use]
     pub fn meet(&self, other: &Self) -> Self {
         let llm = self.llm.as_ref().zip(other.llm.as_ref()).map(|(own, other)| LlmGrant {
             models: own.models.intersection(&other.models).cloned().collect(),
         });
-        Self { llm }
+        let mut preopens: Vec<Preopen> = Vec::new();
+        for own in &self.preopens {
+            for met in other.preopens.iter().filter_map(|other| own.meet(other)) {
+                let same = |known: &&mut Preopen| {
+                    (&known.guest_path, &known.root, &known.path)
+                        == (&met.guest_path, &met.root, &met.path)
+                };
+                match preopens.iter_mut().find(same) {
+                    Some(known) => known.access = known.access.max(met.access),
+                    None => preopens.push(met),
+                }
+            }
+        }
+        Self { preopens, llm }
     }
 
     /// Fails with the first thing that these grants have and `ceiling` has not.
+    ///
+    /// # Errors
+    ///
+    /// That thing.
     pub fn within(&self, ceiling: &Self) -> Result<(), Exceeds> {
         // Taken apart, so that a grant added later is missed by the compiler and not by us.
-        let Self { llm } = self;
+        let Self { preopens, llm } = self;
+        preopens.iter().try_for_each(|asked| preopen_within(asked, &ceiling.preopens))?;
         llm_within(llm.as_ref(), ceiling.llm.as_ref())
     }
+}
+
+fn preopen_within(asked: &Preopen, ceiling: &[Preopen]) -> Result<(), Exceeds> {
+    if ceiling.iter().any(|allowed| asked.is_within(allowed)) {
+        return Ok(());
+    }
+    let Preopen { root, path, .. } = asked.clone();
+    let looking = asked.clone().access(Access::ReadOnly);
+    Err(if ceiling.iter().any(|allowed| looking.is_within(allowed)) {
+        Exceeds::Write { root, path }
+    } else if ceiling.iter().any(|allowed| allowed.root == root) {
+        Exceeds::Path { root, path }
+    } else {
+        Exceeds::Root(root)
+    })
 }
 
 fn llm_within(asked: Option<&LlmGrant>, ceiling: Option<&LlmGrant>) -> Result<(), Exceeds> {
@@ -114,67 +312,5 @@ fn llm_within(asked: Option<&LlmGrant>, ceiling: Option<&LlmGrant>) -> Result<()
     match asked.models.difference(&ceiling.models).next() {
         Some(model) => Err(Exceeds::Model(model.clone())),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn grants() -> impl Strategy<Value = Grants> {
-        let models = prop::collection::btree_set(
-            prop::sample::select(vec!["a", "b", "c"])
-                .prop_map(|name| name.parse().expect("a valid alias")),
-            0..3,
-        );
-        prop::option::of(models)
-            .prop_map(|models| Grants { llm: models.map(|models| LlmGrant { models }) })
-    }
-
-    proptest! {
-        #[test]
-        fn within_is_a_partial_order(a in grants(), b in grants(), c in grants()) {
-            prop_assert!(a.within(&a).is_ok());
-            prop_assert!(Grants::none().within(&a).is_ok());
-            if a.within(&b).is_ok() && b.within(&a).is_ok() {
-                prop_assert_eq!(&a, &b);
-            }
-            if a.within(&b).is_ok() && b.within(&c).is_ok() {
-                prop_assert!(a.within(&c).is_ok());
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn the_meet_is_the_most_that_is_within_both(a in grants(), b in grants(), c in grants()) {
-            let meet = a.meet(&b);
-            prop_assert!(meet.within(&a).is_ok() && meet.within(&b).is_ok());
-            prop_assert_eq!(&meet, &b.meet(&a));
-            if c.within(&a).is_ok() && c.within(&b).is_ok() {
-                prop_assert!(c.within(&meet).is_ok());
-            }
-        }
-    }
-
-    #[test]
-    fn a_refusal_names_the_first_thing_that_exceeds() {
-        let model = |name: &str| name.parse::<ModelAlias>().expect("a valid alias");
-        let asked = Grants::none().with_llm([model("cheap"), model("dear")]);
-        assert_eq!(
-            asked.within(&Grants::none()).map_err(|e| e.to_string()),
-            Err("`llm` is not within the ceiling".into())
-        );
-        assert_eq!(
-            asked.within(&Grants::none().with_llm([model("cheap")])),
-            Err(Exceeds::Model(model("dear")))
-        );
-    }
-
-    #[test]
-    fn an_unknown_grant_is_an_error_not_a_silence() {
-        assert!(serde_json::from_str::<Grants>(r#"{"lmm":{"models":[]}}"#).is_err());
     }
 }

@@ -27,11 +27,14 @@ pub use event::{
     Event, EventBody, FailureKind, InputDisposition, ItemDelta, ItemSnapshot, LiveEvent, Outcome,
     Receipt, StopReason,
 };
-pub use grants::{Capability, Exceeds, Grants, LlmGrant};
+pub use grants::{
+    Access, Capability, Exceeds, Grant, Grants, GuestPath, InvalidGrants, InvalidPath, LlmGrant,
+    ParseGrantError, Preopen, RootPath,
+};
 pub use id::{ItemId, LogId, Seq, TurnId, WorkerId};
 pub use item::{InputPart, Item, ItemBody, ItemStatus, NoticeLevel, Origin, ToolOutcome};
 pub use limits::Limits;
-pub use name::{InvalidName, ModelAlias, ProfileName, RuntimeId};
+pub use name::{InvalidName, ModelAlias, ProfileName, RootName, RuntimeId};
 pub use profile::{ComponentRef, ConfigValue, ParseComponentRefError, Profile};
 pub use request::{
     CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InvalidKey, Labels,

@@ -89,6 +89,29 @@ name!(
     ModelAlias,
     "model alias"
 );
+name!(
+    /// The name an operator gave to a directory; grants speak of it, and never of a host path.
+    RootName,
+    "root name"
+);
+
+impl RootName {
+    /// The private directory that each Worker has for itself, removed with it: no directory of an
+    /// operator can have this name.
+    pub const SCRATCH: &str = "scratch";
+
+    /// The name of the Worker's own private directory.
+    #[must_use]
+    pub fn scratch() -> Self {
+        Self(Self::SCRATCH.into())
+    }
+
+    /// Whether it means the Worker's own private directory.
+    #[must_use]
+    pub fn is_scratch(&self) -> bool {
+        self.as_str() == Self::SCRATCH
+    }
+}
 
 #[cfg(test)]
 mod tests {

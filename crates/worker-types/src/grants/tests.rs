@@ -1,0 +1,185 @@
+//! The laws of the lattice, and what a refusal says.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn parsed<T: FromStr>(text: &str) -> T {
+    text.parse().ok().unwrap_or_else(|| panic!("`{text}` is valid"))
+}
+
+fn preopen(root: &str, path: &str, guest_path: &str, access: Access) -> Preopen {
+    Preopen::new(parsed(root), parsed(guest_path)).path(parsed(path)).access(access)
+}
+
+/// Few names, so that directories often lie in each other.
+fn preopens() -> impl Strategy<Value = Preopen> {
+    let root = prop::sample::select(vec!["one", "two", "scratch"]);
+    let path = prop::collection::vec(prop::sample::select(vec!["a", "ab", "b"]), 0..3);
+    let guest_path = prop::collection::vec(prop::sample::select(vec!["x", "a", "y"]), 0..3);
+    let access = prop::sample::select(vec![Access::ReadOnly, Access::ReadWrite]);
+    (root, path, guest_path, access, any::<bool>()).prop_map(
+        |(root, path, guest_path, access, shared)| Preopen {
+            shared,
+            ..preopen(root, &path.join("/"), &format!("/{}", guest_path.join("/")), access)
+        },
+    )
+}
+
+fn grants() -> impl Strategy<Value = Grants> {
+    let models = prop::collection::btree_set(
+        prop::sample::select(vec!["a", "b", "c"]).prop_map(parsed),
+        0..3,
+    );
+    let llm = prop::option::of(models.prop_map(|models| LlmGrant { models }));
+    (prop::collection::vec(preopens(), 0..4), llm)
+        .prop_map(|(preopens, llm)| Grants { preopens, llm })
+}
+
+/// Whether both give the same authority.
+fn same(a: &Grants, b: &Grants) -> bool {
+    a.within(b).is_ok() && b.within(a).is_ok()
+}
+
+proptest! {
+    #[test]
+    fn within_is_an_order_with_nothing_at_its_bottom(a in grants(), b in grants(), c in grants()) {
+        prop_assert!(a.within(&a).is_ok());
+        prop_assert!(Grants::none().within(&a).is_ok());
+        if a.within(&b).is_ok() && b.within(&c).is_ok() {
+            prop_assert!(a.within(&c).is_ok());
+        }
+    }
+
+    #[test]
+    fn the_meet_is_the_most_that_is_within_both(a in grants(), b in grants(), c in grants()) {
+        let meet = a.meet(&b);
+        prop_assert!(meet.within(&a).is_ok() && meet.within(&b).is_ok());
+        if c.within(&a).is_ok() && c.within(&b).is_ok() {
+            prop_assert!(c.within(&meet).is_ok());
+        }
+    }
+
+    #[test]
+    fn it_does_not_matter_who_meets_whom_in_which_order(a in grants(), b in grants(), c in grants()) {
+        prop_assert!(same(&a.meet(&a), &a));
+        prop_assert!(same(&a.meet(&b), &b.meet(&a)));
+        prop_assert!(same(&a.meet(&b).meet(&c), &a.meet(&b.meet(&c))));
+        prop_assert_eq!(a.within(&b).is_ok(), same(&a.meet(&b), &a));
+    }
+
+    #[test]
+    fn delegation_never_widens(ceiling in grants(), parent in grants(), child in grants()) {
+        let parent = parent.meet(&ceiling);
+        let child = child.meet(&parent);
+        prop_assert!(child.within(&parent).is_ok() && child.within(&ceiling).is_ok());
+        // A ceiling that falls later takes from both.
+        prop_assert!(child.meet(&Grants::none()).within(&Grants::none()).is_ok());
+    }
+
+    #[test]
+    fn a_guest_sees_what_is_left_where_it_saw_it(a in preopens(), b in grants()) {
+        for met in Grants::none().with_preopen(a.clone()).meet(&b).preopens {
+            prop_assert_eq!(&met.root, &a.root);
+            let below = |path: &str, above: &str| match above {
+                "." | "/" => path.trim_start_matches(['.', '/']).to_owned(),
+                above => path.strip_prefix(above).unwrap_or("?").trim_matches('/').to_owned(),
+            };
+            prop_assert_eq!(
+                below(met.path.as_str(), a.path.as_str()),
+                below(met.guest_path.as_str(), a.guest_path.as_str())
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_is_gone_and_the_rest_is_not(a in grants()) {
+        for grant in a.all() {
+            let less = a.clone().without(&grant);
+            prop_assert!(less.within(&a).is_ok());
+            prop_assert!(less.all().all(|left| left != grant));
+            let others = a.all().filter(|other| *other != grant).count();
+            prop_assert_eq!(less.all().count(), others);
+        }
+    }
+
+    #[test]
+    fn a_grant_reads_back_as_it_was_written(a in grants()) {
+        for grant in a.all() {
+            prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));
+        }
+        let json = serde_json::to_string(&a).expect("grants serialise");
+        prop_assert_eq!(serde_json::from_str::<Grants>(&json).expect("and read back"), a);
+    }
+}
+
+#[test]
+fn a_refusal_names_the_first_thing_that_exceeds() {
+    let model = parsed::<ModelAlias>;
+    let asked = Grants::none().with_llm([model("cheap"), model("dear")]);
+    assert_eq!(
+        asked.within(&Grants::none()).map_err(|e| e.to_string()),
+        Err("`llm` is not within the ceiling".into())
+    );
+    assert_eq!(
+        asked.within(&Grants::none().with_llm([model("cheap")])),
+        Err(Exceeds::Model(model("dear")))
+    );
+
+    let ceiling = Grants::none().with_preopen(preopen("one", "a", "/", Access::ReadOnly));
+    let refusal = |root, path, access| {
+        let asked = Grants::none().with_preopen(preopen(root, path, "/w", access));
+        asked.within(&ceiling).map_err(|exceeds| exceeds.to_string())
+    };
+    assert_eq!(refusal("one", "a/b", Access::ReadOnly), Ok(()));
+    assert_eq!(
+        refusal("two", "a", Access::ReadOnly),
+        Err("root `two` is not within the ceiling".into())
+    );
+    assert_eq!(
+        refusal("one", "b", Access::ReadWrite),
+        Err("`b` of root `one` is not within the ceiling".into())
+    );
+    assert_eq!(
+        refusal("one", "a/b", Access::ReadWrite),
+        Err("write access to `a/b` of root `one` is not within the ceiling".into())
+    );
+}
+
+#[test]
+fn an_unknown_grant_is_an_error_not_a_silence() {
+    for bad in [r#"{"lmm":{"models":[]}}"#, r#"{"network":{"hosts":[]}}"#] {
+        assert!(serde_json::from_str::<Grants>(bad).is_err(), "{bad}");
+    }
+    for bad in ["", "lmm", "preopen:", "preopen:w", "preopen:/a/..", "Llm"] {
+        assert!(bad.parse::<Grant>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn grants_that_contradict_themselves_are_refused() {
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let (ro, rw) = (Access::ReadOnly, Access::ReadWrite);
+
+    let twice = grants(&[preopen("one", "a", "/w", ro), preopen("two", "", "/w", ro)]);
+    assert_eq!(twice.validate(), Err(InvalidGrants::SameGuestPath(parsed("/w"))));
+
+    let hollow = [preopen("one", "a/b", "/docs", ro), preopen("one", "a", "/w", rw)];
+    for order in [[0, 1], [1, 0]] {
+        let hollow = grants(&order.map(|at| hollow[at].clone()));
+        let refused = InvalidGrants::NotReadOnly { inner: parsed("/docs"), outer: parsed("/w") };
+        assert_eq!(hollow.validate(), Err(refused));
+    }
+
+    let window = [preopen("one", "", "/w", ro), preopen("one", "out", "/w/out", rw)];
+    assert_eq!(grants(&window).validate(), Ok(()));
+    let beside = [preopen("one", "a", "/a", rw), preopen("one", "ab", "/ab", ro)];
+    assert_eq!(grants(&beside).validate(), Ok(()));
+
+    let many = |count| {
+        let at = |n| preopen("one", &format!("d{n}"), &format!("/d{n}"), ro);
+        grants(&(0..count).map(at).collect::<Vec<_>>())
+    };
+    assert_eq!(many(MAX_PREOPENS).validate(), Ok(()));
+    assert_eq!(many(MAX_PREOPENS + 1).validate(), Err(InvalidGrants::TooMany));
+}
