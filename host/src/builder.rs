@@ -14,14 +14,15 @@ use llm_engine::Models;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker_types::{
-    ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RuntimeError,
-    RuntimeId,
+    ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RootName,
+    RuntimeError, RuntimeId,
 };
 
 use crate::{
     Runtime, Store,
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
+    grants::{Root, Roots, ScratchDirectories},
     runtime::{Inner, InstalledProfile, WorkerThreads},
     store::StoreError,
 };
@@ -38,6 +39,8 @@ pub struct RuntimeBuilder {
     profiles: BTreeMap<ProfileName, Profile>,
     default_profile: Option<ProfileName>,
     ceiling: Grants,
+    roots: BTreeMap<RootName, Root>,
+    scratch: Option<PathBuf>,
     limits: Limits,
     retention: Retention,
     compiler: Compiler,
@@ -69,6 +72,21 @@ pub enum RuntimeBuildError {
     /// The default profile is not among the profiles.
     #[error("the default profile `{0}` does not exist")]
     DefaultProfile(ProfileName),
+    /// A root has the name of the Workers' private directories.
+    #[error("no root can be called `{name}`: that is each Worker's own directory", name = RootName::SCRATCH)]
+    RootName,
+    /// Workers could write to what the Runtime itself keeps.
+    #[error(
+        "the root `{root}` and a directory that the Runtime keeps its own data in lie in each other: \
+         name another directory for one of them"
+    )]
+    RootHoldsData {
+        /// The root.
+        root: RootName,
+    },
+    /// The directory for private directories cannot be had.
+    #[error("the directory for the private directories of Workers cannot be used")]
+    Scratch(#[source] std::io::Error),
     /// One turn may take more memory than all of them together.
     #[error(
         "all turns together may take less memory than one of them: in `[limits]`, set \
@@ -110,6 +128,8 @@ impl RuntimeBuilder {
             profiles: BTreeMap::new(),
             default_profile: None,
             ceiling: Grants::none(),
+            roots: BTreeMap::new(),
+            scratch: None,
             limits: Limits::default(),
             retention: Retention::default(),
             compiler: Compiler::in_process(),
@@ -169,6 +189,23 @@ impl RuntimeBuilder {
         self
     }
 
+    /// A directory that grants can speak of as `name`. By itself it grants nothing: the ceiling says
+    /// what of it a Worker may have.
+    #[must_use]
+    pub fn root(mut self, name: RootName, root: Root) -> Self {
+        self.roots.insert(name, root);
+        self
+    }
+
+    /// Gives Workers that are granted one a private directory below `dir`, which is made where it is
+    /// missing, for this user alone. It belongs to this Runtime: what is in it and is no living
+    /// Worker's is removed at the start. Without it, nobody can be granted one.
+    #[must_use]
+    pub fn scratch(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.scratch = Some(dir.into());
+        self
+    }
+
     /// The bounds to enforce.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -207,7 +244,7 @@ impl RuntimeBuilder {
     /// # Errors
     ///
     /// See [`RuntimeBuildError`].
-    pub async fn build(self) -> Result<Runtime, RuntimeBuildError> {
+    pub async fn build(mut self) -> Result<Runtime, RuntimeBuildError> {
         let host = Handle::try_current().map_err(RuntimeBuildError::NoTokio)?;
         if let Some(name) = &self.default_profile
             && !self.profiles.contains_key(name)
@@ -218,6 +255,7 @@ impl RuntimeBuilder {
         if turn > total {
             return Err(RuntimeBuildError::NoRoomForTurns { total, turn });
         }
+        let roots = self.open_roots()?;
         let threads = WorkerThreads::start().map_err(RuntimeBuildError::WorkerThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
         let profiles = install(&engines, &self.components, self.profiles).await?;
@@ -232,7 +270,9 @@ impl RuntimeBuilder {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
             id: self.id,
             models: self.models,
-            ceiling: self.ceiling,
+            ceiling: roots.limit(self.ceiling),
+            roots: Arc::new(roots),
+            open_files: Arc::new(Semaphore::new(permits(self.limits.open_files))),
             profiles,
             default_profile: self.default_profile,
             store: self.store,
@@ -251,9 +291,34 @@ impl RuntimeBuilder {
             closing: CancellationToken::new(),
         });
         inner.restore_workers().await.map_err(|error| store_unreadable(&error))?;
+        inner.sweep_scratch().await;
         inner.spawn_retention();
         Ok(Runtime(inner))
     }
+}
+
+impl RuntimeBuilder {
+    /// Opens the roots, unless a Worker could reach through one what the Runtime itself keeps.
+    fn open_roots(&mut self) -> Result<Roots, RuntimeBuildError> {
+        if self.roots.contains_key(&RootName::scratch()) {
+            return Err(RuntimeBuildError::RootName);
+        }
+        let scratch = self.scratch.as_deref().map(ScratchDirectories::open);
+        let scratch = scratch.transpose().map_err(RuntimeBuildError::Scratch)?;
+        let own =
+            [self.store.directory(), self.scratch.as_deref(), self.component_cache.as_deref()];
+        for (name, root) in &self.roots {
+            if own.into_iter().flatten().any(|own| root.overlaps(own)) {
+                return Err(RuntimeBuildError::RootHoldsData { root: name.clone() });
+            }
+        }
+        Ok(Roots::new(std::mem::take(&mut self.roots), scratch))
+    }
+}
+
+/// A limit as a semaphore takes it.
+fn permits(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
 }
 
 fn store_unreadable(error: &StoreError) -> RuntimeBuildError {

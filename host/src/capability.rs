@@ -4,6 +4,7 @@
 pub(crate) mod bindings;
 mod call_usage;
 pub(crate) mod conversation;
+pub(crate) mod filesystem;
 pub(crate) mod ledger;
 pub(crate) mod llm;
 pub(crate) mod session;
@@ -13,8 +14,7 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::{
     WasiView,
     cli::{WasiCli, WasiCliView},
-    filesystem::{WasiFilesystem, WasiFilesystemView},
-    p2::bindings::{cli, filesystem, random},
+    p2::bindings::{cli, random},
     random::WasiRandom,
 };
 
@@ -37,8 +37,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<TurnState>) -> wasmtime::Result<
     cli::terminal_stdin::add_to_linker::<_, WasiCli>(linker, TurnState::cli)?;
     cli::terminal_stdout::add_to_linker::<_, WasiCli>(linker, TurnState::cli)?;
     cli::terminal_stderr::add_to_linker::<_, WasiCli>(linker, TurnState::cli)?;
-    filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, TurnState::filesystem)?;
-    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, TurnState::filesystem)?;
+    filesystem::add_to_linker(linker)?;
     session::add_to_linker(linker)?;
     llm::add_to_linker(linker)
 }

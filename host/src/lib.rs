@@ -40,7 +40,8 @@
 //!
 //! The library opens no socket and reads no environment. It starts no process but the compile
 //! helper that its embedder names ([`Compiler::helper`]), and writes no file but in the directories
-//! that its embedder names ([`Store::sqlite`], [`RuntimeBuilder::component_cache`]). It is built
+//! that its embedder names ([`Store::sqlite`], [`RuntimeBuilder::component_cache`],
+//! [`RuntimeBuilder::scratch`]) and where a grant lets a Worker write ([`RuntimeBuilder::root`]). It is built
 //! inside a tokio runtime, where model calls are made; several Runtimes may live in one process.
 
 mod builder;
@@ -49,6 +50,7 @@ mod cell;
 mod engine;
 mod error_chain;
 mod events;
+mod grants;
 mod journal;
 mod json_bounds;
 mod logs;
@@ -63,6 +65,7 @@ pub use builder::{RuntimeBuildError, RuntimeBuilder};
 pub use engine::{CompileError, Compiler, compile_helper};
 pub use error_chain::error_chain;
 pub use events::{Events, Feed};
+pub use grants::Root;
 pub use runtime::Runtime;
 #[cfg(feature = "sqlite")]
 pub use store::OpenStoreError;

@@ -1,5 +1,6 @@
 //! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
+mod directories;
 mod idempotency;
 mod observe;
 mod profiles;
@@ -35,6 +36,7 @@ use crate::{
     RuntimeBuilder, Store,
     cell::{Change, Head, WorkerCell},
     engine::Engines,
+    grants::Roots,
     journal,
     logs::KeptLogs,
     store::{KeyedOperation, StoreError},
@@ -62,7 +64,11 @@ pub(crate) struct Inner {
     pub(crate) id: RuntimeId,
     pub(crate) display_name: String,
     pub(crate) models: Models,
+    /// Within what the roots allow.
     pub(crate) ceiling: Grants,
+    pub(crate) roots: Arc<Roots>,
+    /// What turns may have open together.
+    pub(crate) open_files: Arc<Semaphore>,
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     pub(crate) profiles: BTreeMap<ProfileName, Arc<InstalledProfile>>,
@@ -111,7 +117,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownProfile`, `GrantExceedsCeiling`, `MissingGrant` where the component imports what is
+    /// `UnknownProfile`, `GrantExceedsCeiling`, `PreopenUnavailable`, `ExposesGitDir`, `MissingGrant` where the component imports what is
     /// not granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`, `IdempotencyConflict`,
     /// `RuntimeUnavailable` where the store fails.
     pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
@@ -132,6 +138,7 @@ impl Runtime {
         if let Some(component) = profile.loaded() {
             component.admit(&request.grants, &profile.profile.optional)?;
         }
+        runtime.admit_directories(&request.grants).await?;
 
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let created = EventBody::WorkerCreated {

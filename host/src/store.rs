@@ -10,7 +10,6 @@ mod sqlite;
 mod test_support;
 
 use std::collections::BTreeMap;
-#[cfg(feature = "sqlite")]
 use std::path::Path;
 
 use bytes::Bytes;
@@ -222,6 +221,15 @@ impl Store {
     #[cfg(feature = "sqlite")]
     pub fn sqlite(directory: impl AsRef<Path>) -> Result<Self, OpenStoreError> {
         SqliteStore::open(directory.as_ref()).map(|store| Self(Kind::Sqlite(store)))
+    }
+
+    /// The directory it is in, if it is on disk.
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        match &self.0 {
+            Kind::Memory(_) => None,
+            #[cfg(feature = "sqlite")]
+            Kind::Sqlite(store) => Some(store.directory()),
+        }
     }
 
     /// The identity of this log.

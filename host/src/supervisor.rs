@@ -360,6 +360,7 @@ impl Supervisor {
         if committed.is_ok() && journal.state().is_deleted() {
             // Whoever is answered finds it gone.
             self.runtime.workers.remove(self.cell.id);
+            self.runtime.remove_scratch(self.cell.id).await;
         }
         let _ = reply.send(match &committed {
             Ok(decided) => decided.clone(),

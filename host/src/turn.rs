@@ -20,10 +20,12 @@ use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
 use crate::{
     capability::{
         bindings::exports::yoi::worker::worker::Failure,
+        filesystem::{FilesystemCtx, FilesystemView},
         llm::{LlmCtx, LlmView},
         session::{SessionCtx, SessionView},
         stdio::CapturedStream,
     },
+    grants::OpenPreopen,
     logs::OutputCapture,
     runtime::internal,
 };
@@ -39,6 +41,7 @@ const MAX_RANDOM_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct TurnState {
     wasi: Wasi,
+    filesystem: FilesystemCtx,
     table: ResourceTable,
     limiter: TurnLimiter,
     session: SessionCtx,
@@ -61,6 +64,10 @@ impl WasiView for TurnState {
 }
 
 impl TurnState {
+    pub(crate) fn files(&mut self) -> FilesystemView<'_> {
+        FilesystemView { ctx: &mut self.filesystem, table: &mut self.table }
+    }
+
     pub(crate) fn session(&mut self) -> SessionView<'_> {
         SessionView { ctx: &mut self.session, table: &mut self.table }
     }
@@ -91,8 +98,15 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
             return Outcome::Failed { kind: FailureKind::MissingGrant, message };
         }
     };
+    let preopens = match runtime.open_preopens(cell.id, &cell.meta.grants).await {
+        Ok(preopens) => preopens,
+        Err(error) => {
+            let message = error.to_string();
+            return Outcome::Failed { kind: FailureKind::PreopenUnavailable, message };
+        }
+    };
     let _ticking = runtime.engines.tick();
-    let mut store = new_store(pre.engine(), session, &output);
+    let mut store = new_store(pre.engine(), session, preopens, &output);
     let mut call = pin!(async {
         let guest = pre.instantiate_async(&mut store).await?;
         guest.yoi_worker_worker().call_run(&mut store).await
@@ -123,6 +137,7 @@ struct HostPanicked;
 fn new_store(
     engine: &wasmtime::Engine,
     session: SessionCtx,
+    preopens: Vec<OpenPreopen>,
     output: &Arc<OutputCapture>,
 ) -> Store<TurnState> {
     let runtime = Arc::clone(&session.runtime);
@@ -135,6 +150,7 @@ fn new_store(
         engine,
         TurnState {
             wasi: Wasi(wasi(output)),
+            filesystem: FilesystemCtx::new(preopens, &meter, limits, &runtime.open_files),
             table,
             limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
             llm: LlmCtx::new(runtime.host.clone()),
@@ -159,7 +175,7 @@ fn new_store(
     store
 }
 
-/// No arguments, no environment, no directory, no network; output goes to the logs.
+/// No arguments, no environment, no network, and no file system, which is ours; output goes to the logs.
 fn wasi(output: &Arc<OutputCapture>) -> WasiCtx {
     let captured = |stream| CapturedStream { output: Arc::clone(output), stream };
     WasiCtxBuilder::new()

@@ -89,7 +89,9 @@ pub(crate) fn decide(
             Ok(vec![EventBody::ItemStarted { turn_id: item.turn_id, item }])
         }
         Command::AddItem { origin, body } => {
-            let open = |call_id| Ok(state.open_turn()?.calls.contains(call_id));
+            let open = |call_id| -> Result<_, RuntimeError> {
+                Ok(state.open_turn()?.calls.contains(call_id))
+            };
             match &body {
                 ItemBody::ToolResult { call_id, .. } if !open(call_id)? => {
                     return Err(invalid(format!("no open tool call has the id `{call_id}`")));

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, Cursor, ItemId, ProfileName, RuntimeId, TurnId, WorkerId};
+use crate::{Capability, Cursor, GuestPath, ItemId, ProfileName, RuntimeId, TurnId, WorkerId};
 
 /// Why an operation was refused or failed.
 ///
@@ -75,6 +75,22 @@ pub enum RuntimeError {
     GrantExceedsCeiling {
         /// The first thing that exceeds.
         exceeds: String,
+    },
+    /// A directory that is asked for, or was granted, cannot be had.
+    #[error("the directory for {preopen} cannot be had: {reason}")]
+    PreopenUnavailable {
+        /// Where the guest would see it.
+        preopen: GuestPath,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A git directory could be written to.
+    #[error("the directory for {preopen} is not granted: {reason}")]
+    ExposesGitDir {
+        /// Where the guest would see it.
+        preopen: GuestPath,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The bytes are no Worker component.
     #[error("not a Worker component: {reason}")]
@@ -174,6 +190,8 @@ impl RuntimeError {
             Self::UnknownRuntime { .. } => "unknown_runtime",
             Self::MissingGrant { .. } => "missing_grant",
             Self::GrantExceedsCeiling { .. } => "grant_exceeds_ceiling",
+            Self::PreopenUnavailable { .. } => "preopen_unavailable",
+            Self::ExposesGitDir { .. } => "exposes_git_dir",
             Self::InvalidComponent { .. } => "invalid_component",
             Self::InvalidInput { .. } => "invalid_input",
             Self::InvalidCursor { .. } => "invalid_cursor",
@@ -204,6 +222,8 @@ impl RuntimeError {
             | Self::UnknownRuntime { .. }
             | Self::MissingGrant { .. }
             | Self::GrantExceedsCeiling { .. }
+            | Self::PreopenUnavailable { .. }
+            | Self::ExposesGitDir { .. }
             | Self::InvalidComponent { .. }
             | Self::InvalidInput { .. }
             | Self::InvalidCursor { .. }

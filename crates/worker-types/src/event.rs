@@ -258,6 +258,8 @@ pub enum FailureKind {
     Limit,
     /// The component cannot run with what the Worker was granted.
     MissingGrant,
+    /// A directory that the Worker was granted cannot be had now.
+    PreopenUnavailable,
     /// The host failed; the operator's log has the cause.
     Internal,
     /// A kind that this version does not know.
@@ -291,6 +293,9 @@ pub struct Receipt {
     /// Calls of the guest into `yoi:worker` interfaces.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub host_calls: u64,
+    /// Bytes written to files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub file_bytes: u64,
     /// Model calls that reached a provider.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub model_calls: u64,

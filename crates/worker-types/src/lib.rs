@@ -44,6 +44,6 @@ pub use retention::Retention;
 pub use usage::{TokenUsage, Usage};
 pub use view::{
     CapabilityStatus, CutItem, DEFAULT_WORKERS, Diagnostic, EventPage, FeedPage, Implementation,
-    LogLine, LogPage, LogStream, MAX_WORKERS, ModelStatus, Overview, RuntimeStatus, RuntimeSummary,
-    TranscriptPage, TurnUsage, WorkerPage, WorkerStatus, WorkerUsage, WorkerView,
+    LogLine, LogPage, LogStream, MAX_WORKERS, ModelStatus, Overview, RootStatus, RuntimeStatus,
+    RuntimeSummary, TranscriptPage, TurnUsage, WorkerPage, WorkerStatus, WorkerUsage, WorkerView,
 };

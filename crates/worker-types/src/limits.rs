@@ -22,6 +22,10 @@ pub struct Limits {
     pub host_call_bytes: u64,
     /// The most resource handles a turn may hold. Default: 1,024.
     pub turn_handles: u64,
+    /// The most bytes that a turn may write to files, all of them together. Default: 4 GiB.
+    pub turn_file_bytes: u64,
+    /// The most files and directories that a turn may have open. Default: 256.
+    pub turn_open_files: u64,
     /// The most bytes of guest output (stdout and stderr) kept of a turn. Default: 64 KiB.
     pub turn_log_bytes: u64,
     /// The most bytes of one input or one item. Default: 1 MiB.
@@ -33,6 +37,9 @@ pub struct Limits {
     pub events_per_second: u64,
     /// The most bytes of a Worker's durable state, keys and values together. Default: 64 KiB.
     pub state_bytes: u64,
+    /// The most bytes of a Worker's private directory, `scratch`: what its files hold, and 4 KiB for
+    /// each name. Default: 1 GiB.
+    pub scratch_bytes: u64,
     /// The most inputs that may wait for a Worker, queued and steered together. Default: 32.
     pub queue: u64,
     /// The most turns that run at once; more wait. Default: 64 per core.
@@ -41,6 +48,9 @@ pub struct Limits {
     /// `turn_memory_bytes` of it, and more wait. Default: half of the memory that this process may
     /// use, and at least 256 MiB.
     pub memory_total: u64,
+    /// The most files and directories that turns may have open together; the process needs some more.
+    /// Default: half of what the system lets this process open.
+    pub open_files: u64,
     /// The most Workers a Runtime keeps. Default: 1,000,000.
     pub workers: u64,
     /// The largest component, in bytes. Default: 64 MiB.
@@ -64,20 +74,35 @@ impl Default for Limits {
             turn_instances: 32,
             host_call_bytes: 4 << 20,
             turn_handles: 1_024,
+            turn_file_bytes: 4 << 30,
+            turn_open_files: 256,
             turn_log_bytes: 64 << 10,
             item_bytes: 1 << 20,
             turn_record_bytes: 64 << 20,
             events_per_second: 1_000,
             state_bytes: 64 << 10,
+            scratch_bytes: 1 << 30,
             queue: 32,
             live_turns: cores * 64,
             memory_total: (available_memory() / 2).max(256 << 20),
+            open_files: open_files() / 2,
             workers: 1_000_000,
             component_bytes: 64 << 20,
             compile_ms: 60_000,
             compile_memory_bytes: 1 << 30,
         }
     }
+}
+
+/// Open files where nothing tells how many there may be: what most systems begin with.
+const ASSUMED_FILES: u64 = 1_024;
+
+/// How many files this process may have open.
+fn open_files() -> u64 {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next());
+    soft.and_then(|soft| soft.parse().ok()).unwrap_or(ASSUMED_FILES)
 }
 
 /// Bytes of memory where nothing tells how many there are.

@@ -25,6 +25,9 @@ pub struct RuntimeSummary {
     pub profiles: Vec<ProfileName>,
     /// The models a grant can name, and what stands behind each, for eyes.
     pub models: Vec<ModelStatus>,
+    /// The directories a grant can speak of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootStatus>,
     /// The bounds it enforces.
     pub limits: Limits,
     /// How long it keeps events.
@@ -45,6 +48,20 @@ pub struct ModelStatus {
     pub provider: String,
     /// The model's name at the provider.
     pub model: String,
+}
+
+/// A root, as far as a caller may know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// Its name in grants.
+    pub name: crate::RootName,
+    /// The most that can be granted of it.
+    pub access: crate::Access,
+    /// Whether it could be had when it was last asked for.
+    pub available: bool,
+    /// Why not, where it could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Whether a Runtime takes work.

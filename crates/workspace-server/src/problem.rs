@@ -123,9 +123,9 @@ fn status_of(error: &RuntimeError) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         RuntimeError::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
-        RuntimeError::Forbidden { .. } | RuntimeError::GrantExceedsCeiling { .. } => {
-            StatusCode::FORBIDDEN
-        }
+        RuntimeError::Forbidden { .. }
+        | RuntimeError::GrantExceedsCeiling { .. }
+        | RuntimeError::ExposesGitDir { .. } => StatusCode::FORBIDDEN,
         RuntimeError::UnknownWorker { .. }
         | RuntimeError::UnknownItem { .. }
         | RuntimeError::UnknownProfile { .. }
@@ -134,6 +134,7 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         RuntimeError::Busy { .. }
         | RuntimeError::WorkerStopped
         | RuntimeError::WorkerNotStopped
+        | RuntimeError::PreopenUnavailable { .. }
         | RuntimeError::IdempotencyConflict => StatusCode::CONFLICT,
         RuntimeError::CursorGap { .. } => StatusCode::GONE,
         RuntimeError::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -202,6 +203,9 @@ mod tests {
         check(&RuntimeError::UnknownRuntime { runtime_id: name() }, 404);
         check(&RuntimeError::MissingGrant { interface: text(), capability: None }, 422);
         check(&RuntimeError::GrantExceedsCeiling { exceeds: text() }, 403);
+        let preopen = || "/workspace".parse().expect("a guest path");
+        check(&RuntimeError::ExposesGitDir { preopen: preopen(), reason: text() }, 403);
+        check(&RuntimeError::PreopenUnavailable { preopen: preopen(), reason: text() }, 409);
         check(&RuntimeError::InvalidComponent { reason: text() }, 422);
         check(&RuntimeError::InvalidInput { reason: text() }, 400);
         check(&RuntimeError::InvalidCursor { reason: text() }, 400);

@@ -46,6 +46,7 @@ impl Runtime {
             capabilities: self.capabilities(),
             profiles: runtime.profiles.keys().cloned().collect::<Vec<ProfileName>>(),
             models: models.collect(),
+            roots: runtime.roots.status().collect(),
             limits: runtime.limits.clone(),
             retention: runtime.retention,
             diagnostics: self.diagnostics(),
@@ -72,7 +73,15 @@ impl Runtime {
             Some(_) => None,
             None => Some("no model is configured".to_owned()),
         };
-        let not_yet = ["filesystem", "shell", "git", "programs", "tools", "network", "workers"];
+        let filesystem =
+            CapabilityStatus {
+                name: "filesystem".to_owned(),
+                available: !self.0.roots.ceiling().is_empty(),
+                reason: self.0.roots.ceiling().is_empty().then(|| {
+                    "no root and no place for private directories is configured".to_owned()
+                }),
+            };
+        let not_yet = ["shell", "git", "programs", "tools", "network", "workers"];
         let not_yet = not_yet.into_iter().map(|name| CapabilityStatus {
             name: name.to_owned(),
             available: false,
@@ -83,7 +92,7 @@ impl Runtime {
             available: llm_reason.is_none(),
             reason: llm_reason,
         };
-        std::iter::once(llm).chain(not_yet).collect()
+        [llm, filesystem].into_iter().chain(not_yet).collect()
     }
 
     /// What an operator should look at.
@@ -97,6 +106,12 @@ impl Runtime {
         }
         let damage = self.0.workers.damage().into_iter();
         diagnostics.extend(damage.map(|message| diagnostic("worker_damaged", message)));
+        for root in self.0.roots.status() {
+            if let Some(reason) = root.reason {
+                let message = format!("the root `{}` cannot be had: {reason}", root.name);
+                diagnostics.push(diagnostic("root_unavailable", message));
+            }
+        }
         for model in self.0.models.iter().filter(|model| model.info().provider == "offline") {
             let message = format!(
                 "the model `{}` is the built-in offline model: configure a provider to get real \

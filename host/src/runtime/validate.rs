@@ -32,6 +32,7 @@ pub(super) fn creation(request: &CreateWorker, limits: &Limits) -> Result<(), Ru
             )));
         }
     }
+    request.grants.validate().map_err(|error| invalid(error.to_string()))?;
     request.input.as_ref().map_or(Ok(()), |first| input(first, limits))
 }
 

@@ -78,7 +78,7 @@ mod writer;
 use std::{
     collections::BTreeMap,
     fs::File,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64, mpsc},
     thread::{self, JoinHandle},
 };
@@ -114,6 +114,7 @@ const QUEUE_KIB: u32 = 64 << 10;
 /// A store on disk.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
+    directory: PathBuf,
     log_id: LogId,
     shared: Arc<Shared>,
     readers: Readers,
@@ -157,6 +158,7 @@ impl SqliteStore {
             .spawn(move || writer.run())
             .map_err(|error| open::io_failure(directory, &error))?;
         Ok(Self {
+            directory: directory.to_owned(),
             log_id,
             shared,
             readers,
@@ -165,6 +167,10 @@ impl SqliteStore {
             writer: Some(writer),
             _lock: lock,
         })
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn log_id(&self) -> LogId {

@@ -18,6 +18,7 @@ pub(crate) struct TurnMeter {
     polling: Mutex<Polling>,
     peak_memory_bytes: AtomicU64,
     host_calls: AtomicU64,
+    file_bytes: AtomicU64,
     model_calls: AtomicU64,
     recorded_events: AtomicU64,
     recorded_bytes: AtomicU64,
@@ -55,6 +56,7 @@ impl TurnMeter {
             polling: Mutex::default(),
             peak_memory_bytes: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
+            file_bytes: AtomicU64::new(0),
             model_calls: AtomicU64::new(0),
             recorded_events: AtomicU64::new(0),
             recorded_bytes: AtomicU64::new(0),
@@ -73,6 +75,11 @@ impl TurnMeter {
         let now = self.wall_us();
         let mut polling = self.polling();
         *polling = Polling { polled_us: polling.at(now), resumed_at: None };
+    }
+
+    /// Counts time that the host computed for the guest elsewhere.
+    pub(crate) fn count_cpu(&self, time: Duration) {
+        self.polling().polled_us += u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     }
 
     /// Time spent polling the guest, in microseconds.
@@ -110,6 +117,15 @@ impl TurnMeter {
         self.host_calls.fetch_add(1, Relaxed);
     }
 
+    /// Bytes written to files so far.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        self.file_bytes.load(Relaxed)
+    }
+
+    pub(crate) fn count_file_bytes(&self, bytes: u64) {
+        self.file_bytes.fetch_add(bytes, Relaxed);
+    }
+
     pub(crate) fn count_model_call(&self) {
         self.model_calls.fetch_add(1, Relaxed);
     }
@@ -140,6 +156,7 @@ impl TurnMeter {
             cpu_us: self.cpu_us(),
             peak_memory_bytes: self.peak_memory_bytes.load(Relaxed),
             host_calls: self.host_calls.load(Relaxed),
+            file_bytes: self.file_bytes(),
             model_calls: self.model_calls.load(Relaxed),
             tokens: *self.tokens.lock().unwrap_or_else(PoisonError::into_inner),
         }

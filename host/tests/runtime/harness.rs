@@ -37,19 +37,26 @@ pub(crate) fn profile(text: &str) -> Profile {
 
 /// The product's profiles, and `hostile` (with models), `base` (without) and `network`.
 pub(crate) fn builder() -> RuntimeBuilder {
-    let guest = |name: &str, bytes: &'static [u8]| {
-        (ComponentRef::Builtin(self::name(name)), Cow::Borrowed(bytes))
+    builder_of(["hostile", "base", "network"])
+        .components(builtin_workers::components())
+        .profiles(builtin_workers::profiles())
+        .ceiling(llm_grant())
+}
+
+/// Only these guests of ours.
+pub(crate) fn builder_of<const N: usize>(guests: [&str; N]) -> RuntimeBuilder {
+    let component = |guest| {
+        let bytes = match guest {
+            "hostile" => test_guests::HOSTILE,
+            "base" => test_guests::HOSTILE_BASE,
+            "network" => test_guests::NETWORK,
+            _ => panic!("there is no guest `{guest}`"),
+        };
+        (ComponentRef::Builtin(name(guest)), Cow::Borrowed(bytes))
     };
     Runtime::builder("test".parse().expect("a valid id"))
-        .components(builtin_workers::components())
-        .components([
-            guest("hostile", test_guests::HOSTILE),
-            guest("base", test_guests::HOSTILE_BASE),
-            guest("network", test_guests::NETWORK),
-        ])
-        .profiles(builtin_workers::profiles())
-        .profiles(["hostile", "base", "network"].map(profile))
-        .ceiling(llm_grant())
+        .components(guests.map(component))
+        .profiles(guests.map(profile))
 }
 
 pub(crate) async fn runtime() -> Runtime {

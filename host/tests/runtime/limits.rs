@@ -7,7 +7,7 @@ use worker_types::{
     ToolOutcome, WorkerStatus,
 };
 
-use crate::{components, harness::*, malformed};
+use crate::{components, files, harness::*, malformed};
 
 /// Names the test of each limit. A limit that is not in the list, and a test that does not exist,
 /// fail the build of the tests.
@@ -30,6 +30,10 @@ every_limit! {
     turn_instances => components::memories_count_together_and_instances_and_tables_are_bounded,
     host_call_bytes => host_call_bytes_bounds_what_one_call_carries,
     turn_handles => turn_handles_bounds_the_resources_a_guest_holds,
+    turn_file_bytes => files::turn_file_bytes_bounds_what_a_turn_writes_to_the_operators_disk,
+    turn_open_files => files::turn_open_files_bounds_what_a_guest_holds_open,
+    scratch_bytes => files::scratch_bytes_bounds_files_names_and_holes,
+    open_files => files::open_files_bounds_what_all_turns_hold_open,
     turn_log_bytes => turn_log_bytes_cuts_a_flood_of_output_and_says_so,
     item_bytes => item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces,
     turn_record_bytes => turn_record_bytes_bounds_what_a_turn_adds_to_the_log,

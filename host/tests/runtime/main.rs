@@ -5,6 +5,7 @@ mod compile_once;
 mod component_cache;
 mod components;
 mod events;
+mod files;
 mod grants;
 mod harness;
 mod lifecycle;

@@ -13,12 +13,13 @@
 //!   `history: LIMIT`, `say-history: TEXT`, `steering`.
 //! - Turn and state: `turn`, `capabilities`, `config: KEY`, `state-set: KEY=VALUE`,
 //!   `state-get: KEY`, `state-get-big: BYTES`, `state-remove: KEY`.
-//! - WASI: `print: TEXT`, `stdin`, `env`, `fs`, `clock`.
+//! - WASI: `print: TEXT`, `stdin`, `env`, `fs`, `clock`, `files: SCRIPT` (in `files.rs`).
 //! - Model: `llm: TEXT`, `llm-history`, `llm-model: ALIAS`, `llm-drop`, `llm-hold`, `llm-many: N`,
 //!   `llm-tools: ANSWER`, `llm-take-twice`, `llm-option: NAME`, `llm-other: JSON`,
 //!   `llm-other-part: JSON`.
 
 mod command;
+mod files;
 mod misbehave;
 mod model;
 mod session;
@@ -34,7 +35,8 @@ pub fn run(turn: &Turn) -> Result<(), Failure> {
     let command = Command::parse(&text);
     let known = misbehave::run(turn, command)
         .or_else(|| session::run(turn, command))
-        .or_else(|| system::run(turn, command));
+        .or_else(|| system::run(turn, command))
+        .or_else(|| files::run(turn, command));
     known.unwrap_or_else(|| Ok(turn.say(&text)?))
 }
 

@@ -1,0 +1,109 @@
+//! Listing a directory piece by piece: however many entries it has, a listing holds a few.
+
+use std::{collections::VecDeque, fs::File, io};
+
+use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
+use wasmtime_wasi::p2::{
+    FsResult,
+    bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode},
+};
+
+use super::Held;
+
+/// Entries that are read at once.
+const BATCH: usize = 256;
+
+/// A listing that is under way.
+#[derive(Debug)]
+pub(super) struct Entries {
+    /// Absent while it is read elsewhere, and at the end.
+    rest: Option<ReadDir>,
+    read: VecDeque<io::Result<Entry>>,
+    _held: Held,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Absent where it is not UTF-8.
+    name: Option<String>,
+    file_type: DescriptorType,
+}
+
+impl Entries {
+    /// Begins to list. This blocks.
+    pub(super) fn open(dir: &File, held: Held) -> io::Result<Self> {
+        let listing = Dir::from_std_file(dir.try_clone()?).entries()?;
+        Ok(Self { rest: Some(listing), read: VecDeque::new(), _held: held })
+    }
+
+    /// The next entry, if it has been read.
+    pub(super) fn next(&mut self) -> Option<FsResult<DirectoryEntry>> {
+        let entry = self.read.pop_front()?;
+        Some(match entry {
+            Ok(Entry { name: Some(name), file_type }) => {
+                Ok(DirectoryEntry { type_: file_type, name })
+            }
+            Ok(Entry { name: None, .. }) => Err(ErrorCode::IllegalByteSequence.into()),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// What is left to be read, if anything is.
+    pub(super) fn take_rest(&mut self) -> Option<ReadDir> {
+        self.rest.take()
+    }
+
+    /// Takes what was read of the rest.
+    pub(super) fn put_back(&mut self, batch: Batch) {
+        self.read = batch.read;
+        self.rest = batch.rest;
+    }
+}
+
+/// A piece of a listing.
+#[derive(Debug)]
+pub(super) struct Batch {
+    read: VecDeque<io::Result<Entry>>,
+    rest: Option<ReadDir>,
+}
+
+/// Reads the next piece. This blocks.
+pub(super) fn read_batch(mut rest: ReadDir) -> Batch {
+    let read: VecDeque<_> =
+        rest.by_ref().take(BATCH).map(|entry| entry.and_then(describe)).collect();
+    let rest = (read.len() == BATCH).then_some(rest);
+    Batch { read, rest }
+}
+
+fn describe(entry: DirEntry) -> io::Result<Entry> {
+    let file_type = descriptor_type(entry.file_type()?);
+    Ok(Entry { name: entry.file_name().into_string().ok(), file_type })
+}
+
+fn descriptor_type(file_type: FileType) -> DescriptorType {
+    #[cfg(unix)]
+    {
+        use cap_fs_ext::FileTypeExt as _;
+        if file_type.is_block_device() {
+            return DescriptorType::BlockDevice;
+        }
+        if file_type.is_char_device() {
+            return DescriptorType::CharacterDevice;
+        }
+        if file_type.is_fifo() {
+            return DescriptorType::Fifo;
+        }
+        if file_type.is_socket() {
+            return DescriptorType::Socket;
+        }
+    }
+    if file_type.is_dir() {
+        DescriptorType::Directory
+    } else if file_type.is_symlink() {
+        DescriptorType::SymbolicLink
+    } else if file_type.is_file() {
+        DescriptorType::RegularFile
+    } else {
+        DescriptorType::Unknown
+    }
+}

@@ -1,0 +1,243 @@
+//! What a turn may write: a quota on the Worker's private directory, and a bound on all of a turn's
+//! files together.
+
+use std::{
+    fs::File,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use cap_std::fs::Dir;
+
+use crate::{
+    grants::{ENTRY_BYTES, Tree},
+    turn::TurnMeter,
+};
+
+/// A guest has used up what it may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("over the quota of what may be written")]
+pub(super) struct OverQuota;
+
+/// Why a charge was not made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChargeError {
+    #[error(transparent)]
+    OverQuota(#[from] OverQuota),
+    #[error("the private directory cannot be measured")]
+    Measure(#[from] io::Error),
+}
+
+/// What the turn's files have taken, of what they may take together.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) meter: Arc<TurnMeter>,
+    pub(super) limit: u64,
+}
+
+impl Written {
+    /// Counts bytes that are about to be written.
+    pub(super) fn charge(&self, bytes: u64) -> Result<(), OverQuota> {
+        let before = self.meter.file_bytes();
+        if before.saturating_add(bytes) > self.limit {
+            return Err(OverQuota);
+        }
+        self.meter.count_file_bytes(bytes);
+        Ok(())
+    }
+}
+
+/// The quota of a Worker's private directory, for one turn.
+///
+/// It is charged for growth before it happens, and never given back what is removed: when it is used
+/// up, the directory is measured, as at the beginning. So it is exact where that matters, and costs
+/// nothing where it does not.
+#[derive(Debug)]
+pub(super) struct Quota {
+    dir: Dir,
+    limit: u64,
+    meter: Arc<TurnMeter>,
+    used: Mutex<Used>,
+    /// Files that were opened to be written: one that is removed meanwhile takes its space until it
+    /// is closed.
+    open: Mutex<Vec<Weak<File>>>,
+    /// Counts measurements, for tests.
+    measured: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    /// At most this much is used; absent until the directory was measured.
+    bytes: Option<u64>,
+    /// Whether anything may have been removed since then.
+    freed: bool,
+}
+
+impl Quota {
+    pub(super) fn new(dir: Dir, limit: u64, meter: Arc<TurnMeter>) -> Self {
+        Self {
+            dir,
+            limit,
+            meter,
+            used: Mutex::default(),
+            open: Mutex::default(),
+            measured: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts growth that is about to happen. This may measure, which blocks.
+    pub(super) fn charge(&self, bytes: u64) -> Result<(), ChargeError> {
+        let mut used = self.used();
+        let known = match used.bytes {
+            Some(known) if known.saturating_add(bytes) <= self.limit => known,
+            // Measuring again would find the same.
+            Some(_) if !used.freed => return Err(OverQuota.into()),
+            _ => {
+                let measured = self.measure()?;
+                *used = Used { bytes: Some(measured), freed: false };
+                measured
+            }
+        };
+        let after = known.saturating_add(bytes);
+        if after > self.limit {
+            return Err(OverQuota.into());
+        }
+        used.bytes = Some(after);
+        Ok(())
+    }
+
+    /// Counts a new name.
+    pub(super) fn charge_entry(&self) -> Result<(), ChargeError> {
+        self.charge(ENTRY_BYTES)
+    }
+
+    /// Something was removed, or may have been.
+    pub(super) fn freed(&self) {
+        self.used().freed = true;
+    }
+
+    /// A file is open to be written.
+    pub(super) fn opened(&self, file: &Arc<File>) {
+        let mut open = self.open();
+        open.retain(|file| file.strong_count() > 0);
+        open.push(Arc::downgrade(file));
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Vec<Weak<File>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A guest that makes the host measure again and again does so in its own time.
+    fn measure(&self) -> io::Result<u64> {
+        let started = Instant::now();
+        let bytes = self.bytes();
+        self.meter.count_cpu(started.elapsed());
+        self.measured.fetch_add(1, Relaxed);
+        bytes
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        // What is too deep to be measured is full.
+        let Some(named) = Tree(&self.dir).bytes()? else { return Ok(u64::MAX) };
+        let open: Vec<_> = self.open().iter().filter_map(Weak::upgrade).collect();
+        let nameless = open.iter().map(|file| nameless_bytes(file)).sum::<io::Result<u64>>()?;
+        Ok(named.saturating_add(nameless))
+    }
+}
+
+/// What a file takes that has no name any more.
+#[cfg(unix)]
+fn nameless_bytes(file: &File) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = file.metadata()?;
+    Ok(match metadata.nlink() {
+        0 => metadata.len().max(metadata.blocks().saturating_mul(512)),
+        _ => 0,
+    })
+}
+
+#[cfg(not(unix))]
+fn nameless_bytes(_: &File) -> io::Result<u64> {
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use cap_std::ambient_authority;
+
+    use super::*;
+
+    fn quota(limit: u64) -> (tempfile::TempDir, Quota) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let handle = Dir::open_ambient_dir(dir.path(), ambient_authority()).expect("it opens");
+        (dir, Quota::new(handle, limit, Arc::new(TurnMeter::start())))
+    }
+
+    fn is_over(charged: Result<(), ChargeError>) -> bool {
+        match charged {
+            Ok(()) => false,
+            Err(ChargeError::OverQuota(OverQuota)) => true,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_counts() {
+        let (dir, quota) = quota(10_000);
+        fs::write(dir.path().join("old"), [0; 5_000]).expect("a file");
+        assert!(is_over(quota.charge(2_000)));
+        fs::remove_file(dir.path().join("old")).expect("removed");
+        quota.freed();
+        assert!(!is_over(quota.charge(2_000)));
+    }
+
+    #[test]
+    fn a_full_directory_is_not_measured_for_every_refusal() {
+        let (_dir, quota) = quota(1_000);
+        for _ in 0..100 {
+            assert!(is_over(quota.charge(1_001)));
+        }
+        assert_eq!(quota.measured.load(Relaxed), 1);
+        quota.freed();
+        for _ in 0..100 {
+            assert!(is_over(quota.charge(1_001)));
+        }
+        assert_eq!(quota.measured.load(Relaxed), 2);
+        assert!(!is_over(quota.charge(1_000)));
+    }
+
+    #[test]
+    fn a_file_that_was_removed_and_is_still_open_counts() {
+        let (dir, quota) = quota(20_000);
+        let path = dir.path().join("file");
+        fs::write(&path, [0; 15_000]).expect("a file");
+        let file = Arc::new(File::open(&path).expect("it opens"));
+        quota.opened(&file);
+        fs::remove_file(&path).expect("removed");
+        quota.freed();
+        assert!(is_over(quota.charge(10_000)));
+        drop(file);
+        quota.freed();
+        assert!(!is_over(quota.charge(10_000)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_counts_once_for_all_its_names_and_with_its_holes() {
+        let (dir, quota) = quota(1 << 30);
+        let path = dir.path().join("file");
+        File::create(&path).and_then(|file| file.set_len(1 << 29)).expect("a file with a hole");
+        fs::hard_link(&path, dir.path().join("other")).expect("a second name");
+        assert_eq!(quota.measure().expect("measured"), (1 << 29) + 2 * ENTRY_BYTES);
+    }
+}

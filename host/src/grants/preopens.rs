@@ -1,0 +1,163 @@
+//! Preopens: the directories that one Worker was granted, opened for one turn.
+
+use std::io;
+
+use cap_std::fs::Dir;
+use worker_types::{Access, Grants, GuestPath, Preopen, RuntimeError, WorkerId};
+
+use super::{git_directory, roots::Roots};
+
+/// A directory that a turn works in.
+#[derive(Debug)]
+pub(crate) struct OpenPreopen {
+    pub(crate) dir: Dir,
+    pub(crate) guest_path: GuestPath,
+    pub(crate) access: Access,
+    /// The Worker's own private directory, where this is in it: it has a quota.
+    pub(crate) scratch: Option<Dir>,
+    /// Whether git directories in it may be written to.
+    pub(crate) exposes_git: bool,
+}
+
+/// A granted directory that cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{preopen}: {fault}")]
+pub(crate) struct PreopenError {
+    pub(crate) preopen: Box<Preopen>,
+    pub(crate) fault: PreopenFault,
+}
+
+/// Why not. It names no host path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PreopenFault {
+    #[error("this Runtime has no such root")]
+    UnknownRoot,
+    #[error("this Runtime has no place for private directories")]
+    NoScratch,
+    #[error(
+        "the root is not where it was: it was renamed, replaced or removed after the start. Put it \
+         back, or restart the Runtime to take what is there now"
+    )]
+    RootMoved,
+    #[error("it is not there")]
+    NotThere,
+    #[error("it is no directory")]
+    NoDirectory,
+    #[error("a link on the way leads out of the root")]
+    Escapes,
+    #[error("the Runtime's user may not open it")]
+    Denied,
+    #[error(
+        "a git directory can be written through it, and whoever can do that can run programs as the \
+         user who next runs `git` there. Grant a directory without one, or set `git = \"exposed\"` \
+         for the root"
+    )]
+    ExposesGit,
+    #[error(
+        "it has more than {limit} entries, too many to look for git directories in them. Grant a \
+         smaller directory, or set `git = \"exposed\"` for the root",
+        limit = git_directory::MAX_ENTRIES
+    )]
+    TooLargeForGit,
+    #[error("it cannot be opened: {0}")]
+    Failed(io::ErrorKind),
+}
+
+/// What went wrong with a directory. The host's own words may name a path.
+pub(super) fn fault(error: &io::Error) -> PreopenFault {
+    match error.kind() {
+        io::ErrorKind::NotFound => PreopenFault::NotThere,
+        io::ErrorKind::NotADirectory => PreopenFault::NoDirectory,
+        // cap-std has this word for a way out, and no code of the system's with it.
+        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => PreopenFault::Escapes,
+        io::ErrorKind::PermissionDenied => PreopenFault::Denied,
+        kind => PreopenFault::Failed(kind),
+    }
+}
+
+impl From<PreopenError> for RuntimeError {
+    fn from(error: PreopenError) -> Self {
+        let PreopenError { preopen, fault } = error;
+        let (guest_path, reason) = (preopen.guest_path.clone(), fault.to_string());
+        match fault {
+            PreopenFault::ExposesGit | PreopenFault::TooLargeForGit => {
+                Self::ExposesGitDir { preopen: guest_path, reason }
+            }
+            _ => Self::PreopenUnavailable { preopen: guest_path, reason },
+        }
+    }
+}
+
+impl Roots {
+    /// Opens the directories in `grants` for a turn of `worker`. This blocks.
+    pub(crate) fn open_preopens(
+        &self,
+        worker: WorkerId,
+        grants: &Grants,
+    ) -> Result<Vec<OpenPreopen>, PreopenError> {
+        let open = |preopen: &Preopen| {
+            self.open_preopen(worker, preopen)
+                .map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault })
+        };
+        grants.preopens.iter().map(open).collect()
+    }
+
+    /// Checks that the directories in `grants` can be had by a Worker that is to be created, and what
+    /// is not checked again in each turn. This blocks.
+    pub(crate) fn admit(&self, grants: &Grants) -> Result<(), PreopenError> {
+        grants.preopens.iter().try_for_each(|preopen| {
+            let admitted = match preopen.root.is_scratch() {
+                // It is made by the first turn.
+                true => self.scratch().map(drop).ok_or(PreopenFault::NoScratch),
+                false => self.admit_preopen(preopen),
+            };
+            admitted.map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault })
+        })
+    }
+
+    fn admit_preopen(&self, preopen: &Preopen) -> Result<(), PreopenFault> {
+        let OpenPreopen { dir, access, exposes_git, .. } = self.open_below_root(preopen)?;
+        match access {
+            Access::ReadWrite if !exposes_git => git_directory::check(&dir),
+            Access::ReadWrite | Access::ReadOnly => Ok(()),
+        }
+    }
+
+    fn open_preopen(
+        &self,
+        worker: WorkerId,
+        preopen: &Preopen,
+    ) -> Result<OpenPreopen, PreopenFault> {
+        if !preopen.root.is_scratch() {
+            return self.open_below_root(preopen);
+        }
+        let failed = |error: io::Error| fault(&error);
+        let scratch = self.scratch().ok_or(PreopenFault::NoScratch)?.of(worker).map_err(failed)?;
+        let path = preopen.path.as_str();
+        scratch.create_dir_all(path).map_err(failed)?;
+        Ok(OpenPreopen {
+            dir: scratch.open_dir(path).map_err(failed)?,
+            guest_path: preopen.guest_path.clone(),
+            access: preopen.access,
+            scratch: Some(scratch),
+            // Nobody runs git there but the Worker.
+            exposes_git: true,
+        })
+    }
+
+    fn open_below_root(&self, preopen: &Preopen) -> Result<OpenPreopen, PreopenFault> {
+        let exposes_git = self.root(&preopen.root).ok_or(PreopenFault::UnknownRoot)?.exposes_git();
+        let root = self.open(&preopen.root)?;
+        let dir = match preopen.path.is_root() {
+            true => root,
+            false => root.open_dir(preopen.path.as_str()).map_err(|error| fault(&error))?,
+        };
+        Ok(OpenPreopen {
+            dir,
+            guest_path: preopen.guest_path.clone(),
+            access: preopen.access,
+            scratch: None,
+            exposes_git,
+        })
+    }
+}

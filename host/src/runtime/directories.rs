@@ -1,0 +1,84 @@
+//! The directories of Workers: opened for each turn, and removed with the Worker where they are its
+//! own. What waits for the disk does so on threads that may.
+
+use std::sync::Arc;
+
+use worker_types::{Grants, RuntimeError, WorkerId};
+
+use super::{Inner, internal};
+use crate::{
+    error_chain,
+    grants::{OpenPreopen, PreopenError},
+};
+
+impl Inner {
+    /// Checks that the directories in `grants` can be had, by a Worker that is to be created.
+    pub(super) async fn admit_directories(&self, grants: &Grants) -> Result<(), RuntimeError> {
+        if grants.preopens.is_empty() {
+            return Ok(());
+        }
+        let (roots, grants) = (Arc::clone(&self.roots), grants.clone());
+        let admitted = self.threads.handle().spawn_blocking(move || roots.admit(&grants));
+        Ok(admitted.await.map_err(|error| internal(&error))??)
+    }
+
+    /// Opens the directories in `grants` for a turn of `worker`.
+    pub(crate) async fn open_preopens(
+        &self,
+        worker: WorkerId,
+        grants: &Arc<Grants>,
+    ) -> Result<Vec<OpenPreopen>, OpenPreopensError> {
+        if grants.preopens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (roots, grants) = (Arc::clone(&self.roots), Arc::clone(grants));
+        let opened =
+            self.threads.handle().spawn_blocking(move || roots.open_preopens(worker, &grants));
+        Ok(opened.await??)
+    }
+
+    /// Removes the private directories of Workers that are not there any more.
+    pub(crate) async fn sweep_scratch(self: &Arc<Self>) {
+        // Of a Worker whose record is damaged it is not known which is its directory.
+        if self.roots.scratch().is_none() || !self.workers.damage().is_empty() {
+            return;
+        }
+        let runtime = Arc::clone(self);
+        let sweep = move || {
+            let is_kept = |worker| runtime.workers.cell(worker).is_ok();
+            runtime.roots.scratch().map_or(Ok(()), |scratch| scratch.sweep(is_kept))
+        };
+        match self.threads.handle().spawn_blocking(sweep).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "old private directories cannot be removed"),
+            Err(error) => {
+                tracing::error!(error = error_chain(&error), "removing directories failed");
+            }
+        }
+    }
+
+    /// Removes the private directory of a Worker that is deleted. What cannot be removed now is tried
+    /// again at the next start.
+    pub(crate) async fn remove_scratch(&self, worker: WorkerId) {
+        let roots = Arc::clone(&self.roots);
+        let remove = move || roots.scratch().map_or(Ok(()), |scratch| scratch.remove(worker));
+        match self.threads.handle().spawn_blocking(remove).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%worker, %error, "a private directory cannot be removed");
+            }
+            Err(error) => {
+                tracing::error!(%worker, error = error_chain(&error), "removing a directory failed");
+            }
+        }
+    }
+}
+
+/// Why the directories of a turn cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenPreopensError {
+    #[error(transparent)]
+    Preopen(#[from] PreopenError),
+    #[error("an internal error")]
+    Failed(#[from] tokio::task::JoinError),
+}
