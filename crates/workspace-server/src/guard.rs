@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority};
 use worker_types::RuntimeError;
 
 use crate::{auth::Principal, backend::AppState, problem::Problem};
@@ -147,7 +147,9 @@ pub(crate) async fn finish_response(request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let status = response.status();
-    if status.is_server_error() {
+    // What cannot be served for now (503) or at all (501) is told to who asked; whoever refused it
+    // logs the cause, once, where an operator can mend it.
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(%method, ?path, status = status.as_u16(), "answered a request");
     } else {
         tracing::debug!(%method, ?path, status = status.as_u16(), "answered a request");
@@ -178,21 +180,41 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_path_cannot_move_the_cursor_of_who_reads_the_log() {
+    /// What is logged, at `level` and above, when a request is answered with `status`.
+    async fn logged(level: tracing::Level, uri: &str, status: StatusCode) -> String {
         let (mut log, writer) = io::pipe().expect("a pipe");
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::DEBUG)
+            .with_max_level(level)
             .with_ansi(false)
             .with_writer(Arc::new(writer))
             .finish();
         let capturing = tracing::subscriber::set_default(subscriber);
-        let app = Router::new().layer(axum::middleware::from_fn(finish_response));
-        let request = Request::builder().uri("/a\u{9b}2J\u{85}b").body(Body::empty());
+        let app = Router::new()
+            .fallback(async move || status)
+            .layer(axum::middleware::from_fn(finish_response));
+        let request = Request::builder().uri(uri).body(Body::empty());
         app.oneshot(request.expect("a request")).await.expect("an answer");
         drop(capturing);
-        let mut line = String::new();
-        log.read_to_string(&mut line).expect("text");
+        let mut text = String::new();
+        log.read_to_string(&mut text).expect("text");
+        text
+    }
+
+    #[tokio::test]
+    async fn only_a_fault_of_ours_is_an_error_in_the_log() {
+        let warned = async |status| logged(tracing::Level::WARN, "/x", status).await;
+        assert!(warned(StatusCode::INTERNAL_SERVER_ERROR).await.contains("ERROR"));
+        for status in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_IMPLEMENTED] {
+            assert_eq!(warned(status).await, "");
+            let all = logged(tracing::Level::DEBUG, "/x", status).await;
+            assert!(all.contains("DEBUG"), "{all}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_cannot_move_the_cursor_of_who_reads_the_log() {
+        let path = "/a\u{9b}2J\u{85}b";
+        let line = logged(tracing::Level::DEBUG, path, StatusCode::NOT_FOUND).await;
         assert!(line.contains(r"/a\u{9b}2J\u{85}b"), "{line}");
         assert!(!line.trim_end().contains(char::is_control), "{line:?}");
     }
