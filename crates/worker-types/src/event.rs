@@ -153,6 +153,29 @@ pub enum EventBody {
 }
 
 impl EventBody {
+    /// The stable word for what happened: its `type` in JSON.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::WorkerCreated { .. } => "worker.created",
+            Self::WorkerStopped => "worker.stopped",
+            Self::WorkerStarted => "worker.started",
+            Self::WorkerDeleted => "worker.deleted",
+            Self::WorkerTrimmed { .. } => "worker.trimmed",
+            Self::InputAccepted { .. } => "input.accepted",
+            Self::InputQueued { .. } => "input.queued",
+            Self::InputSteered { .. } => "input.steered",
+            Self::TurnStarted { .. } => "turn.started",
+            Self::TurnEnded { .. } => "turn.ended",
+            Self::ItemStarted { .. } => "item.started",
+            Self::ItemCompleted { .. } => "item.completed",
+            Self::UsageRecorded { .. } => "usage.recorded",
+            Self::StateSet { .. } => "state.set",
+            Self::Notice { .. } => "notice",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The turn this event belongs to, where it belongs to one.
     #[must_use]
     pub fn turn_id(&self) -> Option<TurnId> {
@@ -352,6 +375,47 @@ mod tests {
         let outcome = Outcome::Failed { kind: FailureKind::Guest, message }.bounded();
         let Outcome::Failed { message, .. } = outcome else { panic!("{outcome:?}") };
         assert!(message.len() <= MESSAGE_BYTES && message.ends_with("ä…"));
+    }
+
+    #[test]
+    fn the_name_of_an_event_is_its_type_in_json() {
+        let item = r#"{"id":1,"turn_id":1,"origin":"host","status":"completed",
+            "kind":"notice","level":"info","text":"x"}"#;
+        let digest = "ab".repeat(32);
+        let created = format!(
+            r#","profile":{{"name":"a","component":"builtin:a"}},
+                "component":"sha256:{digest}","grants":{{}}"#
+        );
+        let item = format!(r#","turn_id":1,"item":{item}"#);
+        let parts = r#","turn_id":1,"parts":[]"#;
+        for (name, fields) in [
+            ("worker.created", created.as_str()),
+            ("worker.stopped", ""),
+            ("worker.started", ""),
+            ("worker.deleted", ""),
+            ("worker.trimmed", r#","through":1"#),
+            ("input.accepted", &item),
+            ("input.queued", parts),
+            ("input.steered", parts),
+            ("turn.started", r#","turn_id":1"#),
+            (
+                "turn.ended",
+                r#","turn_id":1,"outcome":{"status":"completed"},
+                    "receipt":{"wall_us":1,"cpu_us":1}"#,
+            ),
+            ("item.started", &item),
+            ("item.completed", &item),
+            ("usage.recorded", r#","turn_id":1,"model":"a","tokens":{}"#),
+            ("state.set", r#","turn_id":1,"key":"a""#),
+            ("notice", r#","level":"info","text":"x""#),
+            ("unknown", ""),
+        ] {
+            let json = format!(r#"{{"type":"{name}"{fields}}}"#);
+            let body: EventBody = serde_json::from_str(&json).expect(name);
+            assert_eq!(body.name(), name);
+            let again = serde_json::to_value(&body).expect(name);
+            assert_eq!(again["type"], name);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -23,6 +23,7 @@ pub struct Backend {
     policy: Arc<LaunchPolicy>,
     auth: Arc<Auth>,
     options: ServeOptions,
+    event_streams: Arc<Semaphore>,
 }
 
 /// What every handler can reach.
@@ -32,6 +33,8 @@ pub(crate) struct AppState {
     pub(crate) policy: Arc<LaunchPolicy>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) own_address: OwnAddress,
+    /// A permit for each event stream that may be open.
+    pub(crate) event_streams: Arc<Semaphore>,
     /// Cancelled when the server goes: what holds a response open ends it.
     pub(crate) shutdown: CancellationToken,
 }
@@ -46,17 +49,20 @@ impl Backend {
         policy: LaunchPolicy,
         access_token: &AccessToken,
     ) -> Self {
+        let options = ServeOptions::default();
         Self {
             registry: registry.into(),
             policy: Arc::new(policy),
             auth: Arc::new(Auth::new(access_token)),
-            options: ServeOptions::default(),
+            event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
+            options,
         }
     }
 
     /// The same Backend, served with other bounds.
     #[must_use]
     pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
+        self.event_streams = Arc::new(Semaphore::new(options.max_event_streams));
         self.options = options;
         self
     }
@@ -93,6 +99,7 @@ impl Backend {
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
             own_address: OwnAddress::new(address),
+            event_streams: Arc::clone(&self.event_streams),
             shutdown,
         })
     }

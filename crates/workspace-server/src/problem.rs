@@ -9,6 +9,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use worker_types::RuntimeError;
 
+/// When to ask again where a bound is reached, in seconds: turns and streams end all the time, and
+/// whoever comes every second is no burden.
+const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
+
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
@@ -152,11 +156,15 @@ fn status_of(error: &RuntimeError) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
+        let is_at_capacity = matches!(self, Self::Refused(RuntimeError::Capacity { .. }));
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if is_at_capacity {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S);
         }
         response
     }

@@ -19,6 +19,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// connection to end, short enough that nobody notices.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a connection reads ahead, and what it keeps of an answer that its client does not take:
+/// many times the longest head of a request that a browser makes, and little beside what a reader
+/// of events costs anyway.
+const BUFFER_BYTES: usize = 64 << 10;
+
 /// The bounds of the server.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -27,6 +32,10 @@ pub struct ServeOptions {
     /// Connections at once; more wait to be accepted. Default: 512, half of the file descriptors
     /// that a process usually has.
     pub max_connections: usize,
+    /// Event streams at once; who asks for one more is refused as `capacity`. Default: 256, half of
+    /// the connections, so that readers who never go leave room for commands. Such a reader costs
+    /// up to about 2 MiB: a page of the log, and the backlog of its live events.
+    pub max_event_streams: usize,
     /// How long open requests may take to finish after the shutdown. Default: 5 seconds.
     pub drain_grace: Duration,
 }
@@ -36,6 +45,7 @@ impl Default for ServeOptions {
         Self {
             header_read_timeout: Duration::from_secs(10),
             max_connections: 512,
+            max_event_streams: 256,
             drain_grace: Duration::from_secs(5),
         }
     }
@@ -80,7 +90,9 @@ pub(crate) async fn serve(
     let seats = Arc::new(Semaphore::new(options.max_connections));
     let mut http = http1::Builder::new();
     // Without a timer hyper has no timeouts at all, and a client that sends half a head stays.
-    http.timer(TokioTimer::new()).header_read_timeout(options.header_read_timeout);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.header_read_timeout)
+        .max_buf_size(BUFFER_BYTES);
 
     loop {
         let accepted = tokio::select! {

@@ -3,16 +3,17 @@
 use std::{convert::Infallible, time::Duration};
 
 use axum::{
+    body::{Body, Bytes},
     extract::State,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event as SseEvent, KeepAlive},
     },
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::Deserialize;
-use serde_json::Value;
+use tokio::{sync::OwnedSemaphorePermit, task};
 use tokio_util::sync::CancellationToken;
 use worker_types::{Cursor, LiveEvent, RuntimeError};
 
@@ -30,6 +31,10 @@ const DEFAULT_PAGE: usize = 100;
 /// How often a silent stream says that it lives: well within the minute after which proxies and
 /// browsers give up on a silent connection.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// What a stream sends before everything else that is to be done has its turn: well below a
+/// millisecond's work, so that a hundred readers of long logs keep nobody waiting.
+const BURST_BYTES: usize = 32 << 10;
 
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -53,9 +58,14 @@ pub(super) async fn events(
             Some(last_seen) => last_seen,
             None => cursor(query.after.as_deref())?,
         };
+        let permit = state.event_streams.clone().try_acquire_owned().map_err(|_| {
+            let reason = "as many event streams are open as this Backend serves at once";
+            RuntimeError::Capacity { reason: reason.to_owned() }
+        })?;
         let events = source.events(path.1, after).await?;
         let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
-        Sse::new(stream_of(events, state.shutdown)).keep_alive(heartbeat).into_response()
+        let stream = stream_of(events, permit, state.shutdown);
+        Sse::new(stream).keep_alive(heartbeat).into_response().map(in_bursts)
     } else {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE);
         let page = source.event_page(path.1, cursor(query.after.as_deref())?, limit).await?;
@@ -101,13 +111,14 @@ fn cursor(text: Option<&str>) -> Result<Cursor, RuntimeError> {
 }
 
 /// Ends when the Worker's events do, when one of them cannot be read, or on shutdown: a graceful
-/// shutdown waits for open responses, and this one would stay open.
+/// shutdown waits for open responses, and this one would stay open. The permit goes with it.
 fn stream_of(
     events: WorkerEvents,
+    permit: OwnedSemaphorePermit,
     shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<SseEvent, Infallible>> + Send {
-    stream::unfold(Some((events, shutdown)), async |state| {
-        let (mut events, shutdown) = state?;
+    stream::unfold(Some((events, permit, shutdown)), async |state| {
+        let (mut events, permit, shutdown) = state?;
         let next = tokio::select! {
             biased;
             () = shutdown.cancelled() => None,
@@ -116,22 +127,36 @@ fn stream_of(
         match next? {
             Ok(event) => {
                 let message = message(event, events.cursor());
-                Some((Ok(message), Some((events, shutdown))))
+                Some((Ok(message), Some((events, permit, shutdown))))
             }
             Err(error) => Some((Ok(problem_message(error)), None)),
         }
     })
 }
 
+/// The same body, which lets others run after every burst. A log is read faster than it is sent,
+/// and a connection is served for as long as its stream has something to say.
+fn in_bursts(body: Body) -> Body {
+    let pieces = stream::unfold((body.into_data_stream(), 0), async |(mut pieces, sent)| {
+        let sent = if sent < BURST_BYTES {
+            sent
+        } else {
+            task::yield_now().await;
+            0
+        };
+        let piece = pieces.next().await?;
+        let bytes = piece.as_ref().map_or(0, Bytes::len);
+        Some((piece, (pieces, sent + bytes)))
+    });
+    Body::from_stream(pieces)
+}
+
 fn message(event: LiveEvent, cursor: Cursor) -> SseEvent {
     match event {
-        LiveEvent::Durable(event) => match serde_json::to_value(event) {
-            Ok(json) => SseEvent::default()
-                .id(cursor.to_string())
-                .event(json.get("type").and_then(Value::as_str).unwrap_or("unknown"))
-                .data(json.to_string()),
-            Err(error) => unserialisable(&error),
-        },
+        LiveEvent::Durable(event) => {
+            let message = SseEvent::default().id(cursor.to_string()).event(event.body.name());
+            with_json(message, &event)
+        }
         LiveEvent::Delta(delta) => live("item.delta", &delta),
         LiveEvent::Snapshot(snapshot) => live("item.snapshot", &snapshot),
     }
@@ -139,10 +164,7 @@ fn message(event: LiveEvent, cursor: Cursor) -> SseEvent {
 
 /// A message without an id, so that a reader's place does not move.
 fn live(name: &str, body: &impl serde::Serialize) -> SseEvent {
-    match serde_json::to_string(body) {
-        Ok(json) => SseEvent::default().event(name).data(json),
-        Err(error) => unserialisable(&error),
-    }
+    with_json(SseEvent::default().event(name), body)
 }
 
 /// The last message of a stream that failed. Not called `error`: that is the browser's own word
@@ -151,11 +173,14 @@ fn problem_message(error: RuntimeError) -> SseEvent {
     live("problem", &Problem::from(error))
 }
 
-/// Events are plain data, so this is a fault in their types; the reader sees a comment, and the log
-/// has the cause.
-fn unserialisable(error: &serde_json::Error) -> SseEvent {
-    tracing::error!(error = error as &dyn std::error::Error, "an event could not be serialised");
-    SseEvent::default().comment("an event could not be serialised")
+/// Writes `body` into the message. Events are plain data, so an error is a fault in their types; the
+/// reader sees a comment, and the log has the cause.
+fn with_json(message: SseEvent, body: &impl serde::Serialize) -> SseEvent {
+    message.json_data(body).unwrap_or_else(|error| {
+        let cause: &dyn std::error::Error = &error;
+        tracing::error!(error = cause, "an event could not be serialised");
+        SseEvent::default().comment("an event could not be serialised")
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A Worker's events, in pages and as a stream.
 
+use http::{Method, header};
 use llm_engine::{Gate, ScriptedModel, Step};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{Bench, Message};
+use crate::support::{Bench, Message, bare};
 
 fn names(messages: &[Message]) -> Vec<&str> {
     messages.iter().map(|message| message.name.as_str()).collect()
@@ -101,6 +102,63 @@ async fn text_is_streamed_while_it_is_written() {
         assert_eq!(ended.data["outcome"]["status"], "completed");
         assert_eq!(ended.data["turn_id"], Value::from(1));
     }
+}
+
+#[tokio::test]
+async fn a_stream_beyond_the_bound_is_refused_until_another_ends() {
+    let bench = Bench::start().await.with_event_streams(2);
+    let worker = bench.companion().await;
+    let events = format!("{worker}/events");
+    let ask = async || {
+        let request =
+            bench.request(Method::GET, &events).header(header::ACCEPT, "text/event-stream");
+        bench.ask(bare(request)).await
+    };
+    let first = bench.stream(&events, None).await;
+    let mut second = bench.stream(&events, None).await;
+    let refused = ask().await;
+    refused.problem(503, "capacity");
+    assert_eq!(refused.headers[header::RETRY_AFTER], "1");
+    // Pages are no streams, and commands are none either.
+    bench.get(&events).await.ok();
+    bench.say(&worker, "hello").await;
+    second.until("turn.ended").await;
+
+    drop(first);
+    let mut third = bench.stream(&events, None).await;
+    third.until("turn.ended").await;
+    ask().await.problem(503, "capacity");
+}
+
+#[tokio::test]
+async fn a_stream_lets_others_run_while_it_replays_a_long_log() {
+    let bench = Bench::with_model(ScriptedModel::new().otherwise([Step::stop()])).await;
+    let worker = bench.companion().await;
+    let long = "x".repeat(100 << 10);
+    for _ in 0..3 {
+        let input = json!({ "text": long }).to_string();
+        bench.post(&format!("{worker}/input?wait_ms=60000"), input).await.ok();
+    }
+    let mut events = bench.stream(&format!("{worker}/events"), None).await;
+    let (mut sent, mut turns_of_others) = (0, 0);
+    // On this one thread, another task runs only where the stream lets it.
+    let others = async {
+        loop {
+            turns_of_others += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    let reading = async {
+        while sent < 3 * long.len() {
+            sent += events.raw().await.len();
+        }
+    };
+    tokio::select! {
+        biased;
+        () = reading => {}
+        () = others => {}
+    }
+    assert!(turns_of_others >= 2, "{turns_of_others}");
 }
 
 #[tokio::test]

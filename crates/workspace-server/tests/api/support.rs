@@ -72,6 +72,15 @@ impl Bench {
         Self { backend, access_token, shutdown, app }
     }
 
+    /// The same, serving at most `max` event streams at once.
+    pub(crate) fn with_event_streams(mut self, max: usize) -> Self {
+        let options = ServeOptions { max_event_streams: max, ..ServeOptions::default() };
+        self.backend = self.backend.with_serve_options(options);
+        let address: SocketAddr = HOST.parse().expect("an address");
+        self.app = self.backend.app(address, self.shutdown.clone());
+        self
+    }
+
     /// Sends a request exactly as it is.
     pub(crate) async fn send(&self, request: Request<Body>) -> Response<Body> {
         self.app.clone().oneshot(request).await.expect("the app never fails")
