@@ -2,12 +2,21 @@
 //! serving Workers over HTTP comes with the network API.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool prints")]
 
-use std::{borrow::Cow, env, error::Error, ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    borrow::Cow,
+    env,
+    error::Error,
+    ffi::OsString,
+    fs::{self, File},
+    io::Read as _,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use worker_runtime::{
     Compiler, Runtime, compile_helper, error_chain,
     worker_types::{
-        ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, LiveEvent, Outcome,
+        ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, Limits, LiveEvent, Outcome,
         Profile, RuntimeError,
     },
 };
@@ -114,7 +123,8 @@ async fn run(file: &str, input: &str) -> Result<bool, Box<dyn Error>> {
 
 /// A Runtime whose only profile is the component in `file`.
 async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let limits = Limits::default();
+    let bytes = read_component(file, limits.component_bytes)?;
     let name = "component".parse()?;
     let component = ComponentRef::Builtin("file".parse()?);
     let profile = Profile {
@@ -126,11 +136,25 @@ async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
         config: Default::default(),
     };
     let runtime = Runtime::builder("worker-runtime".parse()?)
+        .limits(limits)
         .compiler(Compiler::helper(this_program()?, [COMPILE]))
         .default_profile(profile.name.clone())
         .components([(component, Cow::Owned(bytes))])
         .profiles([profile]);
     Ok(runtime.build().await?)
+}
+
+/// Reads a component, but of one that is too large only as much as shows it: the Runtime says so.
+fn read_component(file: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
+    let unreadable = |error| format!("cannot read {file}: {error}");
+    // A pipe that nobody writes to would be waited for.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(format!("cannot read {file}: it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(unreadable)?;
+    opened.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 fn this_program() -> Result<PathBuf, String> {
@@ -141,4 +165,18 @@ fn this_program() -> Result<PathBuf, String> {
 /// A guest's text without the control characters that would drive the terminal.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_no_component_and_a_long_file_is_not_read_to_its_end() {
+        let refused = read_component("/dev/zero", 8).expect_err("no file");
+        assert_eq!(refused, "cannot read /dev/zero: it is no regular file");
+        let read = read_component(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), 8);
+        assert_eq!(read.expect("a file").len(), 9);
+    }
 }

@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    fs, io,
+    fs::File,
+    io::{self, Read as _},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -17,6 +18,9 @@ use crate::{ConfigError, InvalidConfig, ModelConfig, ProfileConfig, source::Sour
 /// well-known service uses and that is below those the kernel hands out by itself.
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8900);
+
+/// The longest configuration: hundreds of times what anybody writes, and little to read.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A configuration. The default one is that of an empty file.
 #[derive(Debug, Clone, Default)]
@@ -68,7 +72,7 @@ impl Config {
     /// Reads the configuration `file`.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
         let name = file.display().to_string();
-        match fs::read_to_string(file) {
+        match read_text(file) {
             Ok(text) => Self::parse(&text, file),
             Err(source) => Err(ConfigError::Read { file: name, source }),
         }
@@ -175,6 +179,17 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The text of a file that is no longer than a configuration is: a device has no end.
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    if File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_FILE_BYTES
+    {
+        let message = format!("it is longer than {MAX_FILE_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    Ok(text)
 }
 
 /// The file as it is written.

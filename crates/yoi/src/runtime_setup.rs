@@ -3,8 +3,10 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    env, fs,
-    path::PathBuf,
+    env,
+    fs::{self, File},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
@@ -156,7 +158,8 @@ impl<'a> Setup<'a> {
         let component = match &profile.component {
             ComponentSource::Known(reference) => reference.clone(),
             ComponentSource::File { path, .. } => {
-                let bytes = fs::read(path).with_context(|| {
+                let limit = self.config.limits.component_bytes;
+                let bytes = read_component(path, limit).with_context(|| {
                     self.config.error_at(
                         &["profiles", name.as_str(), "component"],
                         format!("failed to read {}", path.display()),
@@ -208,6 +211,17 @@ impl<'a> Setup<'a> {
         }
         Ok(())
     }
+}
+
+/// Reads a component, but of one that is too large only as much as shows it: the Runtime says so.
+fn read_component(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    // A pipe that nobody writes to would be waited for.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The compiler of components: this program once more, as a process that has nothing but limits.
@@ -269,6 +283,19 @@ mod tests {
         assert!(setup.grants(&name("tutor")).llm.is_some());
         let setup = setup.only(&name("echo")).expect("a built-in profile");
         assert!(setup.granted_aliases().is_empty(), "what is not run needs no model");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_component_is_a_regular_file_and_not_read_beyond_its_limit() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let device = dir.path().join("device.wasm");
+        std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
+        let refused = read_component(&device, 8).expect_err("no file");
+        assert_eq!(refused.to_string(), "it is no regular file");
+        let long = dir.path().join("long.wasm");
+        fs::write(&long, [0; 100]).expect("a file");
+        assert_eq!(read_component(&long, 8).expect("a file").len(), 9);
     }
 
     #[test]
