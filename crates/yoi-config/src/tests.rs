@@ -236,3 +236,91 @@ fn a_file_that_cannot_be_read_is_named() {
     let error = Config::load(Path::new("/nonexistent/yoi.toml")).expect_err("no such file");
     assert_snapshot!(error, @"failed to read the configuration /nonexistent/yoi.toml");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_without_an_end_is_refused() {
+    let error = Config::load(Path::new("/dev/zero")).expect_err("no configuration");
+    let source = std::error::Error::source(&error).expect("a cause").to_string();
+    assert_snapshot!(source, @"it is longer than 1048576 bytes");
+}
+
+/// `docs/configuration.md`.
+fn page() -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    std::fs::read_to_string(file).expect("the page of the configuration")
+}
+
+/// The keys that a table knows, as the error for one that it does not know lists them.
+fn known_keys(text: &str) -> Vec<String> {
+    let refusal = refusal(text);
+    let (_, expected) = refusal.split_once("expected ").expect("a list of keys");
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_of_the_configuration_has_every_table_and_every_key() {
+    let page = page();
+    let tables = known_keys("[nothing]\n");
+    let unknown = [
+        ("runtime", "[runtime]\nnothing = 1\n"),
+        ("server", "[server]\nnothing = 1\n"),
+        ("models", "[models.a]\nprovider = \"offline\"\nnothing = 1\n"),
+        ("profiles", "[profiles.a]\ncomponent = \"builtin:echo\"\nnothing = 1\n"),
+        ("policy", "[policy.a]\nnothing = 1\n"),
+        ("limits", "[limits]\nnothing = 1\n"),
+        ("retention", "[retention]\nnothing = 1\n"),
+    ];
+    assert_eq!(tables, unknown.map(|(table, _)| table));
+    for (table, text) in unknown {
+        let section = page
+            .split("\n## ")
+            .find(|section| section.starts_with(&format!("`[{table}")))
+            .unwrap_or_else(|| panic!("the page has no section of [{table}]"));
+        let documented: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .collect();
+        // Neither less nor more than there is.
+        let (mut known, mut documented) = (known_keys(text), documented);
+        known.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(documented, known, "[{table}]");
+    }
+}
+
+#[test]
+fn the_page_of_the_configuration_has_the_defaults_of_all_limits() {
+    let page = page();
+    let default = |key: &str| {
+        let row = format!("| `{key}` | ");
+        let (_, rest) = page.split_once(&row).expect(key);
+        rest.split([' ', '|']).next().and_then(|number| number.parse::<u64>().ok())
+    };
+    let (_, limits) = page.split_once("## `[limits]`").expect("a section");
+    let (limits, _) = limits.split_once("\n## ").expect("its end");
+    for line in limits.lines().filter(|line| line.starts_with("| `")) {
+        let key = line.split('`').nth(1).expect("a key");
+        // These depend on the machine.
+        if ["live_turns", "memory_total"].contains(&key) {
+            continue;
+        }
+        let number = default(key).unwrap_or_else(|| panic!("{key} has no default"));
+        let config = parse(&format!("[limits]\n{key} = {number}\n"));
+        assert_eq!(config.limits, worker_types::Limits::default(), "{key}");
+    }
+}
+
+#[test]
+fn what_the_page_of_the_configuration_shows_can_be_read() {
+    let page = page();
+    let examples: Vec<&str> = page
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        parse(example);
+    }
+}
