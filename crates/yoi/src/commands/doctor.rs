@@ -323,6 +323,14 @@ async fn look_at_toolchain() -> Finding {
     }
 }
 
+/// What a program printed before it gave up, as the end of a sentence: such as rustup's word on a
+/// toolchain that is not installed.
+fn complaint(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { String::new() } else { format!(": {}", lines.join("; ")) }
+}
+
 async fn has_guest_target() -> anyhow::Result<bool> {
     // The directory is named whether or not it is there.
     let output = Command::new("rustc")
@@ -331,7 +339,21 @@ async fn has_guest_target() -> anyhow::Result<bool> {
         .output()
         .await
         .context("failed to run rustc")?;
-    anyhow::ensure!(output.status.success(), "rustc ended with {}", output.status);
+    if !output.status.success() {
+        anyhow::bail!("rustc ended with {}{}", output.status, complaint(&output.stderr));
+    }
     let directory = String::from_utf8(output.stdout).context("rustc printed no text")?;
     Ok(Path::new(directory.trim()).is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_complained_of_is_shown_in_one_line() {
+        let said = complaint(b"error: toolchain '1.2' is not installed\n\n  help: run rustup\n");
+        assert_eq!(said, ": error: toolchain '1.2' is not installed; help: run rustup");
+        assert_eq!(complaint(b" \n"), "");
+    }
 }
