@@ -99,7 +99,7 @@ fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is taken by another program: name another address with --listen, such as \
+            "{address} is taken by another program, perhaps another yoi: name another address with --listen, such as \
              --listen {}:0 for any free port",
             host(address.ip())
         ),
