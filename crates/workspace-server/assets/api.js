@@ -59,7 +59,8 @@ export async function conversations() {
 export const createConversation = (title, text) =>
   ask("POST", null, "", { profile: PROFILE, display_name: title, input: { text } });
 export const worker = (id) => ask("GET", id);
-export const send = (id, text) => ask("POST", id, "/input", { text });
+/** Says something; `ifBusy` is what to do while another turn runs. */
+export const send = (id, text, ifBusy) => ask("POST", id, "/input", { text, if_busy: ifBusy });
 export const cancel = (id, turn) => ask("POST", id, "/cancel", { turn_id: turn });
 export const start = (id) => ask("POST", id, "/start");
 export const transcript = (id, before) =>

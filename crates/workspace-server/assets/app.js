@@ -63,14 +63,16 @@ async function refreshList() {
   renderList();
 }
 
+const isRunning = () => !["idle", "stopped", "unavailable"].includes(state.status);
+
 function renderState() {
   const stopped = state.status === "stopped";
   const unavailable = state.status === "unavailable";
-  const running = state.status !== "idle" && !stopped && !unavailable;
-  at("cancel").hidden = !running;
-  at("send").hidden = running;
+  at("cancel").hidden = !isRunning();
+  at("send").textContent = isRunning() ? "Queue" : "Send";
+  at("send").title = isRunning() ? "Send it when this answer has ended" : "";
   at("send").disabled = sending || stopped || unavailable;
-  if (!running && !sending) at("hint").textContent = "";
+  if (!sending) at("hint").textContent = "";
   input.disabled = stopped || unavailable;
   at("stopped").hidden = !stopped;
   at("unavailable").hidden = !unavailable;
@@ -152,14 +154,16 @@ function openFromAddress() {
 async function send() {
   const text = input.value;
   if (text.trim() === "" || input.disabled) return;
-  if (at("send").hidden || at("send").disabled) {
-    at("hint").textContent = "Waiting for the answer: cancel it or wait.";
+  if (sending) {
+    at("hint").textContent = "The message before this one is still being sent.";
     return;
   }
+  const ifBusy = isRunning() ? "queue" : "reject";
   [sending, follow] = [true, true];
   renderState();
   const sent = await attempt(async () => {
-    if (open) return api.send(open.id, text);
+    // What the button said is what happens.
+    if (open) return api.send(open.id, text, ifBusy);
     // The first message makes the conversation, and its first line is the name.
     const title = [...text.trim().split("\n")[0]].slice(0, LONGEST_TITLE).join("");
     const worker = await api.createConversation(title, text);

@@ -374,16 +374,18 @@ async fn a_long_conversation_has_one_scrollbar_and_stays_at_its_end() {
     browser.say("the end").await;
     browser.until("document.querySelector('.assistant[data-status=in_progress]')").await;
 
-    // What is written while the answer comes is kept, and the page says why it was not sent.
+    // What is sent while the answer comes waits for its turn, as the button says.
+    browser.until("document.getElementById('send').innerText === 'Queue'").await;
     browser.say("too early").await;
-    browser.until("document.getElementById('hint').innerText.includes('cancel it or wait')").await;
-    assert_eq!(
-        browser.evaluate("document.getElementById('input').value").await,
-        json!("too early")
-    );
+    browser
+        .until("document.querySelector('[data-waiting=queued]')?.innerText.includes('too early')")
+        .await;
+    browser.until("document.getElementById('input').value === ''").await;
     browser.click("#cancel").await;
     browser.until("document.querySelector('.outcome[data-outcome=cancelled]')").await;
-    browser.until("document.getElementById('hint').textContent === ''").await;
+    browser.until("document.getElementById('send').innerText === 'Send'").await;
+    let last = "[...document.querySelectorAll('.user.item .text')].at(-1).textContent";
+    assert_eq!(browser.evaluate(last).await, json!("too early"));
 
     let sizes = "[document.documentElement.scrollHeight, innerHeight]";
     let one_scrollbar = |sizes: Value| assert_eq!(sizes[0], sizes[1], "only the scroller scrolls");

@@ -120,7 +120,7 @@ async fn messages_that_wait_say_so_and_a_cut_one_can_be_seen_whole() {
     browser.click("#cancel").await;
     browser.until(&format!("{COMPLETED} === 3")).await;
     browser.until("!document.querySelector('[data-waiting]')").await;
-    browser.until("!document.getElementById('send').hidden").await;
+    browser.until("document.getElementById('send').innerText === 'Send'").await;
     assert_eq!(browser.evaluate(ITEMS).await, json!(8));
     let last = "[...document.querySelectorAll('.user.item .text')].at(-1).textContent";
     assert_eq!(browser.evaluate(last).await, json!("meanwhile"));
