@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     net::IpAddr,
     path::Path,
+    pin::pin,
     time::Duration,
 };
 
@@ -11,14 +12,16 @@ use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
     Cursor, Diagnostic, IfBusy, Input, InputAccepted, InputOptions, Item, ItemId, Labels,
-    LiveEvent, LogPage, Outcome, ProfileName, RuntimeError, RuntimeId, TranscriptPage, TurnId,
-    WorkerId, WorkerPage, WorkerUsage, WorkerView,
+    LiveEvent, LogPage, Outcome, ProfileName, RuntimeId, TranscriptPage, TurnId, WorkerId,
+    WorkerPage, WorkerUsage, WorkerView,
 };
 use yoi_config::Config;
 
 use crate::{
+    backend_error::{BackendError, Refusal},
     cli::BackendArgs,
     data_dir::{BackendFile, Token, data_dir},
+    output::Output,
     sse::{SseEvent, SseParser},
 };
 
@@ -29,7 +32,13 @@ const TOKEN_VARIABLE: &str = "YOI_TOKEN";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Every answer but a stream of events is there soon.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// When a person is told that there is no answer yet: later than all that is as it should be.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same for a stream of events: the Backend sends a heartbeat every 15 seconds.
+const STREAM_PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often in a row a broken stream is taken up again, and after what pause.
 const STREAM_TRIES: u32 = 5;
@@ -37,64 +46,6 @@ const STREAM_PAUSE: Duration = Duration::from_millis(200);
 
 /// Turns on a page when all of them are read: what a Runtime gives at most.
 const ALL_TURNS: usize = 1_000;
-
-/// Why a Backend did not do what it was asked to.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BackendError {
-    /// There is none.
-    #[error("no Backend is running: start one with `yoi up`")]
-    NotRunning,
-    /// Nobody answers where there should be one.
-    #[error("the Backend at {url} does not answer")]
-    Unreachable {
-        /// Its address.
-        url: String,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// It refuses.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It answers something else than it should.
-    #[error("the Backend's answer makes no sense: {what}")]
-    Answer {
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-/// An error answer, for people.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{detail}")]
-pub(crate) struct Refusal {
-    detail: String,
-    code: Option<String>,
-}
-
-impl Refusal {
-    /// The stable word for it.
-    pub(crate) fn code(&self) -> Option<&str> {
-        self.code.as_deref()
-    }
-
-    fn read(status: u16, body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Problem {
-            detail: Option<String>,
-            code: Option<String>,
-        }
-        let problem: Option<Problem> = serde_json::from_slice(body).ok();
-        let (said, code) = problem.map(|found| (found.detail, found.code)).unwrap_or_default();
-        // Where it is an error we know, our words may be better than an older Backend's.
-        let known = serde_json::from_slice::<RuntimeError>(body).map(|error| error.to_string());
-        let detail = known
-            .ok()
-            .or(said)
-            .unwrap_or_else(|| format!("the Backend answered with status {status}"));
-        Self { detail, code }
-    }
-}
 
 /// A Runtime, as far as the CLI looks at it.
 #[derive(Debug, Deserialize)]
@@ -127,11 +78,16 @@ pub(crate) struct BackendClient {
     /// Whether the Backend said itself where it is; then silence means that it is gone.
     from_file: bool,
     http: reqwest::Client,
+    output: Output,
 }
 
 impl BackendClient {
     /// A client of the Backend that `args` mean.
-    pub(crate) fn find(args: &BackendArgs, config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn find(
+        args: &BackendArgs,
+        config: &Config,
+        output: Output,
+    ) -> anyhow::Result<Self> {
         match &args.backend {
             Some(url) => {
                 let token = std::env::var(TOKEN_VARIABLE)
@@ -140,18 +96,20 @@ impl BackendClient {
                     .ok_or_else(|| {
                         anyhow::anyhow!("--backend needs the Backend's token in {TOKEN_VARIABLE}")
                     })?;
-                Self::new(url, Token::new(token), false)
+                Self::new(url, Token::new(token), false, output)
             }
-            None => Self::of_data_dir(&data_dir(args.data_dir.data_dir.as_deref(), config)?),
+            None => {
+                Self::of_data_dir(&data_dir(args.data_dir.data_dir.as_deref(), config)?, output)
+            }
         }
     }
 
-    fn of_data_dir(dir: &Path) -> anyhow::Result<Self> {
+    fn of_data_dir(dir: &Path, output: Output) -> anyhow::Result<Self> {
         let file = BackendFile::read(dir)?.ok_or(BackendError::NotRunning)?;
-        Self::new(&file.url, file.token, true)
+        Self::new(&file.url, file.token, true, output)
     }
 
-    fn new(url: &str, token: Token, from_file: bool) -> anyhow::Result<Self> {
+    fn new(url: &str, token: Token, from_file: bool, output: Output) -> anyhow::Result<Self> {
         let base = loopback_url(url)?;
         let http = reqwest::Client::builder()
             // A proxy or a redirection would hand the token to somebody else.
@@ -159,7 +117,7 @@ impl BackendClient {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .build()?;
-        Ok(Self { base, token, from_file, http })
+        Ok(Self { base, token, from_file, http, output })
     }
 
     /// A fresh one-time link to the console.
@@ -223,7 +181,7 @@ impl BackendClient {
                 let names: Vec<&str> = many.iter().map(|entry| entry.runtime_id.as_str()).collect();
                 let detail =
                     format!("name one of the Runtimes with --runtime: {}", names.join(", "));
-                Err(Refusal { detail, code: None }.into())
+                Err(Refusal::of_ours(detail).into())
             }
         }
     }
@@ -235,7 +193,8 @@ impl BackendClient {
         worker: &NewWorker,
     ) -> Result<WorkerView, BackendError> {
         let path = ["runtimes", runtime.as_str(), "workers"];
-        self.ask(self.request(Method::POST, &path, &[]).json(worker)).await
+        let request = self.request(Method::POST, &path, &[]).json(worker);
+        self.ask(request).await.map_err(BackendError::in_doubt)
     }
 
     /// One Worker.
@@ -261,7 +220,7 @@ impl BackendClient {
         if let Some(key) = &options.idempotency_key {
             request = request.header("idempotency-key", key.as_str());
         }
-        self.ask(request).await
+        self.ask(request).await.map_err(BackendError::in_doubt)
     }
 
     /// Cancels a turn of a Worker, or whichever runs.
@@ -274,22 +233,22 @@ impl BackendClient {
             Some(turn) => serde_json::json!({ "turn_id": turn }),
             None => serde_json::json!({}),
         };
-        self.send(self.of_worker(Method::POST, at, "cancel", &[]).json(&body)).await.map(drop)
+        self.command(self.of_worker(Method::POST, at, "cancel", &[]).json(&body)).await
     }
 
     /// Stops a Worker.
     pub(crate) async fn stop(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        self.send(self.of_worker(Method::POST, at, "stop", &[])).await.map(drop)
+        self.command(self.of_worker(Method::POST, at, "stop", &[])).await
     }
 
     /// Starts a stopped Worker.
     pub(crate) async fn start(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        self.send(self.of_worker(Method::POST, at, "start", &[])).await.map(drop)
+        self.command(self.of_worker(Method::POST, at, "start", &[])).await
     }
 
     /// Deletes a stopped Worker.
     pub(crate) async fn delete(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        self.send(self.of_worker(Method::DELETE, at, "", &[])).await.map(drop)
+        self.command(self.of_worker(Method::DELETE, at, "", &[])).await
     }
 
     /// The piece of a Worker's transcript after `after`.
@@ -397,8 +356,13 @@ impl BackendClient {
             .map_err(|error| BackendError::Answer { what: error.to_string() })
     }
 
+    async fn command(&self, request: RequestBuilder) -> Result<(), BackendError> {
+        self.send(request).await.map(drop).map_err(BackendError::in_doubt)
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Response, BackendError> {
-        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let answered = patiently(PATIENCE, request.send(), || self.note_silence()).await;
+        let response = answered.map_err(|source| self.unreachable(source))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -411,7 +375,18 @@ impl BackendClient {
         if self.from_file && source.is_connect() {
             return BackendError::NotRunning;
         }
-        BackendError::Unreachable { url: self.base.to_string(), source: source.without_url() }
+        let url = self.base.to_string();
+        if source.is_timeout() && !source.is_connect() {
+            return BackendError::Silent { url };
+        }
+        BackendError::Unreachable { url, source: source.without_url() }
+    }
+
+    /// Tells a person that the Backend takes its time. A program has patience.
+    fn note_silence(&self) {
+        if !self.output.is_json() {
+            self.output.note(&format!("no answer from the Backend at {} yet: waiting", self.base));
+        }
     }
 }
 
@@ -455,7 +430,10 @@ impl EventStream {
                     .map_err(|error| BackendError::Answer { what: error.to_string() });
             }
             let chunk = match &mut self.response {
-                Some(response) => response.chunk().await,
+                Some(response) => {
+                    let silence = || self.client.note_silence();
+                    patiently(STREAM_PATIENCE, response.chunk(), silence).await
+                }
                 None => {
                     let request = self.client.of_worker(
                         Method::GET,
@@ -500,6 +478,21 @@ impl EventStream {
         tokio::time::sleep(STREAM_PAUSE).await;
         Ok(())
     }
+}
+
+/// Does `work`, and calls `notice` once if that takes longer than `patience`.
+async fn patiently<T>(
+    patience: Duration,
+    work: impl Future<Output = T>,
+    notice: impl FnOnce(),
+) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(patience) => notice(),
+    }
+    work.await
 }
 
 /// The address in `url`, which has to be one of this machine: the CLI speaks plain HTTP, and a

@@ -6,12 +6,18 @@ use wiremock::{
 use worker_types::{IdempotencyKey, InputDisposition, Seq};
 
 use super::*;
+use crate::cli::own_name;
 
 const WORKER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const SIBLING: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
 fn client(server: &MockServer) -> BackendClient {
-    BackendClient::new(&server.uri(), Token::new("sesame".into()), false).expect("a client")
+    client_at(&server.uri())
+}
+
+fn client_at(url: &str) -> BackendClient {
+    let token = Token::new("sesame".into());
+    BackendClient::new(url, token, false, Output::new(true)).expect("a client")
 }
 
 fn address() -> WorkerAddress {
@@ -88,6 +94,56 @@ async fn a_refusal_speaks_in_its_own_words() {
     assert_snapshot!(busy, @"the Worker is busy with turn 7: wait for its end or cancel it");
     let unknown = client.stop(&address()).await.expect_err("refused");
     assert_snapshot!(unknown, @"not on a Sunday");
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_backend_that_went_away_is_in_doubt() {
+    // It takes one request, and goes away in the middle of it.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = client_at(&format!("http://{}", listener.local_addr().expect("an address")));
+    let gone = async {
+        let (mut connection, _) = listener.accept().await.expect("a client");
+        let mut some = [0; 16];
+        tokio::io::AsyncReadExt::read(&mut connection, &mut some).await.expect("a request");
+        drop((connection, listener));
+    };
+    let (asked, ()) = tokio::join!(input(&client, InputOptions::default()), gone);
+    assert!(matches!(asked, Err(BackendError::InDoubt { .. })), "{asked:?}");
+    // Now nobody takes it.
+    let asked = input(&client, InputOptions::default()).await;
+    assert!(matches!(asked, Err(BackendError::Unreachable { .. })), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_told_once_what_takes_long_and_nothing_of_the_rest() {
+    let told = std::cell::Cell::new(0);
+    let notice = || told.set(told.get() + 1);
+    patiently(PATIENCE, std::future::ready(()), notice).await;
+    assert_eq!(told.get(), 0);
+    patiently(PATIENCE, tokio::time::sleep(10 * PATIENCE), notice).await;
+    assert_eq!(told.get(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_state_of_a_worker_names_the_command_that_changes_it() {
+    let server = MockServer::start().await;
+    for (what, problem) in [
+        ("input", r#"{"code":"worker_stopped"}"#),
+        ("stop", r#"{"code":"worker_unavailable","reason":"a page is damaged"}"#),
+    ] {
+        Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/{what}")))
+            .respond_with(ResponseTemplate::new(409).set_body_raw(problem, "application/json"))
+            .mount(&server)
+            .await;
+    }
+    let client = client(&server);
+    let worker = address().worker;
+    let said =
+        |error: BackendError| error.with_way_out(worker).to_string().replace(&own_name(), "yoi");
+    let stopped = input(&client, InputOptions::default()).await.expect_err("stopped");
+    assert_snapshot!(said(stopped), @"the Worker is stopped: start it before giving it work: run `yoi worker start 01890a5d-ac96-774b-bcce-b302099a8057`, and then this again");
+    let damaged = client.stop(&address()).await.expect_err("damaged");
+    assert_snapshot!(said(damaged), @"the Worker is unavailable: a page is damaged; `yoi worker rm 01890a5d-ac96-774b-bcce-b302099a8057` deletes it");
 }
 
 #[tokio::test]

@@ -92,8 +92,9 @@ Examples:
   yoi up --listen 127.0.0.1:0      take any free port
   yoi url                          another link, while it runs
 
-It prints one line with a link once it is ready; the link signs one browser in, once. Ctrl-C ends
-it: running turns get a few seconds, a second Ctrl-C ends it at once.")]
+Once it is ready, standard output gets one line with a link, which signs one browser in, once; what
+else there is to say goes to standard error. Ctrl-C ends it: running turns get a few seconds, a
+second Ctrl-C ends it at once.")]
 pub(crate) struct UpArgs {
     /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:8900]
     #[arg(long, value_name = "ADDR")]
@@ -178,7 +179,14 @@ and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
         backend: BackendArgs,
     },
     /// Show one Worker
-    Show(WorkerArgs),
+    Show {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// How many of its newest turns to list
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        #[arg(value_parser = clap::value_parser!(u16).range(1..=1_000))]
+        turns: u16,
+    },
     /// Give a Worker an input, and print the answer as it comes
     #[command(after_help = "\
 Ctrl-C cancels the turn.
@@ -201,20 +209,22 @@ Worker gets the input once, and the same answer is printed.")]
         no_wait: bool,
     },
     /// Print what was said and done, and how a turn ended that did not complete
-    #[command(after_help = "A long item is cut; the line after it says how to see all of it.")]
+    #[command(after_help = "\
+A long item is cut; the line after it has its number, and says how to see all of it. With --json
+every item has its number, as `id`.")]
     Transcript {
         #[command(flatten)]
         worker: WorkerArgs,
-        /// Only this item, all of it
-        #[arg(long, value_name = "N")]
+        /// Only this item, all of it, by its number
+        #[arg(long, value_name = "N", value_parser = item)]
         item: Option<ItemId>,
     },
     /// Print what the Worker's own code wrote to its standard output and error
     Logs {
         #[command(flatten)]
         worker: WorkerArgs,
-        /// Only of this turn
-        #[arg(long, value_name = "N")]
+        /// Only of this turn, by its number
+        #[arg(long, value_name = "N", value_parser = turn)]
         turn: Option<TurnId>,
     },
     /// Cancel a Worker's running turn
@@ -282,6 +292,19 @@ fn idempotency_key(text: &str) -> Result<IdempotencyKey, String> {
     IdempotencyKey::new(text).map_err(|error| error.to_string())
 }
 
+fn item(text: &str) -> Result<ItemId, String> {
+    text.parse().map_err(|_| {
+        "expected the number of an item, such as 3: a transcript has it where an item is cut, and \
+         with --json for all of them, as `id`"
+            .to_owned()
+    })
+}
+
+fn turn(text: &str) -> Result<TurnId, String> {
+    text.parse()
+        .map_err(|_| "expected the number of a turn, such as 3: `show` lists them".to_owned())
+}
+
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -312,6 +335,15 @@ mod tests {
         assert_eq!(called(Some("target/debug/yoi".into())), "target/debug/yoi");
         assert_eq!(called(Some("yoi".into())), "yoi");
         assert_eq!(called(None), "yoi");
+    }
+
+    #[test]
+    fn what_is_no_number_of_an_item_or_turn_is_told_where_to_find_one() {
+        assert_eq!(item("3"), Ok(ItemId::new(3)));
+        for text in ["x", "", "-1", "[3]"] {
+            assert!(item(text).expect_err(text).contains("--json"), "{text}");
+            assert!(turn(text).expect_err(text).contains("`show`"), "{text}");
+        }
     }
 
     #[test]

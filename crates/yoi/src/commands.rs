@@ -2,6 +2,8 @@
 
 mod doctor;
 mod run;
+mod show;
+mod talk;
 mod transcript;
 mod up;
 mod url;

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use worker_types::RuntimeError;
 
-use crate::backend_client::BackendError;
+use crate::backend_error::BackendError;
 
 /// An error of a Runtime in words that fit what a person wrote.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +44,13 @@ pub(crate) enum Exit {
 impl Exit {
     /// The end that an error means.
     pub(crate) fn of(error: &anyhow::Error) -> Self {
-        match error.downcast_ref() {
-            Some(BackendError::NotRunning | BackendError::Unreachable { .. }) => Self::Unreachable,
+        match error.chain().find_map(|cause| cause.downcast_ref()) {
+            Some(
+                BackendError::NotRunning
+                | BackendError::Unreachable { .. }
+                | BackendError::Silent { .. }
+                | BackendError::InDoubt { .. },
+            ) => Self::Unreachable,
             Some(BackendError::Refused(_) | BackendError::Answer { .. }) | None => Self::Failed,
         }
     }

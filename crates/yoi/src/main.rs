@@ -2,6 +2,7 @@
 
 mod answer;
 mod backend_client;
+mod backend_error;
 mod cli;
 mod commands;
 mod data_dir;

@@ -1,5 +1,7 @@
 //! `yoi worker transcript`: what was said and done, for people and for programs.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 use worker_types::{
@@ -18,6 +20,7 @@ pub(super) async fn print(
     let at = view.into();
     let mut outcomes = client.broken_turns(&at).await?;
     let mut after = "0".to_owned();
+    let mut begun = BTreeSet::new();
     loop {
         let page = client.transcript(&at, &after).await?;
         for item in &page.items {
@@ -26,8 +29,9 @@ pub(super) async fn print(
                 && *ended.key() < item.turn_id
             {
                 let (turn, outcome) = ended.remove_entry();
-                print_outcome(turn, &outcome, output)?;
+                print_outcome(turn, &outcome, begun.contains(&turn), output)?;
             }
+            begun.insert(item.turn_id);
             let cut = page.cut.iter().find(|cut| cut.item_id == item.id);
             print_item(item, cut, output)?;
             if let Some(cut) = cut.filter(|_| !output.is_json()) {
@@ -40,7 +44,7 @@ pub(super) async fn print(
         }
     }
     for (turn, outcome) in outcomes {
-        print_outcome(turn, &outcome, output)?;
+        print_outcome(turn, &outcome, begun.contains(&turn), output)?;
     }
     Ok(())
 }
@@ -66,8 +70,14 @@ fn note_cut(view: &WorkerView, cut: &CutItem, output: Output) -> std::io::Result
     ))
 }
 
-/// Prints how a turn ended that did not complete.
-fn print_outcome(turn: TurnId, outcome: &Outcome, output: Output) -> std::io::Result<()> {
+/// Prints how a turn ended that did not complete. One that never began has no item that it could
+/// stand below.
+fn print_outcome(
+    turn: TurnId,
+    outcome: &Outcome,
+    has_begun: bool,
+    output: Output,
+) -> std::io::Result<()> {
     if output.is_json() {
         let ended = json!({ "type": "turn.ended", "turn_id": turn, "outcome": outcome });
         return output.json(&ended);
@@ -75,6 +85,9 @@ fn print_outcome(turn: TurnId, outcome: &Outcome, output: Output) -> std::io::Re
     match outcome {
         Outcome::Completed => Ok(()),
         Outcome::Failed { message, .. } => print_block("turn failed: ", message, output),
+        Outcome::Cancelled { .. } if !has_begun => {
+            output.line(&format!("turn {turn} cancelled before it did anything"))
+        }
         Outcome::Cancelled { .. } => output.line("turn cancelled"),
         Outcome::Interrupted => output.line("turn interrupted"),
         Outcome::Unknown => output.line("turn ended in a way that this version does not know"),

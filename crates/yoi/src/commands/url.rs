@@ -9,7 +9,7 @@ pub(crate) async fn run(
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let link = BackendClient::find(args, config)?.login_link().await?;
+    let link = BackendClient::find(args, config, output)?.login_link().await?;
     if output.is_json() {
         output.json(&serde_json::json!({ "url": link }))?;
     } else {

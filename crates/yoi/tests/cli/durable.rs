@@ -2,9 +2,10 @@
 
 use std::{
     fs,
-    io::{Seek as _, SeekFrom, Write as _},
+    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
     path::PathBuf,
     process::Stdio,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -122,11 +123,57 @@ async fn an_input_for_a_busy_worker_is_refused_queued_or_steered() {
         assert_eq!(json_lines(&refused.stderr)[0]["code"], "worker_not_stopped");
         home.succeed(&["worker", "stop", &id]);
         let shown = home.succeed(&["worker", "show", &id]);
-        assert!(shown.contains("turn 2       cancelled by the stop in "), "{shown}");
+        assert!(shown.contains("turn 1       cancelled by the stop in "), "{shown}");
+        assert!(shown.contains("turn 2       cancelled by the stop\n"), "it took nothing: {shown}");
+        let said = home.succeed(&["worker", "transcript", &id]);
+        assert!(said.starts_with("you: hi\n") && said.contains("\nturn cancelled\n"), "{said}");
+        assert!(said.contains("\nturn 2 cancelled before it did anything\n"), "{said}");
+        let some = home.succeed(&["worker", "show", &id, "--turns", "1"]);
+        assert!(
+            some.contains("of these     the last 1 of ") && !some.contains("turn 1 "),
+            "{some}"
+        );
+        let refused = send(&[]);
+        let cure = format!("run `{} worker start {id}`", env!("CARGO_BIN_EXE_yoi"));
+        assert!(refused.stderr.contains(&cure), "{refused:?}");
         let deleted = home.yoi(&["worker", "rm", &id]);
         assert_eq!(deleted.code, Some(0));
         assert_eq!(deleted.stderr, format!("{id} is deleted\n"));
         assert_eq!(home.yoi(&["worker", "show", &id]).code, Some(1));
+    });
+    talked.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn who_waits_for_an_answer_when_the_backend_is_killed_is_told_what_became_of_the_input() {
+    let server = MockServer::start().await;
+    let silence = ResponseTemplate::new(200).set_delay(PATIENCE);
+    Mock::given(any()).respond_with(silence).mount(&server).await;
+    let home = model_at(&server, "HOME");
+    let talked = tokio::task::spawn_blocking(move || {
+        let mut up = Up::start(&home);
+        let id = home.create(&["companion"]);
+        let mut sending = home.command(&["--json", "worker", "send", &id, "hi"]);
+        let mut sending = sending.spawn().expect("yoi starts");
+        // It prints what happens once the input is acknowledged.
+        let mut printed = BufReader::new(sending.stdout.take().expect("a pipe"));
+        printed.read_line(&mut String::new()).expect("an event");
+        up.signal("KILL");
+        up.wait();
+        let ended = Ended::of(sending.wait_with_output().expect("it ends"));
+        assert_eq!(ended.code, Some(3), "{ended:?}");
+        assert!(ended.stderr.contains("was accepted as turn 1"), "{ended:?}");
+        let look = format!("`{} worker show {id}`", env!("CARGO_BIN_EXE_yoi"));
+        assert!(ended.stderr.contains(&look), "{ended:?}");
+
+        let _up = Up::start(&home);
+        let begin = Instant::now();
+        while !home.succeed(&["worker", "ls", "--status", "idle"]).contains(&id[28..]) {
+            assert!(begin.elapsed() < PATIENCE, "the interrupted turn does not end");
+        }
+        let shown = home.succeed(&["worker", "show", &id]);
+        assert!(shown.contains("turn 1       interrupted; what it took is unknown\n"), "{shown}");
+        assert!(shown.contains("turns        1\n"), "{shown}");
     });
     talked.await.expect("no panic");
 }
@@ -137,9 +184,12 @@ fn an_input_that_is_sent_twice_with_its_key_is_given_once() {
     let mut up = Up::start(&home);
     let id = home.create(&["echo"]);
     let send = |input| home.yoi(&["worker", "send", &id, input, "--idempotency-key", "k"]);
-    for _ in 0..2 {
-        assert_eq!(send("hi").stdout, "hi\n");
-    }
+    let first = send("hi");
+    assert_eq!((first.stdout.as_str(), first.stderr.as_str()), ("hi\n", ""));
+    let again = send("hi");
+    assert_eq!(again.stdout, "hi\n");
+    let said = "accepted earlier with this key, as turn 1: given once, not again\n";
+    assert_eq!(again.stderr, said);
     up.signal("KILL");
     up.wait();
     let _up = Up::start(&home);
