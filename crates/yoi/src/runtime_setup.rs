@@ -213,13 +213,20 @@ impl<'a> Setup<'a> {
     }
 }
 
-/// Reads a component, but of one that is too large only as much as shows it: the Runtime says so.
+/// Reads a component: a regular file of at most `max_bytes`.
 fn read_component(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    // A pipe that nobody writes to would be waited for.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let found = fs::metadata(path)?;
+    // A device has no end, and a pipe that nobody writes to would be waited for.
+    if !found.is_file() {
+        return refused("it is no regular file".to_owned());
+    }
+    if found.len() > max_bytes {
+        let bytes = found.len();
+        return refused(format!("it has {bytes} bytes, more than the limit of {max_bytes}"));
     }
     let mut bytes = Vec::new();
+    // Of one that grows meanwhile, the Runtime refuses the byte too much.
     File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -287,7 +294,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_component_is_a_regular_file_and_not_read_beyond_its_limit() {
+    fn a_component_is_a_regular_file_within_its_limit() {
         let dir = tempfile::tempdir().expect("a directory");
         let device = dir.path().join("device.wasm");
         std::os::unix::fs::symlink("/dev/zero", &device).expect("a link");
@@ -295,7 +302,9 @@ mod tests {
         assert_eq!(refused.to_string(), "it is no regular file");
         let long = dir.path().join("long.wasm");
         fs::write(&long, [0; 100]).expect("a file");
-        assert_eq!(read_component(&long, 8).expect("a file").len(), 9);
+        let refused = read_component(&long, 8).expect_err("too long");
+        assert_eq!(refused.to_string(), "it has 100 bytes, more than the limit of 8");
+        assert_eq!(read_component(&long, 100).expect("a file").len(), 100);
     }
 
     #[test]
