@@ -10,9 +10,13 @@ use std::{
 };
 
 use serde::{Deserialize, de};
-use worker_types::{Grants, Limits, ModelAlias, ProfileName, Retention, RuntimeId};
+use worker_types::{
+    Grants, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName, RuntimeId,
+};
 
-use crate::{ConfigError, InvalidConfig, ModelConfig, ProfileConfig, source::SourceText};
+use crate::{
+    ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig, source::SourceText,
+};
 
 /// Where a Backend listens unless it is told otherwise: on this machine alone, at a port that no
 /// well-known service uses and that is below those the kernel hands out by itself.
@@ -31,6 +35,8 @@ pub struct Config {
     pub runtime: RuntimeConfig,
     /// `[server]`.
     pub server: ServerConfig,
+    /// `[roots.NAME]`.
+    pub roots: BTreeMap<RootName, RootConfig>,
     /// `[models.ALIAS]`.
     pub models: BTreeMap<ModelAlias, ModelConfig>,
     /// `[profiles.NAME]`.
@@ -108,11 +114,13 @@ impl Config {
         let file = file.as_ref();
         let source = SourceText::new(&file.display().to_string(), text);
         let table: FileTable = toml::from_str(text).map_err(|error| source.explain(&error))?;
-        let FileTable { runtime, server, models, profiles, policy, limits, retention } = table;
+        let FileTable { runtime, server, roots, models, profiles, policy, limits, retention } =
+            table;
         let mut config = Self {
             file: Some(file.to_owned()),
             runtime,
             server,
+            roots,
             models,
             profiles,
             policy: policy.into_iter().map(|(name, table)| (name, table.grants())).collect(),
@@ -126,6 +134,9 @@ impl Config {
         let base = file.parent().unwrap_or(Path::new(""));
         if let Some(data_dir) = &mut config.server.data_dir {
             *data_dir = base.join(&data_dir);
+        }
+        for root in config.roots.values_mut() {
+            root.path = base.join(&root.path);
         }
         for profile in config.profiles.values_mut() {
             profile.component.relative_to(base);
@@ -146,6 +157,7 @@ impl Config {
                 self.error_at(&["models", alias.as_str(), key], message)
             })?;
         }
+        self.check_roots()?;
         self.check_policy()?;
         let zero = |table, key| Err(self.error_at(&[table, key], "expected at least 1"));
         if let Some(key) = zero_limit(&self.limits) {
@@ -155,6 +167,37 @@ impl Config {
             Some(key) => zero("retention", key),
             None => Ok(()),
         }
+    }
+
+    fn check_roots(&self) -> Result<(), InvalidConfig> {
+        if self.roots.contains_key(&RootName::scratch()) {
+            let message = "`scratch` is each Worker's own private directory: choose another name";
+            return Err(self.error_at(&["roots", RootName::SCRATCH], message));
+        }
+        for (profile, grants) in &self.policy {
+            let refused =
+                |message| self.error_at(&["policy", profile.as_str(), "preopens"], message);
+            for Preopen { root, path, access, .. } in &grants.preopens {
+                if root.is_scratch() {
+                    continue;
+                }
+                let Some(known) = self.roots.get(root) else {
+                    let known: Vec<&str> = self.roots.keys().map(RootName::as_str).collect();
+                    let known = [known.as_slice(), &[RootName::SCRATCH]].concat().join("`, `");
+                    return Err(refused(format!(
+                        "there is no root `{root}`, expected one of `{known}`"
+                    )));
+                };
+                if *access > known.access {
+                    return Err(refused(format!(
+                        "`{path}` of root `{root}` cannot be granted {access}: the root is {}",
+                        known.access
+                    )));
+                }
+            }
+            grants.validate().map_err(|error| refused(error.to_string()))?;
+        }
+        Ok(())
     }
 
     fn check_policy(&self) -> Result<(), InvalidConfig> {
@@ -199,6 +242,7 @@ fn read_text(file: &Path) -> io::Result<String> {
 struct FileTable {
     runtime: RuntimeConfig,
     server: ServerConfig,
+    roots: BTreeMap<RootName, RootConfig>,
     models: BTreeMap<ModelAlias, ModelConfig>,
     profiles: BTreeMap<ProfileName, ProfileConfig>,
     policy: BTreeMap<ProfileName, PolicyTable>,
@@ -210,15 +254,18 @@ struct FileTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicyTable {
+    #[serde(default)]
+    preopens: Vec<Preopen>,
     llm: Option<Vec<ModelAlias>>,
 }
 
 impl PolicyTable {
     fn grants(self) -> Grants {
+        let grants = Grants { preopens: self.preopens, ..Grants::none() };
         match self.llm {
             // No model at all is no grant, not a grant of nothing.
-            Some(models) if !models.is_empty() => Grants::none().with_llm(models),
-            _ => Grants::none(),
+            Some(models) if !models.is_empty() => grants.with_llm(models),
+            _ => grants,
         }
     }
 }
@@ -235,12 +282,16 @@ fn listen_address<'de, D: serde::Deserializer<'de>>(
 fn directory<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<PathBuf>, D::Error> {
+    path(deserializer).map(Some)
+}
+
+pub(crate) fn path<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() || text.starts_with('~') {
         // The shell knows `~`; a file of that name would be a surprise.
         return Err(de::Error::custom("expected a path, written out without `~`"));
     }
-    Ok(Some(text.into()))
+    Ok(text.into())
 }
 
 /// The first limit of zero: it would forbid everything, and nobody means that.

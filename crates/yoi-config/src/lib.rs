@@ -25,6 +25,7 @@ mod config;
 mod error;
 mod model;
 mod profile;
+mod root;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use config::{Config, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};
 pub use profile::{ComponentSource, ProfileConfig};
+pub use root::{GitDirectories, RootConfig};

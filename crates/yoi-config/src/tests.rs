@@ -1,7 +1,7 @@
 use std::{ffi::OsString, path::Path};
 
 use insta::assert_snapshot;
-use worker_types::{ConfigValue, ModelAlias, ProfileName, Retention};
+use worker_types::{Access, ConfigValue, ModelAlias, ProfileName, Retention, RootName};
 
 use super::*;
 
@@ -45,8 +45,21 @@ config = { greeting = "Hello", patience = 3, warmth = 0.5, strict = false }
 [profiles.mine]
 component = "guests/mine.wasm"
 
+[roots.project]
+path = "project"
+access = "read-write"
+git = "exposed"
+
+[roots.docs]
+path = "/srv/docs"
+
 [policy.tutor]
 llm = ["default", "spare"]
+preopens = [
+    { root = "project", path = "services/api", guest_path = "/workspace", access = "read-write" },
+    { root = "docs", guest_path = "/docs" },
+    { root = "scratch", guest_path = "/tmp", access = "read-write" },
+]
 
 [policy.mine]
 
@@ -77,7 +90,17 @@ max_bytes = 67108864
     );
     let policy = |name: &str| &config.policy[&name.parse::<ProfileName>().expect("a name")];
     assert_eq!(policy("tutor").llm.as_ref().map(|llm| llm.models.len()), Some(2));
+    assert_eq!(policy("tutor").preopens.len(), 3);
     assert_eq!(policy("mine").llm, None);
+    let root = |name: &str| &config.roots[&name.parse::<RootName>().expect("a name")];
+    assert_eq!(root("project").path, Path::new("/etc/yoi/project"));
+    assert_eq!(root("project").git, GitDirectories::Exposed);
+    let plain = RootConfig {
+        path: "/srv/docs".into(),
+        access: Access::ReadOnly,
+        git: GitDirectories::Refused,
+    };
+    assert_eq!(*root("docs"), plain);
     assert!(profile("tutor").resume && !profile("mine").resume);
     assert_eq!(config.limits.turn_wall_ms, 1000);
     assert_eq!((config.limits.queue, config.limits.memory_total), (0, 1 << 30));
@@ -106,11 +129,11 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
         refusal("[models.default]\nprovider = \"openai\"\nmodle = \"gpt-5\"\n"),
         @"yoi.toml:3:1: models.default.modle: unknown key `modle`, expected one of `provider`, `model`, `base_url`, `api_key_env`"
     );
-    assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `models`, `profiles`, `policy`, `limits`, `retention`");
+    assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
     assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected `listen` or `data_dir`");
-    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `llm`");
-    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `queue`, `live_turns`, `memory_total`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
+    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `preopens` or `llm`");
+    assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_file_bytes`, `turn_open_files`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `scratch_bytes`, `queue`, `live_turns`, `memory_total`, `open_files`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
     assert_snapshot!(
         refusal("profiles = { a = { component = \"builtin:echo\", prompt = \"x\" } }\n"),
@@ -265,6 +288,7 @@ fn the_page_of_the_configuration_has_every_table_and_every_key() {
     let unknown = [
         ("runtime", "[runtime]\nnothing = 1\n"),
         ("server", "[server]\nnothing = 1\n"),
+        ("roots", "[roots.a]\npath = \"a\"\nnothing = 1\n"),
         ("models", "[models.a]\nprovider = \"offline\"\nnothing = 1\n"),
         ("profiles", "[profiles.a]\ncomponent = \"builtin:echo\"\nnothing = 1\n"),
         ("policy", "[policy.a]\nnothing = 1\n"),
@@ -302,7 +326,7 @@ fn the_page_of_the_configuration_has_the_defaults_of_all_limits() {
     for line in limits.lines().filter(|line| line.starts_with("| `")) {
         let key = line.split('`').nth(1).expect("a key");
         // These depend on the machine.
-        if ["live_turns", "memory_total"].contains(&key) {
+        if ["live_turns", "memory_total", "open_files"].contains(&key) {
             continue;
         }
         let number = default(key).unwrap_or_else(|| panic!("{key} has no default"));
@@ -323,4 +347,20 @@ fn what_the_page_of_the_configuration_shows_can_be_read() {
     for example in examples {
         parse(example);
     }
+}
+
+#[test]
+fn roots_and_what_is_granted_of_them_fit_together() {
+    let docs = "[roots.docs]\npath = \"/srv\"\n";
+    let with = |policy: &str| refusal(&format!("{docs}[policy.a]\npreopens = [{policy}]\n"));
+    assert_snapshot!(refusal("[roots.scratch]\npath = \"/srv\"\n"), @"yoi.toml:1:8: roots.scratch: `scratch` is each Worker's own private directory: choose another name");
+    assert_snapshot!(refusal("[roots.docs]\npath = \"~/docs\"\n"), @"yoi.toml:2:8: roots.docs.path: expected a path, written out without `~`");
+    assert_snapshot!(refusal("[roots.docs]\npath = \"/srv\"\naccess = \"write\"\n"), @"yoi.toml:3:10: roots.docs.access: unknown value `write`, expected `read-only` or `read-write`");
+    assert_snapshot!(with("{ root = \"dogs\", guest_path = \"/docs\" }"), @"yoi.toml:4:1: policy.a.preopens: there is no root `dogs`, expected one of `docs`, `scratch`");
+    assert_snapshot!(with("{ root = \"docs\", guest_path = \"docs\" }"), @"yoi.toml:4:43: policy.a.preopens: a guest path begins with `/`");
+    assert_snapshot!(with("{ root = \"docs\", guest_path = \"/docs\", access = \"read-write\" }"), @"yoi.toml:4:1: policy.a.preopens: `.` of root `docs` cannot be granted read-write: the root is read-only");
+    assert_snapshot!(with("{ root = \"docs\", path = \"../etc\", guest_path = \"/docs\" }"), @"yoi.toml:4:37: policy.a.preopens: a path of a grant has no `.`, no `..` and no empty names in it");
+    assert_snapshot!(with(
+        "{ root = \"docs\", guest_path = \"/d\" }, { root = \"scratch\", guest_path = \"/d\" }"
+    ), @"yoi.toml:4:1: policy.a.preopens: two preopens have the guest path /d: give each its own");
 }
