@@ -16,7 +16,6 @@ use yoi_config::Config;
 use crate::cli::own_name;
 
 const BACKEND_FILE: &str = "backend.json";
-const LOCK_FILE: &str = "backend.lock";
 /// The logs of Workers, in files of the store's own.
 const LOG_DIRECTORY: &str = "log";
 
@@ -96,7 +95,8 @@ impl BackendFile {
 pub(crate) struct DataDirLease {
     dir: PathBuf,
     announced: bool,
-    /// Holds the lock; the kernel lets go of it however this process ends.
+    /// The directory itself, locked: unlike a file in it, it cannot be removed while it is in use. The
+    /// kernel lets go of the lock however this process ends.
     _lock: File,
 }
 
@@ -106,16 +106,14 @@ impl DataDirLease {
         create_private_dir(dir)
             .with_context(|| format!("failed to make the data directory {}", dir.display()))?;
         refuse_writable_by_others(dir)?;
-        let path = dir.join(LOCK_FILE);
-        let lock = private_file(OpenOptions::new().create(true).truncate(false), &path)
-            .with_context(|| format!("failed to write in the data directory {}", dir.display()))?;
+        let lock = File::open(dir)
+            .with_context(|| format!("failed to open the data directory {}", dir.display()))?;
         for _ in 0..LOCK_TRIES {
             match lock.try_lock() {
                 Ok(()) => return Ok(Self { dir: dir.to_owned(), announced: false, _lock: lock }),
                 Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
                 Err(TryLockError::Error(error)) => {
-                    return Err(error)
-                        .with_context(|| format!("failed to lock {}", path.display()));
+                    return Err(error).with_context(|| format!("failed to lock {}", dir.display()));
                 }
             }
         }
@@ -199,7 +197,7 @@ fn private_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 
 /// Whether a Backend holds `dir`.
 fn is_held(dir: &Path) -> io::Result<bool> {
-    let lock = match File::open(dir.join(LOCK_FILE)) {
+    let lock = match File::open(dir) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
@@ -236,6 +234,17 @@ mod tests {
         assert!(!dir.join(BACKEND_FILE).exists());
     }
 
+    #[test]
+    fn a_directory_keeps_its_backend_whatever_is_removed_from_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut lease = DataDirLease::take(dir.path()).expect("a free directory");
+        lease.announce(&backend()).expect("announced");
+        for entry in fs::read_dir(dir.path()).expect("readable") {
+            fs::remove_file(entry.expect("a file").path()).expect("removed");
+        }
+        DataDirLease::take(dir.path()).expect_err("the directory is taken");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_directory_that_others_may_write_into_is_refused() {
@@ -245,13 +254,13 @@ mod tests {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).expect("opened");
         let refused = DataDirLease::take(dir.path()).expect_err("anybody could write there");
         assert!(refused.to_string().contains("chmod go-w"), "{refused}");
-        assert!(!dir.path().join(LOCK_FILE).exists(), "nothing was written");
+        let written = fs::read_dir(dir.path()).expect("readable").count();
+        assert_eq!(written, 0, "nothing was written");
     }
 
     #[test]
     fn what_a_killed_backend_left_behind_is_not_believed() {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join(LOCK_FILE), "").expect("a lock file");
         let text = serde_json::to_string(&backend()).expect("JSON");
         fs::write(dir.path().join(BACKEND_FILE), text).expect("a stale file");
         assert!(BackendFile::read(dir.path()).expect("readable").is_none());

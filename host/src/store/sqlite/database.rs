@@ -35,10 +35,6 @@ impl Files {
         &self.directory
     }
 
-    pub(super) fn lock(&self) -> PathBuf {
-        self.directory.join("lock")
-    }
-
     pub(super) fn database(&self) -> PathBuf {
         self.directory.join("log.sqlite3")
     }

@@ -114,8 +114,8 @@ pub enum OpenStoreError {
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) log_id: LogId,
-    /// Held as long as the store lives: the system lets go of it when the process ends, however it
-    /// ends.
+    /// The directory, locked as long as the store lives: the system lets go of it when the process
+    /// ends, however it ends.
     pub(super) lock: File,
 }
 
@@ -134,17 +134,17 @@ pub(super) fn open(files: &Files, steps: &[&str]) -> Result<Opened, OpenStoreErr
     Ok(Opened { connection, log_id, lock })
 }
 
-/// Makes sure that the directory is there and nobody else's.
+/// Makes sure that the directory is there and nobody else's. The lock is on the directory itself: a
+/// file for it could be removed by somebody who thinks it stale, and then there are two owners.
 fn lock(files: &Files) -> Result<File, OpenStoreError> {
     let directory = files.directory();
     let unusable = |source| OpenStoreError::Directory { directory: directory.to_owned(), source };
     if !directory.is_dir() {
         create_directory(directory).map_err(unusable)?;
     }
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(files.lock());
-    let file = file.map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
+    let owned = File::open(directory).map_err(unusable)?;
+    match owned.try_lock() {
+        Ok(()) => Ok(owned),
         Err(TryLockError::WouldBlock) => {
             Err(OpenStoreError::Locked { directory: directory.to_owned() })
         }
@@ -185,7 +185,12 @@ fn create(files: &Files, steps: &[&str]) -> Result<(), OpenStoreError> {
             _ => {}
         }
     }
-    create_file(&unfinished).map_err(|error| io_failure(at, &error))?;
+    create_file(&unfinished).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            OpenStoreError::Directory { directory: at.to_owned(), source: error }
+        }
+        _ => io_failure(at, &error),
+    })?;
     make(&unfinished, steps).map_err(|error| sqlite_failure(at, &error))?;
     fs::rename(&unfinished, files.database())
         .and_then(|()| files.sync_directory())

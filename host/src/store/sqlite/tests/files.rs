@@ -84,6 +84,21 @@ async fn a_directory_has_one_owner_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_directory_keeps_its_owner_whatever_is_removed_beside_the_database() {
+    let at = directory();
+    let _store = Store::sqlite(at.path()).expect("a store");
+    for entry in fs::read_dir(at.path()).expect("the directory") {
+        let path = entry.expect("a file").path();
+        let of_database = |name: &str| name.starts_with("log.sqlite3");
+        if !path.file_name().and_then(|name| name.to_str()).is_some_and(of_database) {
+            fs::remove_file(path).expect("removed");
+        }
+    }
+    let second = Store::sqlite(at.path());
+    assert!(matches!(second, Err(OpenStoreError::Locked { .. })), "{second:?}");
+}
+
+#[tokio::test]
 async fn a_file_in_the_way_of_the_directory_is_named() {
     let at = directory();
     let file = at.path().join("file");
