@@ -23,7 +23,7 @@ use crate::{
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
-    runtime::{Inner, InstalledProfile, WorkerThreads},
+    runtime::{Damage, Inner, InstalledProfile, WorkerThreads, damage},
     store::StoreError,
 };
 
@@ -260,11 +260,18 @@ impl RuntimeBuilder {
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
         let profiles = install(&engines, &self.components, self.profiles).await?;
 
+        let damage = Damage::default();
         for profile in profiles.values() {
             let bytes = self.components.get(&profile.profile.component);
             let bytes = bytes.map_or(&[][..], |bytes| bytes);
-            let kept = self.store.put_component(profile.digest, bytes).await;
-            kept.map_err(|error| store_unreadable(&error))?;
+            match self.store.put_component(profile.digest, bytes).await {
+                Err(StoreError::TableDamaged { reason }) => {
+                    // It runs for as long as it is given; without, its Workers will miss it.
+                    let message = format!("component {} is not kept: {reason}", profile.digest);
+                    damage.note(damage::STORE, message);
+                }
+                kept => kept.map_err(|error| store_unreadable(&error))?,
+            }
         }
         let inner = Arc::new(Inner {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
@@ -278,6 +285,7 @@ impl RuntimeBuilder {
             store: self.store,
             engines,
             workers: Default::default(),
+            damage,
             keys: Default::default(),
             logs: Default::default(),
             permits: Arc::new(Semaphore::new(live_turns(&self.limits) as usize)),

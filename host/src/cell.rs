@@ -223,7 +223,7 @@ impl WorkerCell {
         let mut cell = self.lock();
         let mut change = cell.change(|cell| {
             cell.head = Head::of(state);
-            cell.unavailable = None;
+            cell.unavailable = self.meta.profile.damage().map(Into::into);
             // What is here is newer than what the store has.
             let mut open = std::mem::take(&mut cell.open);
             for id in state.open_items() {
@@ -274,6 +274,16 @@ impl WorkerCell {
     /// The text of an open item.
     pub(crate) fn text(&self, id: ItemId) -> String {
         self.lock().open.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// The beginning of an open item's text, at most `max` bytes of it, and how many there are in all;
+    /// none where the item is not open any more. What is long is not copied for who sees little of it.
+    pub(crate) fn open_text(&self, id: ItemId, max: u64) -> Option<(String, u64)> {
+        let cell = self.lock();
+        let text = cell.open.get(&id)?;
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let beginning = &text[..text.floor_char_boundary(max)];
+        Some((beginning.to_owned(), text.len() as u64))
     }
 
     /// Whether any item is open.

@@ -71,6 +71,10 @@ impl Journal {
                     state.last_seq = through;
                     store.read(cell.id, through, until, PAGE).await?
                 }
+                Err(StoreError::Trimmed { .. }) => {
+                    let reason = "the snapshot of what was removed is missing".to_owned();
+                    return Err(StoreError::Damaged { worker_id: cell.id, reason });
+                }
                 page => page?,
             };
             if page.is_empty() {
@@ -78,6 +82,10 @@ impl Journal {
                 return Err(StoreError::Damaged { worker_id: cell.id, reason });
             }
             page.iter().for_each(|event| worker::evolve(state, &event.body));
+        }
+        if state.last_seq > until {
+            let reason = format!("it ends at event {until}, not at {}", state.last_seq);
+            return Err(StoreError::Damaged { worker_id: cell.id, reason });
         }
         let texts = match state.open_items().next() {
             Some(_) => store.texts(cell.id).await?,

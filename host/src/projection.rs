@@ -1,14 +1,15 @@
 //! What people and models read of a Worker's log: its items, and pages of them.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use worker_types::{
-    Cursor, CutItem, InputPart, Item, ItemBody, ItemId, Seq, TranscriptPage, TranscriptQuery,
-    WorkerId,
+    Cursor, CutItem, InputPart, Item, ItemBody, ItemId, ItemStatus, Seq, TranscriptPage,
+    TranscriptQuery, WorkerId,
 };
 
-use crate::store::{ItemRange, Store, StoreError};
+use crate::{
+    cell::WorkerCell,
+    store::{ItemRange, Store, StoreError},
+};
 
 /// Items read from the store at once, and their bytes.
 const PAGE: usize = 256;
@@ -30,8 +31,8 @@ pub(crate) struct Transcript<'a> {
     pub(crate) worker_id: WorkerId,
     pub(crate) until: Seq,
     pub(crate) last_item: ItemId,
-    /// The texts so far of the items that are open.
-    pub(crate) open: BTreeMap<ItemId, String>,
+    /// It has the texts so far of the items that are open.
+    pub(crate) cell: &'a WorkerCell,
 }
 
 impl Transcript<'_> {
@@ -40,7 +41,8 @@ impl Transcript<'_> {
         let Some(before) = id.get().checked_sub(1).map(ItemId::new) else { return Ok(None) };
         let range = ItemRange::After(before);
         let items = self.store.items(self.worker_id, range, self.until, 1, PAGE_BYTES).await?;
-        Ok(items.into_iter().find(|item| item.id == id).map(|item| self.with_open_text(item)))
+        let Some(item) = items.into_iter().find(|item| item.id == id) else { return Ok(None) };
+        self.shown(item, u64::MAX).await.map(|(item, _)| Some(item))
     }
 
     /// The page that `query` asks for.
@@ -55,6 +57,13 @@ impl Transcript<'_> {
             (None, Some(before)) => ItemRange::Before(before),
             (None, None) => ItemRange::Before(self.last_item.next()),
         };
+        // Items are counted from one, without gaps: this one comes next.
+        let mut due = match range {
+            ItemRange::After(after) => after.next(),
+            ItemRange::Before(before) => {
+                ItemId::new(before.min(self.last_item.next()).get().saturating_sub(1))
+            }
+        };
         let within = |id: ItemId| !forward || query.before.is_none_or(|before| id < before);
 
         let (mut items, mut cut, mut bytes, mut read_bytes) = (Vec::new(), Vec::new(), 0, 0);
@@ -63,14 +72,21 @@ impl Transcript<'_> {
             let read = self.store.items(self.worker_id, range, self.until, wanted, PAGE_BYTES);
             let read = read.await?;
             if read.is_empty() {
+                let is_all = due == ItemId::ZERO || due > self.last_item || !within(due);
+                if !is_all {
+                    return Err(self.missing(due).await);
+                }
                 break;
             }
             for item in read {
+                if item.id != due {
+                    return Err(self.missing(due).await);
+                }
+                due = if forward { due.next() } else { ItemId::new(due.get() - 1) };
                 range =
                     if forward { ItemRange::After(item.id) } else { ItemRange::Before(item.id) };
-                let item = self.with_open_text(item);
-                read_bytes += item.body.len() as u64;
-                let (item, whole) = shortened(item, max_item_bytes);
+                let (item, whole) = self.shown(item, max_item_bytes).await?;
+                read_bytes += whole.unwrap_or(item.body.len() as u64);
                 bytes += item.body.len() as u64;
                 let fits = bytes <= max_bytes && read_bytes <= MAX_READ_BYTES;
                 let room = items.is_empty() || fits;
@@ -105,14 +121,47 @@ impl Transcript<'_> {
         Ok(TranscriptPage { items, cut, first_item, last_item, more_before, more_after, cursor })
     }
 
-    fn with_open_text(&self, mut item: Item) -> Item {
-        if let Some(so_far) = self.open.get(&item.id)
+    /// Why an item is not there that should be.
+    async fn missing(&self, id: ItemId) -> StoreError {
+        let before = Seq::new(self.until.get().saturating_sub(1));
+        match self.store.read(self.worker_id, before, self.until, 1).await {
+            // It was deleted meanwhile.
+            Err(error @ StoreError::Trimmed { .. }) => error,
+            _ => {
+                let reason = format!("item {id} is missing");
+                StoreError::Damaged { worker_id: self.worker_id, reason }
+            }
+        }
+    }
+
+    /// The item with at most `max` bytes of content, and how many it has where that is more. One that
+    /// is open has its text so far.
+    async fn shown(&self, mut item: Item, max: u64) -> Result<(Item, Option<u64>), StoreError> {
+        if item.status == ItemStatus::InProgress
             && let ItemBody::AssistantMessage { text, .. } | ItemBody::Reasoning { text } =
                 &mut item.body
         {
-            text.clone_from(so_far);
+            if let Some((so_far, bytes)) = self.cell.open_text(item.id, max) {
+                *text = so_far;
+                let is_cut = (text.len() as u64) < bytes;
+                return Ok((item, is_cut.then_some(bytes)));
+            }
+            // It was completed since: its text is in the log, after the end of this page.
+            let before = ItemRange::After(ItemId::new(item.id.get().saturating_sub(1)));
+            let last = Seq::new(u64::MAX);
+            let newest = self.store.items(self.worker_id, before, last, 1, PAGE_BYTES).await?;
+            if let Some(Item {
+                id,
+                body:
+                    ItemBody::AssistantMessage { text: whole, .. } | ItemBody::Reasoning { text: whole },
+                ..
+            }) = newest.into_iter().next()
+                && id == item.id
+            {
+                *text = whole;
+            }
         }
-        item
+        Ok(shortened(item, max))
     }
 }
 
@@ -247,12 +296,10 @@ fn cut_text(text: &mut String, max: usize) {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use worker_types::{
-        ComponentDigest, Event, EventBody, Grants, ItemStatus, Labels, Origin, TurnId,
-    };
+    use worker_types::{ComponentDigest, Event, EventBody, Grants, Labels, Origin, TurnId};
 
     use super::*;
-    use crate::store::Commit;
+    use crate::{cell::Head, runtime::WorkerMeta, store::Commit};
 
     fn item(body: ItemBody) -> Item {
         Item {
@@ -268,35 +315,77 @@ mod tests {
         ItemBody::AssistantMessage { text: text.to_owned(), model: None }
     }
 
-    /// What a Worker with one long item after the other has to show, when next to nothing is asked
-    /// for.
-    #[tokio::test]
-    async fn a_page_is_bounded_by_what_has_to_be_read_for_it() {
-        const ITEMS: u64 = 40;
+    fn cell(worker_id: WorkerId) -> WorkerCell {
+        let meta = WorkerMeta::unknown(worker_id, "nothing of it matters".to_owned());
+        WorkerCell::new(worker_id, meta.expect("a Worker"))
+    }
+
+    /// A store with a Worker whose log is this, after its first event.
+    async fn store_of(worker_id: WorkerId, bodies: impl IntoIterator<Item = EventBody>) -> Store {
         let store = Store::memory();
-        let worker_id = WorkerId::generate();
         let profile = r#"{"name":"echo","component":"builtin:echo"}"#;
-        let mut bodies = vec![EventBody::WorkerCreated {
+        let created = EventBody::WorkerCreated {
             display_name: None,
             profile: Box::new(serde_json::from_str(profile).expect("a profile")),
             component: ComponentDigest::from_sha256([7; 32]),
             grants: Grants::default(),
             labels: Labels::default(),
-        }];
-        bodies.extend((1..=ITEMS).map(|id| {
-            let item = Item { id: ItemId::new(id), ..item(said(&"x".repeat(1 << 20))) };
-            EventBody::ItemCompleted { turn_id: item.turn_id, item }
-        }));
-        let numbered = (1..).map(Seq::new).zip(bodies);
+        };
+        let numbered = (1..).map(Seq::new).zip(std::iter::once(created).chain(bodies));
         let event = |(seq, body)| Event { seq, at: Timestamp::UNIX_EPOCH, worker_id, body };
         let events: Vec<Event> = numbered.map(event).collect();
         let commit = Commit { worker_id, events: &events, rest: None, texts: &[], key: None };
         store.append(commit).await.expect("committed");
+        store
+    }
 
+    /// A page that is true up to an item's beginning, of a Worker that goes on.
+    #[tokio::test]
+    async fn of_an_open_item_a_page_has_no_more_than_was_asked_for_also_when_it_is_completed() {
+        let (worker_id, turn_id) = (WorkerId::generate(), TurnId::new(1));
+        let (open, whole) = (item(said("")), item(said("a text")));
+        let open = Item { status: ItemStatus::InProgress, ..open };
+        let started = EventBody::ItemStarted { turn_id, item: open };
+        let completed = EventBody::ItemCompleted { turn_id, item: whole };
+        let bodies = [started, completed];
+        let store = store_of(worker_id, bodies.clone()).await;
+        let event =
+            |seq, body| Event { seq: Seq::new(seq), at: Timestamp::UNIX_EPOCH, worker_id, body };
+        let cell = cell(worker_id);
+        let [started, completed] = bodies;
+        cell.publish(&[event(2, started)], Head::default());
+        assert!(cell.push_text(ItemId::new(1), "a te", 99));
+        let shown = async |max_item_bytes| {
+            let (until, last_item) = (Seq::new(2), ItemId::new(1));
+            let transcript = Transcript { store: &store, worker_id, until, last_item, cell: &cell };
+            let query = TranscriptQuery { max_item_bytes, ..TranscriptQuery::default() };
+            let mut page = transcript.page(query).await.expect("a page");
+            let shown = page.items.pop().expect("an item");
+            assert_eq!(shown.status, ItemStatus::InProgress);
+            (shown.body, page.cut.pop().map(|cut| cut.bytes))
+        };
+        assert_eq!(shown(Some(3)).await, (said("a t"), Some(4)));
+        assert_eq!(shown(None).await, (said("a te"), None));
+        cell.publish(&[event(3, completed)], Head::default());
+        assert_eq!(shown(Some(3)).await, (said("a t"), Some(6)));
+        assert_eq!(shown(None).await, (said("a text"), None));
+    }
+
+    /// What a Worker with one long item after the other has to show, when next to nothing is asked
+    /// for.
+    #[tokio::test]
+    async fn a_page_is_bounded_by_what_has_to_be_read_for_it() {
+        const ITEMS: u64 = 40;
+        let worker_id = WorkerId::generate();
+        let bodies = (1..=ITEMS).map(|id| {
+            let item = Item { id: ItemId::new(id), ..item(said(&"x".repeat(1 << 20))) };
+            EventBody::ItemCompleted { turn_id: item.turn_id, item }
+        });
+        let store = store_of(worker_id, bodies).await;
+        let cell = cell(worker_id);
         let page = async |query: TranscriptQuery| {
             let (until, last_item) = (Seq::new(ITEMS + 1), ItemId::new(ITEMS));
-            let transcript =
-                Transcript { store: &store, worker_id, until, last_item, open: BTreeMap::new() };
+            let transcript = Transcript { store: &store, worker_id, until, last_item, cell: &cell };
             transcript.page(query).await.expect("a page")
         };
         let sparse = TranscriptQuery {

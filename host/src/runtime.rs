@@ -1,5 +1,6 @@
 //! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
+pub(crate) mod damage;
 mod directories;
 mod idempotency;
 mod observe;
@@ -19,7 +20,6 @@ use std::{
 
 use jiff::Timestamp;
 use llm_engine::Models;
-use serde::de::DeserializeOwned;
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -44,8 +44,9 @@ use crate::{
     worker::Command,
 };
 
-use idempotency::Keyed;
+pub(crate) use damage::Damage;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
+use idempotency::{Keyed, accepted};
 pub(crate) use profiles::{InstalledProfile, Snapshots};
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) engines: Engines,
     pub(crate) workers: Workers,
+    pub(crate) damage: Damage,
     pub(crate) keys: KeyLocks,
     pub(crate) logs: KeptLogs,
     pub(crate) permits: Arc<Semaphore>,
@@ -275,7 +277,7 @@ impl Runtime {
     }
 
     /// Deletes a stopped Worker, with its log and all it had. What the feed keeps of it is that it was
-    /// deleted.
+    /// deleted. One whose log cannot be read need not be stopped, and cannot be.
     ///
     /// # Errors
     ///
@@ -384,11 +386,6 @@ fn slot(overview: &mut Overview, status: WorkerStatus) -> &mut u64 {
     }
 }
 
-/// An answer that was remembered with a key.
-fn accepted<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RuntimeError> {
-    serde_json::from_slice(answer).map_err(|error| internal(&error))
-}
-
 fn task_failed() -> RuntimeError {
     let reason = "the Worker's task failed: try again".to_owned();
     RuntimeError::RuntimeUnavailable { reason }
@@ -412,10 +409,14 @@ pub(crate) fn store_error(error: &StoreError) -> RuntimeError {
         StoreError::Damaged { reason, .. } | StoreError::FeedDamaged { reason, .. } => {
             RuntimeError::WorkerUnavailable { reason: reason.clone() }
         }
+        StoreError::Gap { .. } => RuntimeError::WorkerUnavailable { reason: error.to_string() },
+        StoreError::TableDamaged { reason } => {
+            RuntimeError::StoreDamaged { reason: reason.clone() }
+        }
         StoreError::Full { .. } => {
             RuntimeError::Capacity { reason: "the Worker's log is full".to_owned() }
         }
-        error => internal(error),
+        StoreError::Defect { .. } | StoreError::Trimmed { .. } => internal(error),
     }
 }
 

@@ -154,9 +154,9 @@ pub(crate) enum StoreError {
     /// A Worker's log in memory is as large as it can be. Nothing was committed.
     #[error("the log of Worker {worker_id} is full")]
     Full { worker_id: WorkerId },
-    /// An event cannot be written. Nothing was committed.
-    #[error("failed to encode an event")]
-    Encoding(#[source] serde_json::Error),
+    /// This program is at fault, and not what is stored. Nothing was committed.
+    #[error("a defect: {reason}")]
+    Defect { reason: String },
     /// Whether it was committed is unknown: what is there has to be read again before anything else
     /// is committed.
     #[error("whether the commit is in the store is unknown: {reason}")]
@@ -172,6 +172,11 @@ pub(crate) enum StoreError {
     /// What is there of one Worker makes no sense.
     #[error("the log of Worker {worker_id} is damaged: {reason}")]
     Damaged { worker_id: WorkerId, reason: String },
+    /// What is there of something that Workers share makes no sense: a component, or what is
+    /// remembered of an idempotency key.
+    #[error("{reason}")]
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory is not damaged"))]
+    TableDamaged { reason: String },
     /// What is there of the feed makes no sense up to the position `through`; what follows may.
     #[error("the feed is damaged up to position {through}: {reason}")]
     #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "memory is not damaged"))]
@@ -184,6 +189,28 @@ pub(crate) enum StoreError {
     /// Retention removed what was asked for: events that carry no item, up to this one.
     #[error("older events were removed: the log begins after event {through}")]
     Trimmed { through: Seq },
+}
+
+impl StoreError {
+    /// What cannot be written as JSON, though all that is kept can.
+    fn unencodable(error: &serde_json::Error) -> Self {
+        Self::Defect { reason: format!("an event cannot be encoded: {error}") }
+    }
+
+    /// Whether what is stored of one Worker is at fault, and stays so.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Gap { .. } => true,
+            Self::Full { .. }
+            | Self::Defect { .. }
+            | Self::InDoubt { .. }
+            | Self::Unavailable { .. }
+            | Self::Unreadable { .. }
+            | Self::TableDamaged { .. }
+            | Self::FeedDamaged { .. }
+            | Self::Trimmed { .. } => false,
+        }
+    }
 }
 
 /// Calls the same method of whichever store it is; what SQLite does on another thread is awaited.
@@ -266,6 +293,28 @@ impl Store {
     /// removes all else of the Worker.
     pub(crate) async fn append(&self, commit: Commit<'_>) -> Result<(), StoreError> {
         dispatch!(self, store => store.append(commit), store.append(commit).await)
+    }
+
+    /// Deletes a Worker whose log cannot be read: all of it goes, as far as it can be removed, but for
+    /// a `worker.deleted`, which follows what is there and the event `after`. Returns that event.
+    pub(crate) async fn bury(
+        &self,
+        worker_id: WorkerId,
+        after: Seq,
+        at: Timestamp,
+    ) -> Result<Event, StoreError> {
+        let event = |seq| Event { seq, at, worker_id, body: EventBody::WorkerDeleted };
+        let buried = dispatch!(
+            self,
+            store => store.bury(event(store.last_seq(worker_id).next())),
+            store.bury(event(after.next())).await
+        );
+        buried.map(event)
+    }
+
+    /// What there is of Workers whose ids cannot be read: a few words for each.
+    pub(crate) async fn nameless(&self) -> Result<Vec<String>, StoreError> {
+        dispatch!(self, _store => Ok(Vec::new()), _store.nameless().await)
     }
 
     /// The newest fold of a Worker's log that was committed with it; events may have followed.
@@ -354,7 +403,8 @@ impl Store {
         dispatch!(self, store => Ok(store.key(scope)), store.key(scope).await)
     }
 
-    /// Forgets the acceptances before `before`; returns how many.
+    /// Forgets the acceptances before `before`; returns how many. Those that cannot be removed stay,
+    /// and are `TableDamaged` once.
     pub(crate) async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
         dispatch!(self, store => Ok(store.forget_keys(before)), store.forget_keys(before).await)
     }

@@ -16,7 +16,7 @@ use worker_types::{
 
 use crate::{
     cell::WorkerCell,
-    journal::{Journal, Lost},
+    journal::{Journal, Lost, now},
     runtime::{CreationPlace, Inner, PendingKey, shutting_down, store_error},
     store::{StoreError, StoreHealth},
     turn::TurnMeter,
@@ -144,7 +144,12 @@ impl Supervisor {
             };
             match worked {
                 Ok(()) => return,
-                Err(Lost(StoreError::InDoubt { .. } | StoreError::Unavailable { .. })) => {}
+                // A key that cannot be kept was its request's trouble, who was told.
+                Err(Lost(
+                    StoreError::InDoubt { .. }
+                    | StoreError::Unavailable { .. }
+                    | StoreError::TableDamaged { .. },
+                )) => {}
                 Err(Lost(StoreError::Full { .. })) if !self.is_full => self.is_full = true,
                 Err(Lost(error @ StoreError::Unreadable { .. })) => {
                     if !self.pause(&error).await {
@@ -330,7 +335,7 @@ impl Supervisor {
         let Some(accepted) = accepted else {
             // A defect: nothing is acknowledged that nothing was decided for.
             let reason = "an input was accepted without a place".to_owned();
-            return Err(Lost(StoreError::Damaged { worker_id: self.cell.id, reason }));
+            return Err(Lost(StoreError::Defect { reason }));
         };
         let record = key.as_ref().map(|key| key.record(&accepted));
         match journal.flush(record.as_ref()).await {
@@ -376,8 +381,7 @@ impl Supervisor {
     async fn commit(&mut self, journal: &mut Journal, command: Command) -> Result<(), Lost> {
         if let Err(refused) = journal.commit(vec![command]).await? {
             // A defect: the Worker would go round in circles.
-            let (worker_id, reason) = (self.cell.id, refused.to_string());
-            return Err(Lost(StoreError::Damaged { worker_id, reason }));
+            return Err(Lost(StoreError::Defect { reason: refused.to_string() }));
         }
         self.settle(journal);
         Ok(())
@@ -469,13 +473,41 @@ impl Supervisor {
             "a Worker cannot be loaded"
         );
         self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
-        self.refuse_all(&self.unavailable());
+        let refusal = self.unavailable();
+        self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(refusal.clone()))));
         gone(&mut self.guest).await;
-        while let Some(request) =
-            self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
-        {
-            request.refuse(self.unavailable());
+        loop {
+            let held = self.held.pop_front();
+            let next = || self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests);
+            match held.or_else(next) {
+                None => return,
+                // It cannot be stopped: nothing can be added to its log but its end.
+                Some(Request::Delete { reply }) if error.is_damage() => {
+                    let buried = self.bury().await;
+                    let is_gone = buried.is_ok();
+                    let _ = reply.send(buried);
+                    if is_gone {
+                        let worker_id = self.cell.id;
+                        return self.refuse_all(&RuntimeError::UnknownWorker { worker_id });
+                    }
+                }
+                Some(request) => request.refuse(refusal.clone()),
+            }
         }
+    }
+
+    /// Deletes a Worker whose log cannot be read.
+    async fn bury(&self) -> Result<(), RuntimeError> {
+        let (runtime, id) = (&self.runtime, self.cell.id);
+        let mut head = self.cell.lock().head;
+        let deleted = runtime.store.bury(id, head.last_seq, now()).await;
+        let deleted = deleted.map_err(|error| store_error(&error))?;
+        head.last_seq = deleted.seq;
+        runtime.publish(&self.cell, &[deleted], head);
+        runtime.workers.remove(id);
+        runtime.logs.forget(id);
+        runtime.remove_scratch(id).await;
+        Ok(())
     }
 
     /// Waits until the store works again, and refuses what is asked meanwhile. Returns whether it

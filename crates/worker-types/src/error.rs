@@ -151,6 +151,12 @@ pub enum RuntimeError {
         /// Why.
         reason: String,
     },
+    /// What the Runtime's store has of something that Workers share makes no sense.
+    #[error("the Runtime's store is damaged: {reason}")]
+    StoreDamaged {
+        /// What is damaged, and what can be done all the same.
+        reason: String,
+    },
     /// The Runtime cannot do this at all.
     #[error("not supported: {what}")]
     Unsupported {
@@ -202,6 +208,7 @@ impl RuntimeError {
             Self::Forbidden { .. } => "forbidden",
             Self::Capacity { .. } => "capacity",
             Self::RuntimeUnavailable { .. } => "runtime_unavailable",
+            Self::StoreDamaged { .. } => "store_damaged",
             Self::Unsupported { .. } => "unsupported",
             Self::Internal { .. } => "internal",
         }
@@ -232,6 +239,7 @@ impl RuntimeError {
             | Self::PayloadTooLarge { .. }
             | Self::Unauthorized { .. }
             | Self::Forbidden { .. }
+            | Self::StoreDamaged { .. }
             | Self::Unsupported { .. }
             | Self::Internal { .. } => false,
         }

@@ -145,7 +145,9 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         RuntimeError::MissingGrant { .. } | RuntimeError::InvalidComponent { .. } => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
-        RuntimeError::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        RuntimeError::Internal { .. } | RuntimeError::StoreDamaged { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         RuntimeError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
         RuntimeError::Capacity { .. }
         | RuntimeError::RuntimeUnavailable { .. }
@@ -222,6 +224,7 @@ mod tests {
         check(&RuntimeError::Forbidden { reason: text() }, 403);
         check(&RuntimeError::Capacity { reason: text() }, 503);
         check(&RuntimeError::RuntimeUnavailable { reason: text() }, 503);
+        check(&RuntimeError::StoreDamaged { reason: text() }, 500);
         check(&RuntimeError::Unsupported { what: text() }, 501);
         check(&RuntimeError::Internal { id: text() }, 500);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use worker_types::{Grants, RuntimeError, WorkerId};
 
-use super::{Inner, internal};
+use super::{Inner, damage, internal};
 use crate::{
     error_chain,
     grants::{OpenPreopen, PreopenError},
@@ -40,7 +40,7 @@ impl Inner {
     /// Removes the private directories of Workers that are not there any more.
     pub(crate) async fn sweep_scratch(self: &Arc<Self>) {
         // Of a Worker whose record is damaged it is not known which is its directory.
-        if self.roots.scratch().is_none() || !self.workers.damage().is_empty() {
+        if self.roots.scratch().is_none() || self.damage.has(damage::WORKER) {
             return;
         }
         let runtime = Arc::clone(self);

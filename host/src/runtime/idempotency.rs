@@ -6,13 +6,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 use tokio::sync::OwnedMutexGuard;
 use worker_types::{IdempotencyKey, RuntimeError, WorkerId};
 
 use super::{Inner, store_error};
-use crate::store::{KeyRecord, KeyScope, KeyedOperation};
+use crate::store::{KeyRecord, KeyScope, KeyedOperation, StoreError};
 
 /// The keys of requests that are on their way: a duplicate waits for the first.
 #[derive(Debug, Default)]
@@ -45,7 +45,8 @@ impl Inner {
     ///
     /// # Errors
     ///
-    /// `IdempotencyConflict` where it was used with another request.
+    /// `IdempotencyConflict` where it was used with another request, `StoreDamaged` where what is
+    /// remembered of it cannot be read.
     pub(super) async fn keyed(
         self: &Arc<Self>,
         key: &IdempotencyKey,
@@ -63,12 +64,30 @@ impl Inner {
         // Made first: it forgets the key also where this is dropped while it waits.
         let mut pending = PendingKey { runtime: Arc::clone(self), scope, request, guard: None };
         pending.guard = Some(self.keys.lock(&pending.scope).await);
-        match self.store.key(&pending.scope).await.map_err(|error| store_error(&error))? {
+        let known = self.store.key(&pending.scope).await.map_err(|error| match error {
+            StoreError::TableDamaged { .. } => key_damaged(),
+            error => store_error(&error),
+        });
+        match known? {
             Some(known) if known.request == request => Ok(Keyed::Accepted(known.answer)),
             Some(_) => Err(RuntimeError::IdempotencyConflict),
             None => Ok(Keyed::New(pending)),
         }
     }
+}
+
+/// An answer that was remembered with a key.
+pub(super) fn accepted<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RuntimeError> {
+    serde_json::from_slice(answer).map_err(|error| {
+        tracing::error!(%error, "the answer of an idempotency key is damaged");
+        key_damaged()
+    })
+}
+
+fn key_damaged() -> RuntimeError {
+    let reason = "what is remembered of this idempotency key cannot be read: look whether the \
+        request was carried out, and if it was not, ask again with another key";
+    RuntimeError::StoreDamaged { reason: reason.to_owned() }
 }
 
 impl PendingKey {

@@ -104,8 +104,7 @@ impl Runtime {
             let message = format!("the store takes nothing: {reason}; it is tried again by itself");
             diagnostics.push(diagnostic("store_unavailable", message));
         }
-        let damage = self.0.workers.damage().into_iter();
-        diagnostics.extend(damage.map(|message| diagnostic("worker_damaged", message)));
+        diagnostics.extend(self.0.damage.diagnostics());
         for root in self.0.roots.status() {
             if let Some(reason) = root.reason {
                 let message = format!("the root `{}` cannot be had: {reason}", root.name);
@@ -167,7 +166,8 @@ impl Runtime {
         query: TranscriptQuery,
     ) -> Result<TranscriptPage, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
-        self.0.transcript_of(&cell)?.page(query).await.map_err(|error| store_error(&error))
+        let page = self.0.transcript_of(&cell)?.page(query).await;
+        self.0.of_log(id, page).await
     }
 
     /// One item of a Worker's transcript, whole.
@@ -177,13 +177,8 @@ impl Runtime {
     /// `UnknownItem`, `UnknownWorker`, `WorkerUnavailable`.
     pub async fn item(&self, id: WorkerId, item_id: ItemId) -> Result<Item, RuntimeError> {
         let cell = self.0.workers.cell(id)?;
-        let item = self
-            .0
-            .transcript_of(&cell)?
-            .item(item_id)
-            .await
-            .map_err(|error| store_error(&error))?;
-        item.ok_or(RuntimeError::UnknownItem { item_id })
+        let item = self.0.transcript_of(&cell)?.item(item_id).await;
+        self.0.of_log(id, item).await?.ok_or(RuntimeError::UnknownItem { item_id })
     }
 
     /// What a Worker's turns took: all together, and each of the newest that ended before `before`;
@@ -366,15 +361,14 @@ impl Inner {
         page(workers, after)
     }
 
-    fn transcript_of(&self, cell: &WorkerCell) -> Result<Transcript<'_>, RuntimeError> {
-        let state = cell.lock();
-        let head = state.readable()?;
+    fn transcript_of<'a>(&'a self, cell: &'a WorkerCell) -> Result<Transcript<'a>, RuntimeError> {
+        let head = cell.lock().readable()?;
         Ok(Transcript {
             store: &self.store,
             worker_id: cell.id,
             until: head.last_seq,
             last_item: head.last_item,
-            open: state.open_texts(),
+            cell,
         })
     }
 
@@ -416,7 +410,27 @@ impl Inner {
         until: Seq,
         limit: usize,
     ) -> Result<Vec<Event>, RuntimeError> {
-        match self.store.read(id, after, until, limit).await {
+        let page = self.store.read(id, after, until, limit).await;
+        let page = self.of_log(id, page).await?;
+        let reached = page.last().map_or(after, |event| event.seq);
+        // A page is short where its bytes are many, or the end of the log is missing.
+        if page.len() < limit
+            && reached < until
+            && let Ok([]) = self.store.read(id, reached, until, 1).await.as_deref()
+        {
+            let reason = format!("the log ends at event {reached}, not at {until}");
+            return Err(store_error(&StoreError::Damaged { worker_id: id, reason }));
+        }
+        Ok(page)
+    }
+
+    /// What to tell a reader of what its read came to.
+    async fn of_log<T>(
+        &self,
+        id: WorkerId,
+        read: Result<T, StoreError>,
+    ) -> Result<T, RuntimeError> {
+        match read {
             Err(StoreError::Trimmed { through }) => Err(self.gone(id, through).await),
             read => read.map_err(|error| store_error(&error)),
         }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::OnceCell;
-use worker_types::{ComponentDigest, Event, EventBody, Profile};
+use worker_types::{
+    ComponentDigest, ComponentRef, Event, EventBody, Grants, Labels, Profile, ProfileName, WorkerId,
+};
 
 use super::{Inner, WorkerMeta};
 use crate::{
@@ -17,13 +20,35 @@ pub(crate) struct InstalledProfile {
     pub(crate) profile: Profile,
     pub(crate) digest: ComponentDigest,
     component: OnceCell<Arc<LoadedComponent>>,
+    /// Why nothing runs that was created with it, whatever there is of it.
+    damage: Option<Box<str>>,
 }
 
 impl InstalledProfile {
     /// One whose component is loaded.
     pub(crate) fn new(profile: Profile, component: Arc<LoadedComponent>) -> Self {
         let digest = component.digest;
-        Self { profile, digest, component: OnceCell::new_with(Some(component)) }
+        Self { profile, digest, component: OnceCell::new_with(Some(component)), damage: None }
+    }
+
+    /// What stands for one that cannot be read: a name, and the digest of nothing.
+    fn unknown(reason: String) -> Option<Self> {
+        let name: ProfileName = "unknown".parse().ok()?;
+        let profile = Profile {
+            component: ComponentRef::Builtin(name.clone()),
+            name,
+            description: String::new(),
+            optional: Default::default(),
+            resume: false,
+            config: Default::default(),
+        };
+        let digest = ComponentDigest::from_sha256([0; 32]);
+        Some(Self { profile, digest, component: OnceCell::new(), damage: Some(reason.into()) })
+    }
+
+    /// Why it cannot be known what was created with it.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// The component, from the store's copy where it is not loaded yet.
@@ -32,6 +57,9 @@ impl InstalledProfile {
     ///
     /// Why it cannot be loaded.
     pub(crate) async fn component(&self, runtime: &Inner) -> Result<&LoadedComponent, String> {
+        if let Some(reason) = self.damage() {
+            return Err(reason.to_owned());
+        }
         let load = async || {
             let loaded = |loaded: Loaded| loaded.map_err(|error| error_chain(&*error));
             if let Some(known) = runtime.engines.known(self.digest) {
@@ -48,6 +76,23 @@ impl InstalledProfile {
     /// The component, if it is loaded.
     pub(crate) fn loaded(&self) -> Option<&LoadedComponent> {
         self.component.get().map(Arc::as_ref)
+    }
+}
+
+impl WorkerMeta {
+    /// What is shown of a Worker where it cannot be read what it was created with. It is granted
+    /// nothing, and its id says when it was made.
+    pub(crate) fn unknown(worker_id: WorkerId, reason: String) -> Option<Self> {
+        let milliseconds = worker_id.as_bytes()[..6]
+            .iter()
+            .fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
+        Some(Self {
+            display_name: None,
+            profile: Arc::new(InstalledProfile::unknown(reason)?),
+            grants: Arc::new(Grants::none()),
+            labels: Labels::default(),
+            created_at: Timestamp::from_millisecond(milliseconds).unwrap_or_default(),
+        })
     }
 }
 
@@ -93,6 +138,7 @@ impl Snapshots {
             profile: profile.clone(),
             digest,
             component: OnceCell::new(),
+            damage: None,
         });
         self.0.push(Arc::clone(&snapshot));
         snapshot

@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc};
 
 use worker_types::WorkerId;
 
-use super::{Inner, Snapshots, table};
+use super::{Inner, Snapshots, WorkerMeta, damage, table};
 use crate::{
     cell::WorkerCell,
     error_chain,
@@ -24,6 +24,9 @@ impl Inner {
     ///
     /// The store cannot be read at all. What cannot be read of one Worker makes that one unavailable.
     pub(crate) async fn restore_workers(self: &Arc<Self>) -> Result<(), StoreError> {
+        for words in self.store.nameless().await? {
+            self.damage.note(damage::WORKER, format!("a Worker cannot be shown: {words}"));
+        }
         let mut snapshots = Snapshots::new(self.profiles.values().cloned());
         let mut after = None;
         loop {
@@ -33,8 +36,7 @@ impl Inner {
             for stored in page {
                 match stored {
                     Ok(stored) => self.restore_worker(&mut snapshots, stored).await,
-                    // Without its first event there is nothing to show of a Worker.
-                    Err((worker_id, error)) => self.report_damage(worker_id, &error),
+                    Err((worker_id, error)) => self.restore_damaged(worker_id, &error).await,
                 }
             }
         }
@@ -44,34 +46,44 @@ impl Inner {
         let Some(meta) = snapshots.meta(self, &stored.created) else {
             let reason = "its first event does not create it".to_owned();
             let error = StoreError::Damaged { worker_id: stored.worker_id, reason };
-            return self.report_damage(stored.worker_id, &error);
+            return self.restore_damaged(stored.worker_id, &error).await;
         };
         let cell = Arc::new(WorkerCell::new(stored.worker_id, meta));
         if let Some(rest) = stored.rest {
             self.count(cell.restore(&rest, Default::default()));
             return self.workers.restore(cell, None);
         }
+        self.restore_active(cell).await;
+    }
+
+    /// Takes up a Worker of which is not known what it was created with. It is unavailable; what else
+    /// there is of it can be read, and it can be deleted.
+    async fn restore_damaged(self: &Arc<Self>, worker_id: WorkerId, error: &StoreError) {
+        self.log_damage(worker_id, error);
+        let Some(meta) = WorkerMeta::unknown(worker_id, error.to_string()) else {
+            let message = format!("Worker {worker_id} cannot be shown: {error}");
+            return self.damage.note(damage::WORKER, message);
+        };
+        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta))).await;
+    }
+
+    async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>) {
+        let worker_id = cell.id;
         match Journal::load(self, &cell).await {
             Ok(journal) => {
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                table::spawn(self, stored.worker_id, supervisor.run_with(journal));
+                table::spawn(self, worker_id, supervisor.run_with(journal));
             }
             Err(error) => {
-                self.log_damage(stored.worker_id, &error);
+                self.log_damage(worker_id, &error);
                 self.count(cell.set_unavailable(Some(error.to_string())));
                 // It tries again if that may help, and retires if not.
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
-                table::spawn(self, stored.worker_id, supervisor.run());
+                table::spawn(self, worker_id, supervisor.run());
             }
         }
-    }
-
-    /// Notes a Worker that is not even listed.
-    fn report_damage(&self, worker_id: WorkerId, error: &StoreError) {
-        self.log_damage(worker_id, error);
-        self.workers.add_damage(format!("Worker {worker_id} cannot be shown: {error}"));
     }
 
     fn log_damage(&self, worker_id: WorkerId, error: &StoreError) {

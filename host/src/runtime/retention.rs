@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use worker_types::RuntimeError;
 
-use super::{Inner, Runtime, store_error};
-use crate::supervisor::Request;
+use super::{Inner, Runtime, damage, store_error};
+use crate::{store::StoreError, supervisor::Request};
 
 /// How often the store is looked through.
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -26,8 +26,13 @@ impl Runtime {
         let now = Timestamp::now();
         let keys_before = now.checked_sub(KEYS_KEPT).unwrap_or(Timestamp::MIN);
         // Keys that cannot be read are no reason to keep events.
-        let forgotten = runtime.store.forget_keys(keys_before).await;
-        let forgotten = forgotten.map(drop).map_err(|error| store_error(&error));
+        let forgotten = match runtime.store.forget_keys(keys_before).await {
+            Err(StoreError::TableDamaged { reason }) => {
+                runtime.damage.note(damage::STORE, reason);
+                Ok(())
+            }
+            forgotten => forgotten.map(drop).map_err(|error| store_error(&error)),
+        };
         let trimmable = runtime.store.trimmable(&runtime.retention, now).await;
         for (id, through) in trimmable.map_err(|error| store_error(&error))? {
             match self.ask(id, |reply| Request::Trim { through, reply }).await {

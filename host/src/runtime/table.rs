@@ -35,8 +35,6 @@ struct Table {
     creating: u64,
     /// Whether the Runtime shuts down: no task is spawned any more.
     closed: bool,
-    /// What the store has of Workers that cannot be listed.
-    damage: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -98,16 +96,6 @@ impl Workers {
     /// Adds a Worker that the store has; with the way to its task, where there is something to do.
     pub(crate) fn restore(&self, cell: Arc<WorkerCell>, active: Option<mpsc::Sender<Request>>) {
         self.lock().slots.insert(cell.id, Slot { cell, active });
-    }
-
-    /// Notes a Worker that the store has and that cannot be listed.
-    pub(crate) fn add_damage(&self, message: String) {
-        self.lock().damage.push(message);
-    }
-
-    /// What the store has of Workers that cannot be listed.
-    pub(crate) fn damage(&self) -> Vec<String> {
-        self.lock().damage.clone()
     }
 
     /// Forgets a Worker that was deleted.

@@ -142,6 +142,14 @@ impl MemoryStore {
         Ok(())
     }
 
+    /// A log in memory can be read, so that its end is an event like others.
+    pub(super) fn bury(&self, deleted: Event) -> Result<Seq, StoreError> {
+        let (worker_id, seq) = (deleted.worker_id, deleted.seq);
+        let events = &[deleted];
+        self.append(Commit { worker_id, events, rest: None, texts: &[], key: None })?;
+        Ok(seq)
+    }
+
     /// Commits to the log, and returns how many events that removed.
     fn change(
         &self,

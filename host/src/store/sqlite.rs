@@ -76,10 +76,10 @@ mod trimming;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicU64, mpsc},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc},
     thread::{self, JoinHandle},
 };
 
@@ -91,9 +91,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use worker_types::{ComponentDigest, Event, Item, ItemId, LogId, Retention, Seq, TurnId, WorkerId};
 
 use self::{
-    commit::FORGOTTEN_KEYS,
     database::Files,
-    encoding::{EncodedCommit, EncodedScope},
+    encoding::{EncodedCommit, EncodedEvent, EncodedScope},
     failure::ReadError,
     open::Opened,
     queries::RawEvent,
@@ -111,6 +110,14 @@ pub use open::OpenStoreError;
 /// What may wait for the writer, in kibibytes; whoever brings more waits before it is queued.
 const QUEUE_KIB: u32 = 64 << 10;
 
+/// Keys that are given up on at once, some damaged pages and what is beside them: each costs some
+/// transactions that are taken back.
+const STUCK_KEYS: usize = 250;
+
+/// What Workers share, as sentences about damage name it.
+const KEYS: &str = "idempotency keys";
+const COMPONENTS: &str = "components";
+
 /// A store on disk.
 #[derive(Debug)]
 pub(super) struct SqliteStore {
@@ -121,6 +128,8 @@ pub(super) struct SqliteStore {
     requests: Option<mpsc::Sender<Request>>,
     queue: Arc<Semaphore>,
     writer: Option<JoinHandle<()>>,
+    /// Keys that cannot be removed: nobody tries again while this store is open.
+    stuck_keys: Mutex<BTreeSet<i64>>,
     /// The last to go: until then the directory is this store's.
     _lock: File,
 }
@@ -165,6 +174,7 @@ impl SqliteStore {
             requests: Some(requests),
             queue: Arc::new(Semaphore::new(QUEUE_KIB as usize)),
             writer: Some(writer),
+            stuck_keys: Mutex::default(),
             _lock: lock,
         })
     }
@@ -198,17 +208,53 @@ impl SqliteStore {
         self.write(Job::PutComponent { digest, bytes: bytes.to_vec() }).await.map(drop)
     }
 
+    pub(super) async fn bury(&self, deleted: Event) -> Result<Seq, StoreError> {
+        let worker_id = deleted.worker_id;
+        let event = EncodedEvent::new(&deleted)?;
+        let seq = self.write(Job::Bury { worker_id, event }).await?;
+        Ok(Seq::new(seq))
+    }
+
     pub(super) async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
         let before = before.as_microsecond();
-        let mut forgotten = 0;
+        let (mut forgotten, mut after) = (0, None);
+        let mut stuck: Vec<i64> = Vec::new();
         // In steps: commits go in between.
         loop {
-            let step = self.write(Job::ForgetKeys { before }).await?;
-            forgotten += step;
-            if step < FORGOTTEN_KEYS {
-                return Ok(forgotten);
+            let read = move |connection: &Connection| queries::old_keys(connection, before, after);
+            let old = self.readers.run(read).await.map_err(|error| error.of_table(KEYS))?;
+            let Some(last) = old.last() else { break };
+            after = Some(*last);
+            let ids = old.iter().map(|(_, id)| *id).filter(|id| !self.is_stuck(*id)).collect();
+            let mut steps: Vec<Vec<i64>> = vec![ids];
+            while let Some(mut ids) = steps.pop() {
+                match self.write(Job::ForgetKeys { ids: ids.clone() }).await {
+                    Ok(count) => forgotten += count,
+                    // What is damaged is found by halving.
+                    Err(StoreError::TableDamaged { .. }) if ids.len() > 1 => {
+                        steps.push(ids.split_off(ids.len() / 2));
+                        steps.push(ids);
+                    }
+                    Err(StoreError::TableDamaged { .. }) => stuck.extend(ids),
+                    Err(error) => return Err(error),
+                }
+                if stuck.len() >= STUCK_KEYS {
+                    return Err(self.leave(&stuck));
+                }
             }
         }
+        if stuck.is_empty() { Ok(forgotten) } else { Err(self.leave(&stuck)) }
+    }
+
+    fn is_stuck(&self, key: i64) -> bool {
+        self.stuck_keys.lock().unwrap_or_else(PoisonError::into_inner).contains(&key)
+    }
+
+    /// Gives up on some keys.
+    fn leave(&self, keys: &[i64]) -> StoreError {
+        self.stuck_keys.lock().unwrap_or_else(PoisonError::into_inner).extend(keys);
+        let reason = "some idempotency keys are damaged and cannot be forgotten".to_owned();
+        StoreError::TableDamaged { reason }
     }
 
     /// Hands a job to the writer and waits until it is durable.
@@ -238,6 +284,12 @@ impl SqliteStore {
                 .map_err(|error| (worker_id, error.of_worker(worker_id)))
         });
         Ok(decoded.collect())
+    }
+
+    pub(super) async fn nameless(&self) -> Result<Vec<String>, StoreError> {
+        let keys = self.readers.run(queries::nameless).await.map_err(ReadError::of_store)?;
+        let words = |key| format!("the database is damaged where its id is kept, row {key}");
+        Ok(keys.into_iter().map(words).collect())
     }
 
     pub(super) async fn snapshot(
@@ -332,7 +384,7 @@ impl SqliteStore {
     pub(super) async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
         let (scope, encoded) = (scope.clone(), EncodedScope::new(scope));
         let read = move |connection: &Connection| queries::key(connection, &scope, &encoded);
-        self.readers.run(read).await.map_err(ReadError::of_store)
+        self.readers.run(read).await.map_err(|error| error.of_table(KEYS))
     }
 
     pub(super) async fn feed(
@@ -393,7 +445,7 @@ impl SqliteStore {
             }
             Ok(Some(Bytes::from(bytes)))
         };
-        self.readers.run(read).await.map_err(ReadError::of_store)
+        self.readers.run(read).await.map_err(|error| error.of_table(COMPONENTS))
     }
 
     /// Reads what is one Worker's alone: damage is, too.

@@ -4,6 +4,8 @@
 mod compile_once;
 mod component_cache;
 mod components;
+#[cfg(feature = "sqlite")]
+mod damage;
 mod events;
 mod files;
 mod grants;

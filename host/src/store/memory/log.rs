@@ -53,7 +53,7 @@ pub(super) struct Rest {
 
 impl Rest {
     pub(super) fn new(state: &WorkerState) -> Result<Self, StoreError> {
-        let json = serde_json::to_vec(state).map_err(StoreError::Encoding)?;
+        let json = serde_json::to_vec(state).map_err(|error| StoreError::unencodable(&error))?;
         let mut packed = Vec::with_capacity(json.len() / 2);
         packing::STATES.pack(&json, &mut packed);
         Ok(Self { last_seq: state.last_seq, json: packed.into() })
@@ -118,7 +118,8 @@ impl Encoded {
         };
         for event in events {
             let stored = Stored { at: event.at.as_microsecond(), body: &event.body };
-            let json = serde_json::to_vec(&stored).map_err(StoreError::Encoding)?;
+            let json =
+                serde_json::to_vec(&stored).map_err(|error| StoreError::unencodable(&error))?;
             packing::EVENTS.pack(&json, &mut encoded.bytes);
             encoded.ends.push(number(encoded.bytes.len() as u64)?);
             let seq = number(event.seq.get())?;

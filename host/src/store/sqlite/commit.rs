@@ -16,8 +16,6 @@ const SWEEP_EVENTS: i64 = 512;
 /// Bytes of events that one step of a sweep removes, and one event more: SQLite visits every page
 /// that it frees.
 const SWEEP_BYTES: i64 = 4 << 20;
-/// Keys that one transaction forgets.
-pub(super) const FORGOTTEN_KEYS: u64 = 1_000;
 
 /// The tables, while a group is written.
 pub(super) struct Tables<'a> {
@@ -26,6 +24,8 @@ pub(super) struct Tables<'a> {
     pub(super) next_position: i64,
     /// Workers with events to remove that are not removed yet.
     pub(super) to_sweep: Vec<i64>,
+    /// Whether what is being written is an idempotency key: damage there is not the Worker's.
+    pub(super) in_keys: bool,
 }
 
 /// A Worker's row, as far as a commit needs it.
@@ -49,13 +49,49 @@ impl Tables<'_> {
         if let Err(refused) = self.check(worker.as_ref(), commit)? {
             return Ok(Err(refused));
         }
-        // A row that cannot be written where others can is this commit's failure alone.
+        self.or_take_back(worker_id, |tables| tables.write(worker, commit).map(|()| 1))
+    }
+
+    /// Deletes a Worker, whatever its log is like.
+    pub(super) fn bury(
+        &mut self,
+        worker_id: WorkerId,
+        event: &EncodedEvent,
+    ) -> rusqlite::Result<Applied> {
+        let mut statement = self.transaction.prepare_cached(
+            "SELECT key, deleted, max(rest_seq, trimmed,
+                coalesce((SELECT max(seq) FROM events WHERE worker = workers.key), 0))
+                FROM workers WHERE id = ?1",
+        )?;
+        let row = statement.query_row([worker_id.as_bytes()], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?, row.get::<_, i64>(2)?))
+        });
+        drop(statement);
+        let Some((key, false, last)) = row.optional()? else {
+            return Ok(Err(gap(worker_id, 0, event.seq)));
+        };
+        let seq = event.seq.max(last.saturating_add(1));
+        let body = event.body.clone();
+        let deleted = EncodedEvent { seq, at: event.at, item: None, ended_turn: None, body };
+        self.or_take_back(worker_id, |tables| {
+            tables.insert_event(key, &deleted)?;
+            tables.delete(key, seq)?;
+            Ok(ordinal(seq))
+        })
+    }
+
+    /// A row that cannot be written where others can is the failure of this Worker alone.
+    fn or_take_back(
+        &mut self,
+        worker_id: WorkerId,
+        write: impl FnOnce(&mut Self) -> rusqlite::Result<u64>,
+    ) -> rusqlite::Result<Applied> {
         self.execute("SAVEPOINT before_commit", ())?;
         let (next_position, to_sweep) = (self.next_position, self.to_sweep.len());
-        match self.write(worker, commit) {
-            Ok(()) => {
+        match write(self) {
+            Ok(written) => {
                 self.execute("RELEASE before_commit", ())?;
-                Ok(Ok(1))
+                Ok(Ok(written))
             }
             Err(error) if failure::is_of_one_row(&error) => {
                 tracing::error!(%worker_id, %error, "a commit was taken back");
@@ -96,10 +132,12 @@ impl Tables<'_> {
             )?;
         }
         if let Some(key) = &commit.key {
+            self.in_keys = true;
             self.insert_key(key)?;
+            self.in_keys = false;
         }
         if commit.deletes {
-            self.delete(&worker, commit)?;
+            self.delete(worker.key, worker.last_seq + commit.events.len() as i64)?;
         } else if commit.trims {
             self.trim(&worker, commit)?;
         }
@@ -247,15 +285,14 @@ impl Tables<'_> {
     }
 
     /// From here on readers see nothing but the tombstone; the rest is swept.
-    fn delete(&mut self, worker: &WorkerRow, commit: &EncodedCommit) -> rusqlite::Result<()> {
-        let tombstone = worker.last_seq + commit.events.len() as i64;
-        self.execute("DELETE FROM texts WHERE worker = ?1", [worker.key])?;
+    fn delete(&mut self, worker: i64, tombstone: i64) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM texts WHERE worker = ?1", [worker])?;
         self.execute(
             "UPDATE workers SET active = 0, deleted = 1, trimmed = ?2, swept = 0, rest_seq = 0,
                 created = x'', rest = NULL WHERE key = ?1",
-            (worker.key, tombstone - 1),
+            (worker, tombstone - 1),
         )?;
-        self.to_sweep.push(worker.key);
+        self.to_sweep.push(worker);
         Ok(())
     }
 
@@ -329,13 +366,14 @@ impl Tables<'_> {
         Ok(Ok(0))
     }
 
-    /// Forgets some of the keys before `before`; returns how many.
-    pub(super) fn forget_keys(&self, before: i64) -> rusqlite::Result<Applied> {
-        let mut statement = self.transaction.prepare_cached(
-            "DELETE FROM keys WHERE id IN
-                (SELECT id FROM keys WHERE at < ?1 ORDER BY at LIMIT ?2)",
-        )?;
-        Ok(Ok(statement.execute((before, FORGOTTEN_KEYS as i64))? as u64))
+    /// Forgets these keys; returns how many were there.
+    pub(super) fn forget_keys(&self, ids: &[i64]) -> rusqlite::Result<Applied> {
+        let mut statement = self.transaction.prepare_cached("DELETE FROM keys WHERE id = ?1")?;
+        let mut forgotten = 0;
+        for id in ids {
+            forgotten += statement.execute([id])? as u64;
+        }
+        Ok(Ok(forgotten))
     }
 
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<()> {

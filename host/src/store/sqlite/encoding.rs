@@ -80,7 +80,8 @@ impl EncodedCommit {
         }
         let events = commit.events.iter().map(EncodedEvent::new).collect::<Result<_, _>>()?;
         let rest = |state: &WorkerState| {
-            let json = serde_json::to_vec(state).map_err(StoreError::Encoding)?;
+            let json =
+                serde_json::to_vec(state).map_err(|error| StoreError::unencodable(&error))?;
             Ok(EncodedRest { seq: number(state.last_seq.get()), state: json })
         };
         let deletes = commit.deletes_at().is_some();
@@ -116,7 +117,7 @@ impl EncodedCommit {
 }
 
 impl EncodedEvent {
-    fn new(event: &Event) -> Result<Self, StoreError> {
+    pub(super) fn new(event: &Event) -> Result<Self, StoreError> {
         let ended_turn = match &event.body {
             EventBody::TurnEnded { turn_id, .. } => Some(number(turn_id.get())),
             _ => None,
@@ -126,7 +127,8 @@ impl EncodedEvent {
             at: event.at.as_microsecond(),
             item: item_of(&event.body).map(|item| number(item.id.get())),
             ended_turn,
-            body: serde_json::to_vec(&event.body).map_err(StoreError::Encoding)?,
+            body: serde_json::to_vec(&event.body)
+                .map_err(|error| StoreError::unencodable(&error))?,
         })
     }
 }

@@ -49,6 +49,12 @@ pub(super) fn is_of_one_row(error: &Error) -> bool {
     )
 }
 
+/// Damage where something is kept that Workers share.
+pub(super) fn table_damaged(what: &str, error: &Error) -> StoreError {
+    tracing::error!(%error, what, "a table of the store is damaged");
+    StoreError::TableDamaged { reason: format!("the database is damaged where {what} are kept") }
+}
+
 /// Why a read did not give what it should.
 #[derive(Debug)]
 pub(super) enum ReadError {
@@ -106,6 +112,15 @@ impl ReadError {
                 let reason = "the database is damaged where it is kept".to_owned();
                 StoreError::Damaged { worker_id, reason }
             }
+            other => other.of_store(),
+        }
+    }
+
+    /// As the error of a read of what Workers share: `what` is damaged, and trying again does not help.
+    pub(super) fn of_table(self, what: &str) -> StoreError {
+        match self {
+            Self::Damaged(reason) => StoreError::TableDamaged { reason },
+            Self::Sqlite(error) if is_damage(&error) => table_damaged(what, &error),
             other => other.of_store(),
         }
     }

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::store::{ItemPage, ItemRange, KeyRecord, KeyScope, PAGE_BYTES, StoredWorker};
 
+/// Keys that one transaction forgets.
+const FORGOTTEN_KEYS: i64 = 1_000;
+
 type Result<T> = std::result::Result<T, ReadError>;
 
 /// An event's row.
@@ -261,9 +264,9 @@ pub(super) fn workers(
     let mut by_id =
         connection.prepare_cached("SELECT id, key FROM workers WHERE id > ?1 ORDER BY id")?;
     let mut page = WorkerPage::new(connection, limit)?;
-    let read = each(&mut by_id, [&after], |row| {
-        let (id, key) = (WorkerId::from_bytes(row.get(0)?), row.get(1)?);
-        Ok(page.take(id, key))
+    let read = each(&mut by_id, [&after], |row| match id_of(row, 0)? {
+        Some(id) => Ok(page.take(id, row.get(1)?)),
+        None => Ok(true),
     });
     match read {
         Err(ReadError::Sqlite(error)) if is_damage(&error) => {
@@ -275,7 +278,9 @@ pub(super) fn workers(
         connection.prepare_cached("SELECT id, key FROM workers NOT INDEXED WHERE id > ?1")?;
     let mut listed: Vec<(WorkerId, i64)> = Vec::new();
     each(&mut statement, [&after], |row| {
-        listed.push((WorkerId::from_bytes(row.get(0)?), row.get(1)?));
+        if let Some(id) = id_of(row, 0)? {
+            listed.push((id, row.get(1)?));
+        }
         Ok(true)
     })?;
     listed.sort_unstable();
@@ -286,6 +291,29 @@ pub(super) fn workers(
         }
     }
     Ok(page.workers)
+}
+
+/// The id in a Worker's row; none where it is damaged, which is said by [`nameless`].
+pub(super) fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<WorkerId>> {
+    let id = row.get_ref(column)?.as_bytes_or_null().ok().flatten();
+    Ok(id.and_then(|id| id.try_into().ok()).map(WorkerId::from_bytes))
+}
+
+/// The keys of some Workers whose ids are none.
+pub(super) fn nameless(connection: &Connection) -> Result<Vec<i64>> {
+    let mut keys: Vec<i64> = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT key FROM workers WHERE typeof(id) <> 'blob' OR length(id) <> 16 LIMIT 100",
+    )?;
+    let read = each(&mut statement, (), |row| {
+        keys.push(row.get(0)?);
+        Ok(true)
+    });
+    match read {
+        // Whoever lists the Workers says that there is damage.
+        Err(ReadError::Sqlite(error)) if is_damage(&error) => Ok(keys),
+        read => read.map(|()| keys),
+    }
 }
 
 /// The rows of some Workers.
@@ -357,6 +385,24 @@ pub(super) fn key(
     let Some((request, answer, at)) = row.optional()? else { return Ok(None) };
     let at = time(at).ok_or_else(|| ReadError::damaged("the time of a key is out of range"))?;
     Ok(Some(KeyRecord { scope: scope.clone(), request, answer, at }))
+}
+
+/// Some of the keys from before `before`, oldest first, each with its time.
+pub(super) fn old_keys(
+    connection: &Connection,
+    before: i64,
+    after: Option<(i64, i64)>,
+) -> Result<Vec<(i64, i64)>> {
+    let (at, id) = after.unwrap_or((i64::MIN, i64::MIN));
+    let mut keys = Vec::new();
+    let mut statement = connection.prepare_cached(
+        "SELECT at, id FROM keys WHERE at < ?1 AND (at, id) > (?2, ?3) ORDER BY at, id LIMIT ?4",
+    )?;
+    each(&mut statement, (before, at, id, FORGOTTEN_KEYS), |row| {
+        keys.push((row.get(0)?, row.get(1)?));
+        Ok(true)
+    })?;
+    Ok(keys)
 }
 
 pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<Vec<u8>>> {

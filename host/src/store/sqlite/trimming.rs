@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 use worker_types::{Retention, Seq, WorkerId};
 
-use super::{encoding::ordinal, failure::ReadError};
+use super::{encoding::ordinal, failure::ReadError, queries::id_of};
 use crate::store::retention::{Excess, Totals, oldest};
 
 /// Workers that are looked at in one read: a store of many must not keep a reader for seconds.
@@ -42,13 +42,11 @@ pub(super) fn trimmable(
     let (mut found, mut next) = (Vec::new(), None);
     while let Some(row) = rows.next()? {
         let last_seq = row.get::<_, Option<i64>>(5)?.unwrap_or(0);
-        let worker = Resting {
-            key: row.get(0)?,
-            id: WorkerId::from_bytes(row.get(1)?),
-            trimmed: row.get(2)?,
-            last_seq,
-        };
-        next = Some(worker.key);
+        let key = row.get(0)?;
+        next = Some(key);
+        // Nobody can be asked to trim a Worker that has no name.
+        let Some(id) = id_of(row, 1)? else { continue };
+        let worker = Resting { key, id, trimmed: row.get(2)?, last_seq };
         let is_busy: bool = row.get(4)?;
         if is_busy || row.get::<_, i64>(3)? != last_seq {
             continue;

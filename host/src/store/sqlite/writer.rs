@@ -14,13 +14,14 @@ use std::{
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use worker_types::ComponentDigest;
+use worker_types::{ComponentDigest, WorkerId};
 
 use super::{
+    COMPONENTS, KEYS,
     commit::Tables,
     database::{self, Checkpoint, Files, failure},
-    encoding::{EncodedCommit, ordinal},
-    failure::{is_damage, reason},
+    encoding::{EncodedCommit, EncodedEvent, ordinal},
+    failure::{is_damage, reason, table_damaged},
     readers::Gate,
 };
 use crate::store::{StoreError, StoreHealth};
@@ -49,9 +50,14 @@ pub(super) enum Job {
         digest: ComponentDigest,
         bytes: Vec<u8>,
     },
-    /// Forgets some keys from before this time, in microseconds; the answer says how many.
+    /// Deletes a Worker whose log cannot be read; the answer says which number the event got.
+    Bury {
+        worker_id: WorkerId,
+        event: EncodedEvent,
+    },
+    /// Forgets these keys; the answer says how many were there.
     ForgetKeys {
-        before: i64,
+        ids: Vec<i64>,
     },
     /// Keeps the writer from taking more until the other end is gone.
     #[cfg(test)]
@@ -63,7 +69,8 @@ impl Job {
         match self {
             Self::Commit(commit) => commit.bytes(),
             Self::PutComponent { bytes, .. } => bytes.len(),
-            Self::ForgetKeys { .. } => 0,
+            Self::Bury { .. } => 0,
+            Self::ForgetKeys { ids } => ids.len() * 8,
             #[cfg(test)]
             Self::Hold(_) => 0,
         }
@@ -71,21 +78,22 @@ impl Job {
 }
 
 impl Job {
-    /// What somebody hears whose job met damage: what the job was about is at fault, and no other.
-    fn damaged(&self, error: &rusqlite::Error) -> StoreError {
-        let reason = |what| format!("the database is damaged where {what} kept");
+    /// What somebody hears whose job met damage: what the job was about is at fault, and no other;
+    /// of a commit its key, where it was `in_keys`.
+    fn damaged(&self, error: &rusqlite::Error, in_keys: bool) -> StoreError {
+        let of_worker = |worker_id| {
+            tracing::error!(%worker_id, %error, "a Worker's log is damaged");
+            let reason = "the database is damaged where it is kept".to_owned();
+            StoreError::Damaged { worker_id, reason }
+        };
         match self {
-            Self::Commit(commit) => {
-                let worker_id = commit.worker_id;
-                tracing::error!(%worker_id, %error, "a Worker's log is damaged");
-                StoreError::Damaged { worker_id, reason: reason("it is") }
-            }
-            _ => {
-                tracing::error!(%error, "a table of the store is damaged");
-                let is_component = matches!(self, Self::PutComponent { .. });
-                let what = if is_component { "components are" } else { "idempotency keys are" };
-                StoreError::Unreadable { reason: reason(what) }
-            }
+            Self::Commit(_) if in_keys => table_damaged(KEYS, error),
+            Self::Commit(commit) => of_worker(commit.worker_id),
+            Self::Bury { worker_id, .. } => of_worker(*worker_id),
+            Self::PutComponent { .. } => table_damaged(COMPONENTS, error),
+            Self::ForgetKeys { .. } => table_damaged(KEYS, error),
+            #[cfg(test)]
+            Self::Hold(_) => table_damaged(KEYS, error),
         }
     }
 }
@@ -279,7 +287,7 @@ impl Writer {
     fn write(&mut self, jobs: &[Job], results: &mut Vec<Answer>) -> rusqlite::Result<()> {
         let mut damaged = BTreeMap::new();
         while let Some((place, error)) = self.write_others(jobs, &mut damaged, results)? {
-            damaged.insert(place, jobs[place].damaged(&error));
+            damaged.insert(place, error);
         }
         Ok(())
     }
@@ -291,7 +299,7 @@ impl Writer {
         jobs: &[Job],
         damaged: &mut BTreeMap<usize, StoreError>,
         results: &mut Vec<Answer>,
-    ) -> rusqlite::Result<Option<(usize, rusqlite::Error)>> {
+    ) -> rusqlite::Result<Option<(usize, StoreError)>> {
         let Self { state: State::Healthy(connection), shared, .. } = self else {
             return Err(failure(rusqlite::ffi::SQLITE_MISUSE));
         };
@@ -300,6 +308,7 @@ impl Writer {
             transaction: &transaction,
             next_position: self.next_position,
             to_sweep: Vec::new(),
+            in_keys: false,
         };
         results.clear();
         for (place, job) in jobs.iter().enumerate() {
@@ -307,7 +316,8 @@ impl Writer {
                 _ if damaged.contains_key(&place) => Ok(Ok(0)),
                 Job::Commit(commit) => tables.apply(commit),
                 Job::PutComponent { digest, bytes } => tables.put_component(*digest, bytes),
-                Job::ForgetKeys { before } => tables.forget_keys(*before),
+                Job::Bury { worker_id, event } => tables.bury(*worker_id, event),
+                Job::ForgetKeys { ids } => tables.forget_keys(ids),
                 #[cfg(test)]
                 Job::Hold(hold) => {
                     // An error is the sign to go on.
@@ -318,6 +328,7 @@ impl Writer {
             match result {
                 Ok(result) => results.push(result),
                 Err(error) if is_damage(&error) => {
+                    let error = job.damaged(&error, tables.in_keys);
                     transaction.rollback()?;
                     return Ok(Some((place, error)));
                 }
@@ -353,7 +364,12 @@ impl Writer {
         let step = |connection: &mut Connection| {
             let transaction =
                 connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let tables = Tables { transaction: &transaction, next_position: 0, to_sweep: vec![] };
+            let tables = Tables {
+                transaction: &transaction,
+                next_position: 0,
+                to_sweep: vec![],
+                in_keys: false,
+            };
             let is_more = tables.sweep(worker)?;
             transaction.commit()?;
             rusqlite::Result::Ok(is_more)
