@@ -306,7 +306,7 @@ impl Store {
         let event = |seq| Event { seq, at, worker_id, body: EventBody::WorkerDeleted };
         let buried = dispatch!(
             self,
-            store => store.bury(event(store.last_seq(worker_id).next())),
+            store => store.bury(event(store.last_seq(worker_id).max(after).next())),
             store.bury(event(after.next())).await
         );
         buried.map(event)
