@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, Retention, RuntimeId,
-    RuntimeStatus, RuntimeSummary,
+    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, Retention,
+    RootStatus, RuntimeId, RuntimeStatus, RuntimeSummary,
 };
 
 use crate::SourceKind;
@@ -40,6 +40,9 @@ pub struct RuntimeDetails {
     pub profiles: Vec<ProfileName>,
     /// The models a grant can name, and what stands behind each, for eyes.
     pub models: Vec<ModelStatus>,
+    /// The directories a grant can speak of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roots: Vec<RootStatus>,
     /// The bounds it enforces.
     pub limits: Limits,
     /// How long it keeps events.
@@ -60,6 +63,7 @@ impl RuntimeListing {
             capabilities,
             profiles,
             models,
+            roots,
             limits,
             retention,
             diagnostics,
@@ -71,6 +75,7 @@ impl RuntimeListing {
             capabilities,
             profiles,
             models,
+            roots,
             limits,
             retention,
             overview,
