@@ -300,7 +300,7 @@ impl RuntimeBuilder {
         });
         inner.restore_workers().await.map_err(|error| store_unreadable(&error))?;
         inner.sweep_scratch().await;
-        inner.spawn_retention();
+        inner.spawn_maintenance();
         Ok(Runtime(inner))
     }
 }

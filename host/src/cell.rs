@@ -134,6 +134,11 @@ impl CellState {
         self.unavailable.as_deref()
     }
 
+    /// Whether there is something to do that cannot be done, since the Worker cannot be loaded.
+    pub(crate) fn waits_to_be_loaded(&self) -> bool {
+        self.unavailable.is_some() && matches!(self.head.status, WorkerStatus::Running { .. })
+    }
+
     /// What is known of a Worker that can be read.
     ///
     /// # Errors

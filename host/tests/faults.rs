@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use fail::FailScenario;
 use llm_engine::{Models, ScriptedModel, Step};
-use worker_runtime::Runtime;
+use worker_runtime::{Runtime, RuntimeBuilder};
 use worker_types::{
     ComponentRef, CreateWorker, FailureKind, Grants, Input, Outcome, Profile, TurnId, WorkerId,
 };
@@ -34,6 +34,10 @@ const HOST_FUNCTIONS: [(&str, &str); 19] = [
 ];
 
 async fn runtime() -> Runtime {
+    builder().build().await.expect("a Runtime")
+}
+
+fn builder() -> RuntimeBuilder {
     let name = "hostile".parse::<worker_types::ProfileName>().expect("a valid name");
     let component = ComponentRef::Builtin(name.clone());
     let profile = Profile {
@@ -51,9 +55,6 @@ async fn runtime() -> Runtime {
         .components([(component, Cow::Borrowed(test_guests::HOSTILE))])
         .profiles([profile])
         .ceiling(grants())
-        .build()
-        .await
-        .expect("a Runtime")
 }
 
 fn grants() -> Grants {
@@ -88,5 +89,49 @@ async fn a_panic_in_any_host_function_fails_that_turn_and_nothing_else() {
     runtime.cancel(bystander, None).await.expect("cancelled");
     let outcome = runtime.outcome(bystander, TurnId::new(1)).await;
     assert!(matches!(outcome, Ok(Outcome::Cancelled { .. })), "the bystander ran on: {outcome:?}");
+    scenario.teardown();
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn an_input_whose_component_could_not_be_loaded_runs_without_being_asked_for() {
+    let scenario = FailScenario::setup();
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = || worker_runtime::Store::sqlite(dir.path()).expect("a store");
+    let (id, turn_id) = {
+        // Somebody else has the only place, so that its turn is left for the next life.
+        let limits = worker_types::Limits { live_turns: 1, ..Default::default() };
+        let runtime = builder().limits(limits).store(store()).build().await.expect("a Runtime");
+        let worker = async |text| {
+            let request = CreateWorker::profile("hostile".parse().expect("a name"));
+            let request = request.grants(grants()).input(Input::text(text));
+            runtime.create(request).await.expect("a Worker").worker_id
+        };
+        worker("spin").await;
+        let id = worker("print: x").await;
+        runtime.shutdown(Duration::ZERO).await;
+        (id, TurnId::ZERO.next())
+    };
+    // The store has the component; no profile does any more.
+    let runtime = Runtime::builder("test".parse().expect("a valid id")).ceiling(grants());
+    fail::cfg("profiles::load", "return").expect("a failpoint");
+    let runtime = runtime.store(store()).build().await.expect("a Runtime");
+    let refused = runtime.outcome(id, turn_id).await;
+    assert_eq!(refused.expect_err("the fault fired").code(), "worker_unavailable");
+    fail::cfg("profiles::load", "off").expect("a failpoint");
+    let mut events = runtime.events(id, worker_types::Cursor::START).expect("the events");
+    runtime.retry_unavailable();
+    let ended = async {
+        while let Some(event) = events.next().await {
+            if let Ok(worker_types::LiveEvent::Durable(event)) = event
+                && event.body.ends(turn_id)
+            {
+                return;
+            }
+        }
+        panic!("the events ended before the turn")
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("the turn ends");
+    assert_eq!(runtime.overview().unavailable, 0);
     scenario.teardown();
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fail::fail_point;
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 use worker_types::{
@@ -61,6 +62,7 @@ impl InstalledProfile {
             return Err(reason.to_owned());
         }
         let load = async || {
+            fail_point!("profiles::load", |_| Err("injected".to_owned()));
             let loaded = |loaded: Loaded| loaded.map_err(|error| error_chain(&*error));
             if let Some(known) = runtime.engines.known(self.digest) {
                 return loaded(known);

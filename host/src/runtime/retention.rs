@@ -1,4 +1,5 @@
-//! Removes what is kept no longer: old events, and idempotency keys.
+//! What a Runtime does from time to time: it removes what is kept no longer (old events, idempotency
+//! keys), and tries again what failed and nobody asked for since.
 
 use std::{sync::Arc, time::Duration};
 
@@ -46,9 +47,19 @@ impl Runtime {
     }
 }
 
+impl Runtime {
+    /// Tries to load the Workers again that have something to do and could not be loaded. This happens
+    /// every ten minutes by itself, and for each Worker when something is asked of it.
+    pub fn retry_unavailable(&self) {
+        if self.overview().unavailable > 0 {
+            self.0.workers.retry_unavailable(&self.0);
+        }
+    }
+}
+
 impl Inner {
-    /// Starts what enforces retention from time to time. It ends with the Runtime.
-    pub(crate) fn spawn_retention(self: &Arc<Self>) {
+    /// Starts what is done from time to time. It ends with the Runtime.
+    pub(crate) fn spawn_maintenance(self: &Arc<Self>) {
         let (runtime, closing) = (Arc::downgrade(self), self.closing.clone());
         self.host.spawn(async move {
             loop {
@@ -57,7 +68,9 @@ impl Inner {
                     () = tokio::time::sleep(INTERVAL) => {}
                 }
                 let Some(runtime) = runtime.upgrade() else { return };
-                if let Err(error) = Runtime(runtime).enforce_retention().await {
+                let runtime = Runtime(runtime);
+                runtime.retry_unavailable();
+                if let Err(error) = runtime.enforce_retention().await {
                     tracing::warn!(%error, "old events could not be removed");
                 }
             }

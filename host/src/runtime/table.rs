@@ -153,6 +153,19 @@ impl Workers {
         }
     }
 
+    /// Gives the Workers a task that have something to do, could not be loaded, and have none.
+    pub(super) fn retry_unavailable(&self, runtime: &Arc<Inner>) {
+        let mut table = self.lock();
+        if table.closed {
+            return;
+        }
+        for slot in table.slots.values_mut() {
+            if slot.active.is_none() && slot.cell.lock().waits_to_be_loaded() {
+                slot.active = Some(activate(runtime, &slot.cell));
+            }
+        }
+    }
+
     /// The next request of a task; `None` once it has been retired.
     pub(crate) fn next_or_retire(
         &self,
