@@ -23,7 +23,7 @@ use crate::{
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
-    runtime::{Damage, Inner, InstalledProfile, WorkerThreads, damage},
+    runtime::{Damage, Inner, InstalledProfile, Snapshots, WorkerThreads, damage},
     store::StoreError,
 };
 
@@ -280,6 +280,7 @@ impl RuntimeBuilder {
             ceiling: roots.limit(self.ceiling),
             roots: Arc::new(roots),
             open_files: Arc::new(Semaphore::new(permits(self.limits.open_files))),
+            snapshots: Mutex::new(Snapshots::new(profiles.values().cloned())),
             profiles,
             default_profile: self.default_profile,
             store: self.store,

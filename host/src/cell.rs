@@ -3,17 +3,22 @@
 //! readers look in under the lock.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::{broadcast, watch};
 use worker_types::{
-    Event, EventBody, ItemDelta, ItemId, Outcome, RuntimeError, Seq, TurnId, Usage, WorkerId,
-    WorkerStatus,
+    Event, EventBody, Grant, Grants, ItemDelta, ItemId, Outcome, RuntimeError, Seq, TurnId, Usage,
+    WorkerId, WorkerStatus,
 };
 
-use crate::{logs::OutputCapture, runtime::WorkerMeta, store::TextPiece, worker::WorkerState};
+use crate::{
+    logs::OutputCapture,
+    runtime::{InstalledProfile, WorkerMeta},
+    store::TextPiece,
+    worker::WorkerState,
+};
 
 /// Deltas a live reader may be behind before it is given a snapshot instead. A model writes some
 /// hundred pieces a second: this is a second or two.
@@ -22,6 +27,34 @@ const DELTA_BACKLOG: usize = 256;
 /// The longest piece that live readers are given at once: with the backlog it bounds what a reader
 /// who does not read keeps in memory.
 const DELTA_BYTES: usize = 4 << 10;
+
+/// What a Worker goes by and may do: what it was created with, and what became of that. A turn goes by
+/// what it began with.
+#[derive(Debug, Clone)]
+pub(crate) struct Authority {
+    pub(crate) profile: Arc<InstalledProfile>,
+    pub(crate) grants: Arc<Grants>,
+    /// What was taken away; most Workers have everything.
+    pub(crate) revoked: Option<Box<BTreeSet<Grant>>>,
+}
+
+impl Authority {
+    pub(crate) fn new(profile: Arc<InstalledProfile>, grants: Arc<Grants>) -> Self {
+        Self { profile, grants, revoked: None }
+    }
+
+    /// Whether this was granted once and was taken away.
+    pub(crate) fn is_revoked(&self, grant: &Grant) -> bool {
+        self.revoked.as_ref().is_some_and(|revoked| revoked.contains(grant))
+    }
+
+    fn revoke<'a>(&mut self, taken: impl IntoIterator<Item = &'a Grant>) {
+        for grant in taken {
+            self.grants = Arc::new(Grants::clone(&self.grants).without(grant));
+            self.revoked.get_or_insert_default().insert(grant.clone());
+        }
+    }
+}
 
 /// One Worker.
 #[derive(Debug)]
@@ -32,9 +65,10 @@ pub(crate) struct WorkerCell {
 }
 
 /// The part of a cell that changes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct CellState {
     pub(crate) head: Head,
+    pub(crate) authority: Authority,
     /// Why the Worker cannot be loaded, if it cannot.
     unavailable: Option<Box<str>>,
     last_end: LastEnd,
@@ -182,8 +216,27 @@ impl CellState {
 }
 
 impl WorkerCell {
-    pub(crate) fn new(id: WorkerId, meta: WorkerMeta) -> Self {
-        Self { id, meta, inner: Mutex::default() }
+    pub(crate) fn new(id: WorkerId, meta: WorkerMeta, authority: Authority) -> Self {
+        let inner = CellState {
+            head: Head::default(),
+            authority,
+            unavailable: None,
+            last_end: LastEnd::default(),
+            open: BTreeMap::new(),
+            live: Weak::new(),
+            output: None,
+        };
+        Self { id, meta, inner: Mutex::new(inner) }
+    }
+
+    /// What the Worker goes by and may do now.
+    pub(crate) fn authority(&self) -> Authority {
+        self.lock().authority.clone()
+    }
+
+    /// The Worker goes by another profile, or component, from here on.
+    pub(crate) fn upgrade(&self, profile: Arc<InstalledProfile>) {
+        self.lock().authority.profile = profile;
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, CellState> {
@@ -202,6 +255,7 @@ impl WorkerCell {
                         cell.open.insert(item.id, String::new());
                     }
                     EventBody::ItemCompleted { item, .. } => drop(cell.open.remove(&item.id)),
+                    EventBody::GrantRevoked { grants } => cell.authority.revoke(grants),
                     EventBody::TurnEnded { turn_id, outcome, .. } => {
                         let other = (*outcome != Outcome::Completed).then(|| outcome.clone());
                         cell.last_end = LastEnd { turn_id: *turn_id, outcome: other.map(Box::new) };
@@ -228,7 +282,8 @@ impl WorkerCell {
         let mut cell = self.lock();
         let mut change = cell.change(|cell| {
             cell.head = Head::of(state);
-            cell.unavailable = self.meta.profile.damage().map(Into::into);
+            cell.authority.revoke(state.revoked());
+            cell.unavailable = cell.authority.profile.damage().map(Into::into);
             // What is here is newer than what the store has.
             let mut open = std::mem::take(&mut cell.open);
             for id in state.open_items() {

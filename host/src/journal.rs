@@ -105,7 +105,7 @@ impl Journal {
     pub(crate) fn stage(&mut self, commands: Vec<Command>) -> Result<&[Event], RuntimeError> {
         let bodies = worker::decide_all(&self.state, commands)?;
         let created = self.state.last_seq == Seq::ZERO;
-        let at = if created { self.cell.meta.created_at } else { now() };
+        let at = if created { self.cell.meta.created_at() } else { now() };
         let before = self.staged.len();
         for body in bodies {
             worker::evolve(&mut self.state, &body);

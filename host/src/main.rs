@@ -85,7 +85,7 @@ async fn check(file: &str) -> Result<bool, Box<dyn Error>> {
     let runtime = load(file).await?;
     match runtime.create(CreateWorker::default()).await {
         Ok(worker) => println!("{}: a Worker that needs no grant", worker.component),
-        Err(RuntimeError::MissingGrant { interface, capability: Some(capability) }) => {
+        Err(RuntimeError::MissingGrant { interface, capability: Some(capability), .. }) => {
             println!("a Worker that needs the grant `{capability}`: it imports {interface}");
         }
         Err(error) => return Err(error.into()),

@@ -317,7 +317,8 @@ mod tests {
 
     fn cell(worker_id: WorkerId) -> WorkerCell {
         let meta = WorkerMeta::unknown(worker_id, "nothing of it matters".to_owned());
-        WorkerCell::new(worker_id, meta.expect("a Worker"))
+        let (meta, authority) = meta.expect("a Worker");
+        WorkerCell::new(worker_id, meta, authority)
     }
 
     /// A store with a Worker whose log is this, after its first event.

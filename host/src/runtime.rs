@@ -9,6 +9,7 @@ mod restart;
 mod retention;
 mod table;
 mod threads;
+mod upgrade;
 mod validate;
 
 use std::{
@@ -34,7 +35,7 @@ use worker_types::{
 
 use crate::{
     RuntimeBuilder, Store,
-    cell::{Change, Head, WorkerCell},
+    cell::{Authority, Change, Head, WorkerCell},
     engine::Engines,
     grants::Roots,
     journal,
@@ -51,6 +52,7 @@ pub(crate) use profiles::{InstalledProfile, Snapshots};
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};
 pub(crate) use threads::WorkerThreads;
+pub(crate) use upgrade::difference;
 
 /// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
 /// same Runtime.
@@ -73,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     pub(crate) profiles: BTreeMap<ProfileName, Arc<InstalledProfile>>,
+    /// Those, and the others that Workers go by.
+    pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) default_profile: Option<ProfileName>,
     pub(crate) store: Store,
     pub(crate) engines: Engines,
@@ -92,14 +96,38 @@ pub(crate) struct Inner {
     pub(crate) closing: CancellationToken,
 }
 
-/// What a Worker was created with: the fold of its `worker.created`.
+/// What a Worker was created with and keeps for ever. Most Workers have no name and no labels.
 #[derive(Debug)]
 pub(crate) struct WorkerMeta {
-    pub(crate) display_name: Option<Box<str>>,
-    pub(crate) profile: Arc<InstalledProfile>,
-    pub(crate) grants: Arc<Grants>,
-    pub(crate) labels: Labels,
-    pub(crate) created_at: Timestamp,
+    named: Option<Box<Named>>,
+    /// In microseconds since 1970, as the store keeps it.
+    created_us: i64,
+}
+
+#[derive(Debug)]
+struct Named {
+    display_name: Option<String>,
+    labels: Labels,
+}
+
+impl WorkerMeta {
+    pub(crate) fn new(display_name: Option<String>, labels: Labels, created_at: Timestamp) -> Self {
+        let is_named = display_name.is_some() || !labels.is_empty();
+        let named = is_named.then(|| Box::new(Named { display_name, labels }));
+        Self { named, created_us: created_at.as_microsecond() }
+    }
+
+    pub(crate) fn display_name(&self) -> Option<&str> {
+        self.named.as_ref()?.display_name.as_deref()
+    }
+
+    pub(crate) fn labels(&self) -> Option<&Labels> {
+        Some(&self.named.as_ref()?.labels)
+    }
+
+    pub(crate) fn created_at(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.created_us).unwrap_or_default()
+    }
 }
 
 impl Runtime {
@@ -138,7 +166,8 @@ impl Runtime {
             RuntimeError::GrantExceedsCeiling { exceeds: exceeds.to_string() }
         })?;
         if let Some(component) = profile.loaded() {
-            component.admit(&request.grants, &profile.profile.optional)?;
+            let grants = Arc::new(request.grants.clone());
+            component.admit(&Authority::new(Arc::clone(profile), grants))?;
         }
         runtime.admit_directories(&request.grants).await?;
 
@@ -159,15 +188,10 @@ impl Runtime {
                 queue: 0,
             });
         }
-        let meta = WorkerMeta {
-            display_name: request.display_name.map(Into::into),
-            profile: Arc::clone(profile),
-            grants: runtime.share(request.grants),
-            labels: request.labels,
-            created_at: journal::now(),
-        };
+        let meta = WorkerMeta::new(request.display_name, request.labels, journal::now());
+        let authority = Authority::new(Arc::clone(profile), runtime.share(request.grants));
         let id = WorkerId::generate();
-        let cell = Arc::new(WorkerCell::new(id, meta));
+        let cell = Arc::new(WorkerCell::new(id, meta, authority));
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
         runtime.workers.spawn_creation(runtime, id, |place| {
@@ -334,11 +358,8 @@ impl Inner {
 
     /// The grants, shared with those who have the same: idle Workers are many and alike.
     fn share(&self, grants: Grants) -> Arc<Grants> {
-        let newest = self.workers.newest();
-        match newest {
-            Some(cell) if *cell.meta.grants == grants => Arc::clone(&cell.meta.grants),
-            _ => Arc::new(grants),
-        }
+        let newest = self.workers.newest().map(|cell| cell.authority().grants);
+        newest.filter(|shared| **shared == grants).unwrap_or_else(|| Arc::new(grants))
     }
 
     /// The right to run a turn, if it can be had at once.

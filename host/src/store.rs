@@ -479,6 +479,8 @@ fn item_of(body: &EventBody) -> Option<&Item> {
         | EventBody::WorkerStarted
         | EventBody::WorkerDeleted
         | EventBody::WorkerTrimmed { .. }
+        | EventBody::WorkerUpgraded { .. }
+        | EventBody::GrantRevoked { .. }
         | EventBody::InputQueued { .. }
         | EventBody::InputSteered { .. }
         | EventBody::TurnStarted { .. }
@@ -553,6 +555,7 @@ impl Commit<'_> {
             matches!(
                 event.body,
                 EventBody::TurnEnded { .. }
+                    | EventBody::GrantRevoked { .. }
                     | EventBody::WorkerStopped
                     | EventBody::WorkerDeleted
                     | EventBody::WorkerTrimmed { .. }

@@ -11,13 +11,15 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
     Event, EventBody, FailureKind, InputAccepted, InputDisposition, Outcome, Receipt, RuntimeError,
-    Seq, TurnId, WorkerStatus, WorkerView,
+    Seq, TurnId, Upgraded, WorkerStatus, WorkerView,
 };
 
 use crate::{
     cell::WorkerCell,
     journal::{Journal, Lost, now},
-    runtime::{CreationPlace, Inner, PendingKey, shutting_down, store_error},
+    runtime::{
+        CreationPlace, Inner, InstalledProfile, PendingKey, difference, shutting_down, store_error,
+    },
     store::{StoreError, StoreHealth},
     turn::TurnMeter,
     worker::Command,
@@ -289,6 +291,13 @@ impl Supervisor {
             Request::Stop { reply } => {
                 (Command::Stop { receipt: Receipt::default(), texts: Default::default() }, reply)
             }
+            Request::Revoke { grants, reply } => {
+                let (receipt, texts) = Default::default();
+                (Command::Revoke { grants, receipt, texts }, reply)
+            }
+            Request::Upgrade { profile, reply } => {
+                return self.upgrade(journal, profile, reply).await;
+            }
             Request::Start { reply } => (Command::Start, reply),
             Request::Delete { reply } => {
                 if journal.state().status() == WorkerStatus::Stopped {
@@ -387,6 +396,32 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Moves the Worker to the component of `profile`, unless it needs more than the Worker has.
+    async fn upgrade(
+        &mut self,
+        journal: &mut Journal,
+        profile: Arc<InstalledProfile>,
+        reply: Reply<Upgraded>,
+    ) -> Result<(), Lost> {
+        let difference = match difference(&self.cell.authority(), &profile) {
+            Ok(difference) => difference,
+            Err(refused) => return Ok(drop(reply.send(Err(refused)))),
+        };
+        let command = Command::Upgrade {
+            profile: Box::new(profile.profile.clone()),
+            component: profile.digest,
+        };
+        let committed = journal.commit(vec![command]).await;
+        if matches!(committed, Ok(Ok(()))) {
+            self.cell.upgrade(profile);
+        }
+        let _ = reply.send(match &committed {
+            Ok(decided) => decided.clone().map(|()| difference),
+            Err(Lost(error)) => Err(store_error(error)),
+        });
+        committed.map(drop)
+    }
+
     /// Answers those who wait for turns that are over.
     fn settle(&mut self, journal: &Journal) {
         let state = journal.state();
@@ -400,11 +435,12 @@ impl Supervisor {
     /// Whether the Worker's component can be instantiated; where it cannot, the Worker becomes
     /// unavailable. Compiling one may take a while: whoever wants an end is served meanwhile.
     async fn component_is_ready(&mut self, journal: &mut Journal) -> Result<bool, Lost> {
-        if self.cell.meta.profile.loaded().is_some() {
+        let profile = self.cell.authority().profile;
+        if profile.loaded().is_some() {
             return Ok(true);
         }
-        let (runtime, cell) = (Arc::clone(&self.runtime), Arc::clone(&self.cell));
-        let load = async move { cell.meta.profile.component(&runtime).await.map(drop) };
+        let runtime = Arc::clone(&self.runtime);
+        let load = async move { profile.component(&runtime).await.map(drop) };
         let mut loading = AbortOnDropHandle::new(self.runtime.host.spawn(load));
         let runtime = Arc::clone(&self.runtime);
         let loaded = loop {

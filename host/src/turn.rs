@@ -83,7 +83,8 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
     let cell = Arc::clone(&session.cell);
     let meter = Arc::clone(&session.meter);
     let ledger = session.ledger.clone();
-    let profile = &cell.meta.profile;
+    let authority = session.authority.clone();
+    let profile = &authority.profile;
 
     // The Worker's task has loaded it.
     let Some(component) = profile.loaded() else {
@@ -91,14 +92,14 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
         return Outcome::Failed { kind: FailureKind::Internal, message };
     };
     // Checked at creation, and again here: nothing is instantiated without it.
-    let pre = match component.admit(&cell.meta.grants, &profile.profile.optional) {
+    let pre = match component.admit(&authority) {
         Ok(pre) => pre,
         Err(error) => {
             let message = error.to_string();
             return Outcome::Failed { kind: FailureKind::MissingGrant, message };
         }
     };
-    let preopens = match runtime.open_preopens(cell.id, &cell.meta.grants).await {
+    let preopens = match runtime.open_preopens(cell.id, &authority.grants).await {
         Ok(preopens) => preopens,
         Err(error) => {
             let message = error.to_string();

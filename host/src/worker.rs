@@ -8,11 +8,12 @@ mod tests;
 use std::collections::BTreeMap;
 
 use worker_types::{
-    EventBody, IfBusy, InputPart, Item, ItemBody, ItemId, ItemStatus, ModelAlias, Origin, Outcome,
-    Receipt, RuntimeError, Seq, StopReason, TokenUsage, ToolOutcome, TurnId,
+    ComponentDigest, EventBody, Grant, IfBusy, InputPart, Item, ItemBody, ItemId, ItemStatus,
+    ModelAlias, Origin, Outcome, Profile, Receipt, RuntimeError, Seq, StopReason, TokenUsage,
+    ToolOutcome, TurnId,
 };
 
-pub(crate) use state::{WorkerState, evolve};
+pub(crate) use state::{Upgrade, WorkerState, evolve};
 
 use state::Phase;
 
@@ -49,6 +50,10 @@ pub(crate) enum Command {
     EndTurn { outcome: Outcome, receipt: Receipt, texts: BTreeMap<ItemId, String> },
     /// No more turns; ends the open one.
     Stop { receipt: Receipt, texts: BTreeMap<ItemId, String> },
+    /// These grants are taken away; a turn that has started ends.
+    Revoke { grants: Vec<Grant>, receipt: Receipt, texts: BTreeMap<ItemId, String> },
+    /// The Worker goes by this profile and component from here on.
+    Upgrade { profile: Box<Profile>, component: ComponentDigest },
     /// Turns may run again.
     Start,
     /// The Worker goes, for ever.
@@ -123,6 +128,12 @@ pub(crate) fn decide(
         }
         Command::EndTurn { outcome, receipt, texts } => end_turn(state, outcome, receipt, texts),
         Command::Stop { receipt, texts } => stop(state, receipt, texts),
+        Command::Revoke { grants, receipt, texts } => revoke(state, grants, receipt, texts),
+        Command::Upgrade { profile, component } => match state.busy_turn() {
+            Some(turn_id) => Err(RuntimeError::Busy { turn_id }),
+            None if state.is_deleted() => Err(RuntimeError::WorkerStopped),
+            None => Ok(vec![EventBody::WorkerUpgraded { profile, component }]),
+        },
         Command::Start => match &state.phase {
             Phase::Stopped => Ok(vec![EventBody::WorkerStarted]),
             Phase::Idle | Phase::Turn(_) | Phase::Deleted => Ok(vec![]),
@@ -254,6 +265,25 @@ fn stop(
     let waiting: Vec<TurnId> = state.queue().map(|queued| queued.turn_id).chain(left).collect();
     events.extend(waiting.into_iter().map(|turn_id| cancelled(turn_id, StopReason::Stop)));
     events.push(EventBody::WorkerStopped);
+    Ok(events)
+}
+
+/// Takes grants away, those that were not before, and ends the turn that began with them.
+fn revoke(
+    state: &WorkerState,
+    mut grants: Vec<Grant>,
+    receipt: Receipt,
+    texts: BTreeMap<ItemId, String>,
+) -> Result<Vec<EventBody>, RuntimeError> {
+    grants.retain(|grant| !state.revoked().contains(grant));
+    if grants.is_empty() || state.is_deleted() {
+        return Ok(vec![]);
+    }
+    let mut events = vec![EventBody::GrantRevoked { grants }];
+    if state.turn_has_started() {
+        let outcome = Outcome::Cancelled { reason: StopReason::GrantRevoked };
+        events.extend(end_turn(state, outcome, receipt, texts)?);
+    }
     Ok(events)
 }
 

@@ -62,13 +62,16 @@ pub enum RuntimeError {
         runtime_id: RuntimeId,
     },
     /// The component imports something that was not granted.
-    #[error("the component imports `{interface}`, {}", missing_grant_help(*.capability))]
+    #[error("the component imports `{interface}`, {}{}", missing_grant_help(*.capability), besides(.also))]
     MissingGrant {
         /// The import, as the component names it.
         interface: String,
         /// The capability that would link it; absent where none ever does.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         capability: Option<Capability>,
+        /// What else it imports that was not granted.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        also: Vec<String>,
     },
     /// More authority was asked for than may be given.
     #[error("the grants exceed what may be given: {exceeds}")]
@@ -180,6 +183,13 @@ fn missing_grant_help(capability: Option<Capability>) -> String {
     }
 }
 
+fn besides(also: &[String]) -> String {
+    match also {
+        [] => String::new(),
+        also => format!("; nor is what it needs for `{}`", also.join("`, `")),
+    }
+}
+
 impl RuntimeError {
     /// The stable word for this error.
     #[must_use]
@@ -261,8 +271,12 @@ mod tests {
     #[test]
     fn a_missing_grant_says_which_grant_would_help() {
         let message = |capability| {
-            RuntimeError::MissingGrant { interface: "yoi:worker/llm@0.1.0".into(), capability }
-                .to_string()
+            RuntimeError::MissingGrant {
+                interface: "yoi:worker/llm@0.1.0".into(),
+                capability,
+                also: vec![],
+            }
+            .to_string()
         };
         assert!(message(Some(Capability::Llm)).contains("needs the grant `llm`"));
         assert!(message(None).contains("which no grant provides"));

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Grants, InputPart, Item, ItemId, Labels, ModelAlias, NoticeLevel, Profile,
-    Seq, TokenUsage, TurnId, WorkerId,
+    ComponentDigest, Grant, Grants, InputPart, Item, ItemId, Labels, ModelAlias, NoticeLevel,
+    Profile, Seq, TokenUsage, TurnId, WorkerId,
 };
 
 /// A durable fact in a Worker's log.
@@ -51,6 +51,20 @@ pub enum EventBody {
     /// The Worker is gone, with all it had; always the last event.
     #[serde(rename = "worker.deleted")]
     WorkerDeleted,
+    /// The Worker goes by another component from here on, with the grants that it has.
+    #[serde(rename = "worker.upgraded")]
+    WorkerUpgraded {
+        /// The profile as it is now.
+        profile: Box<Profile>,
+        /// The bytes of its logic.
+        component: ComponentDigest,
+    },
+    /// Some of what the Worker was granted was taken away, for ever. A turn that runs ends next.
+    #[serde(rename = "grant.revoked")]
+    GrantRevoked {
+        /// What was taken away.
+        grants: Vec<Grant>,
+    },
     /// Older events were removed. The transcript and the state are kept.
     #[serde(rename = "worker.trimmed")]
     WorkerTrimmed {
@@ -161,6 +175,8 @@ impl EventBody {
             Self::WorkerStopped => "worker.stopped",
             Self::WorkerStarted => "worker.started",
             Self::WorkerDeleted => "worker.deleted",
+            Self::WorkerUpgraded { .. } => "worker.upgraded",
+            Self::GrantRevoked { .. } => "grant.revoked",
             Self::WorkerTrimmed { .. } => "worker.trimmed",
             Self::InputAccepted { .. } => "input.accepted",
             Self::InputQueued { .. } => "input.queued",
@@ -193,6 +209,8 @@ impl EventBody {
             | Self::WorkerStopped
             | Self::WorkerStarted
             | Self::WorkerDeleted
+            | Self::WorkerUpgraded { .. }
+            | Self::GrantRevoked { .. }
             | Self::WorkerTrimmed { .. }
             | Self::Notice { .. }
             | Self::Unknown => None,
@@ -298,6 +316,8 @@ pub enum StopReason {
     Cancel,
     /// The Worker was stopped.
     Stop,
+    /// A grant that the turn began with was taken away.
+    GrantRevoked,
     /// A kind that this version does not know.
     #[serde(other)]
     Unknown,

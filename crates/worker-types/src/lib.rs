@@ -38,7 +38,7 @@ pub use name::{InvalidName, ModelAlias, ProfileName, RootName, RuntimeId};
 pub use profile::{ComponentRef, ConfigValue, ParseComponentRefError, Profile};
 pub use request::{
     CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InvalidKey, Labels,
-    TranscriptQuery, WorkerQuery,
+    TranscriptQuery, Upgraded, WorkerQuery,
 };
 pub use retention::Retention;
 pub use usage::{TokenUsage, Usage};

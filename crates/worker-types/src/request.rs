@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Grants, InputDisposition, InputPart, ItemId, ProfileName, Seq, TurnId, WorkerId};
+use crate::{
+    ComponentDigest, Grants, InputDisposition, InputPart, ItemId, ProfileName, Seq, TurnId,
+    WorkerId,
+};
 
 /// What a Worker's creator filed it under: at most 32 labels, keys and values of at most 63 and 256
 /// bytes.
@@ -197,6 +200,19 @@ impl InputOptions {
         self.idempotency_key = Some(key);
         self
     }
+}
+
+/// What became of an upgrade: the Worker goes by the new component from its next turn on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// What it went by.
+    pub from: ComponentDigest,
+    /// What it goes by.
+    pub to: ComponentDigest,
+    /// What the new component imports and the old one did not, beyond what every Worker has.
+    pub gained: Vec<String>,
+    /// What the old component imported and the new one does not.
+    pub lost: Vec<String>,
 }
 
 /// What to do with an input while another turn runs.

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Cursor, Event, FeedCursor, Grants, Item, ItemId, Labels, Limits, Outcome,
-    ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
+    ComponentDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels, Limits,
+    Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
 };
 
 /// What a Runtime is and how it fares.
@@ -139,6 +139,9 @@ pub struct WorkerView {
     pub status: WorkerStatus,
     /// What it may do.
     pub grants: Grants,
+    /// What was taken away of its grants.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Grant>,
     /// The last event of its log.
     pub last_seq: Seq,
     /// What its turns took.

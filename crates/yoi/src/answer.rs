@@ -163,6 +163,9 @@ pub(crate) fn report(output: Output, outcome: &Outcome, interrupted: bool) -> Ex
         Outcome::Cancelled { reason: StopReason::Stop } => {
             output.note("cancelled: the Worker was stopped");
         }
+        Outcome::Cancelled { reason: StopReason::GrantRevoked } => {
+            output.note("cancelled: a grant that it began with was revoked");
+        }
         Outcome::Interrupted => {
             output.note("interrupted: the Runtime went away before the turn ended");
         }

@@ -16,7 +16,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
-use worker_types::{ItemBody, ItemId, ItemStatus, ModelAlias, Origin};
+use worker_types::{Capability, Grant, ItemBody, ItemId, ItemStatus, ModelAlias, Origin};
 
 use super::{
     bindings::yoi::worker::llm::{self, CompletionEvent, LlmError, Request},
@@ -102,7 +102,11 @@ impl llm::Host for LlmView<'_> {
     ) -> wasmtime::Result<Result<Resource<Completion>, LlmError>> {
         self.session.meter.host_call("llm.complete");
         let Some(alias) = self.granted(&request.model) else {
-            return Ok(Err(LlmError::NotGranted));
+            let llm = Grant::Capability(Capability::Llm);
+            return Ok(Err(match self.session.authority.is_revoked(&llm) {
+                true => LlmError::Revoked,
+                false => LlmError::NotGranted,
+            }));
         };
         let Some(model) = self.session.runtime.models.get(alias.as_str()) else {
             let message = format!("the operator has configured no model `{alias}`");
@@ -143,7 +147,7 @@ impl llm::Host for LlmView<'_> {
 
 impl LlmView<'_> {
     fn granted(&self, alias: &str) -> Option<ModelAlias> {
-        let models = &self.session.cell.meta.grants.llm.as_ref()?.models;
+        let models = &self.session.authority.grants.llm.as_ref()?.models;
         models.iter().find(|granted| granted.as_str() == alias).cloned()
     }
 }

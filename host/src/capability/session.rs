@@ -20,7 +20,7 @@ use super::{
     ledger::{Ledger, RecordError},
 };
 use crate::{
-    cell::WorkerCell,
+    cell::{Authority, WorkerCell},
     projection,
     runtime::Inner,
     turn::{TurnMeter, TurnState},
@@ -41,6 +41,7 @@ const MAX_UTTERANCES: usize = 16;
 pub(crate) struct SessionCtx {
     pub(crate) runtime: Arc<Inner>,
     pub(crate) cell: Arc<WorkerCell>,
+    pub(crate) authority: Authority,
     pub(crate) turn_id: TurnId,
     pub(crate) input: Arc<[InputPart]>,
     /// The interrupted turn that this one goes on from.
@@ -64,7 +65,7 @@ impl SessionCtx {
     }
 
     fn profile(&self) -> &Profile {
-        &self.cell.meta.profile.profile
+        &self.authority.profile.profile
     }
 }
 
@@ -121,7 +122,7 @@ impl session::Host for SessionView<'_> {
 
     fn capabilities(&mut self) -> wasmtime::Result<Vec<String>> {
         self.ctx.meter.host_call("session.capabilities");
-        let granted = self.ctx.cell.meta.grants.capabilities();
+        let granted = self.ctx.authority.grants.capabilities();
         Ok(granted.map(|capability| capability.name().to_owned()).collect())
     }
 

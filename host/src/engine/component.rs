@@ -1,13 +1,11 @@
 //! From bytes to something that can be instantiated.
 
-use std::collections::BTreeSet;
-
 use tokio::task::JoinError;
 use wasmtime::{
     Engine,
     component::{Component, Linker},
 };
-use worker_types::{Capability, ComponentDigest, Grants, RuntimeError};
+use worker_types::{Capability, ComponentDigest, Grant, RuntimeError};
 
 use super::{
     artifact::{Artifact, CompileError},
@@ -17,6 +15,7 @@ use super::{
 };
 use crate::{
     capability::{self, bindings::CompanionPre},
+    cell::Authority,
     turn::TurnState,
 };
 
@@ -118,31 +117,41 @@ impl LoadedComponent {
         Ok(Self { digest, imports, linked })
     }
 
-    /// What to instantiate for a Worker with `grants`, to whose profile the capabilities in
-    /// `optional` are optional.
+    /// The imports that need a grant.
+    pub(crate) fn imports(&self) -> impl Iterator<Item = &str> {
+        self.imports.iter().map(|(interface, _)| interface.as_str())
+    }
+
+    /// What to instantiate for a Worker with this authority. What was taken away is linked all the
+    /// same, and answers so.
     ///
     /// # Errors
     ///
-    /// The first import that is neither granted nor optional. Nothing was instantiated.
+    /// The imports that are neither granted nor optional. Nothing was instantiated.
     pub(crate) fn admit(
         &self,
-        grants: &Grants,
-        optional: &BTreeSet<Capability>,
+        authority: &Authority,
     ) -> Result<&CompanionPre<TurnState>, RuntimeError> {
         let pre = match &self.linked {
             Linked::Ready(pre) => pre,
             Linked::Refused(interface) => {
                 let interface = interface.clone();
-                return Err(RuntimeError::MissingGrant { interface, capability: None });
+                let also = Vec::new();
+                return Err(RuntimeError::MissingGrant { interface, capability: None, also });
             }
         };
-        for (interface, capability) in &self.imports {
-            if !grants.has(*capability) && !optional.contains(capability) {
-                let (interface, capability) = (interface.clone(), Some(*capability));
-                return Err(RuntimeError::MissingGrant { interface, capability });
-            }
-        }
-        Ok(pre)
+        let Authority { profile, grants, .. } = authority;
+        let is_missing = |capability: Capability| {
+            let revoked = || authority.is_revoked(&Grant::Capability(capability));
+            !grants.has(capability) && !profile.profile.optional.contains(&capability) && !revoked()
+        };
+        let mut missing = self.imports.iter().filter(|(_, capability)| is_missing(*capability));
+        let Some((interface, capability)) = missing.next() else { return Ok(pre) };
+        Err(RuntimeError::MissingGrant {
+            interface: interface.clone(),
+            capability: Some(*capability),
+            also: missing.map(|(interface, _)| interface.clone()).collect(),
+        })
     }
 }
 

@@ -311,7 +311,7 @@ impl Runtime {
 impl Inner {
     pub(crate) fn view(&self, cell: &WorkerCell) -> WorkerView {
         let state = cell.lock();
-        let meta = &cell.meta;
+        let (meta, authority) = (&cell.meta, &state.authority);
         let unavailable = state.unavailable().map(|reason| Diagnostic {
             code: "worker_unavailable".to_owned(),
             message: reason.to_owned(),
@@ -319,16 +319,17 @@ impl Inner {
         WorkerView {
             runtime_id: self.id.clone(),
             worker_id: cell.id,
-            display_name: meta.display_name.as_deref().map(str::to_owned),
+            display_name: meta.display_name().map(str::to_owned),
             implementation: Implementation::Component,
-            profile: meta.profile.profile.name.clone(),
-            component: meta.profile.digest,
-            labels: meta.labels.clone(),
+            profile: authority.profile.profile.name.clone(),
+            component: authority.profile.digest,
+            labels: meta.labels().cloned().unwrap_or_default(),
             status: state.status(),
-            grants: (*meta.grants).clone(),
+            grants: (*authority.grants).clone(),
+            revoked: authority.revoked.iter().flat_map(|revoked| (**revoked).clone()).collect(),
             last_seq: state.head.last_seq,
             usage: state.head.usage,
-            created_at: meta.created_at,
+            created_at: meta.created_at(),
             diagnostics: unavailable.into_iter().collect(),
         }
     }
@@ -454,9 +455,9 @@ impl Inner {
 }
 
 fn matches(query: &WorkerQuery, cell: &WorkerCell) -> bool {
-    let labels = &cell.meta.labels;
+    let labels = cell.meta.labels();
     let status = || cell.lock().status().name();
-    query.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+    query.labels.iter().all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
         && query.status.as_deref().is_none_or(|wanted| wanted == status())
 }
 

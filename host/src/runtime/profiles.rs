@@ -1,6 +1,6 @@
 //! Profiles as Workers have them: a snapshot, and its component once it is loaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use fail::fail_point;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use worker_types::{
 
 use super::{Inner, WorkerMeta};
 use crate::{
+    cell::Authority,
     engine::{Loaded, LoadedComponent},
     error_chain,
 };
@@ -84,32 +85,33 @@ impl InstalledProfile {
 impl WorkerMeta {
     /// What is shown of a Worker where it cannot be read what it was created with. It is granted
     /// nothing, and its id says when it was made.
-    pub(crate) fn unknown(worker_id: WorkerId, reason: String) -> Option<Self> {
+    pub(crate) fn unknown(worker_id: WorkerId, reason: String) -> Option<(Self, Authority)> {
         let milliseconds = worker_id.as_bytes()[..6]
             .iter()
             .fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
-        Some(Self {
-            display_name: None,
-            profile: Arc::new(InstalledProfile::unknown(reason)?),
-            grants: Arc::new(Grants::none()),
-            labels: Labels::default(),
-            created_at: Timestamp::from_millisecond(milliseconds).unwrap_or_default(),
-        })
+        let created_at = Timestamp::from_millisecond(milliseconds).unwrap_or_default();
+        let profile = Arc::new(InstalledProfile::unknown(reason)?);
+        let authority = Authority::new(profile, Arc::new(Grants::none()));
+        Some((Self::new(None, Labels::default(), created_at), authority))
     }
 }
 
-/// The profiles that exist while a Runtime starts: those it has now, and the snapshots of Workers
-/// that were created with others.
-#[derive(Debug)]
-pub(crate) struct Snapshots(Vec<Arc<InstalledProfile>>);
+/// The profiles that Workers go by: those that the Runtime has now, and the snapshots of Workers that
+/// were created with, or upgraded to, others. Each is there once, for as long as somebody has it.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshots(Vec<Weak<InstalledProfile>>);
 
 impl Snapshots {
     pub(crate) fn new(installed: impl IntoIterator<Item = Arc<InstalledProfile>>) -> Self {
-        Self(installed.into_iter().collect())
+        Self(installed.into_iter().map(|profile| Arc::downgrade(&profile)).collect())
     }
 
     /// What a Worker was created with, from its `worker.created`.
-    pub(crate) fn meta(&mut self, runtime: &Inner, created: &Event) -> Option<WorkerMeta> {
+    pub(crate) fn meta(
+        &mut self,
+        runtime: &Inner,
+        created: &Event,
+    ) -> Option<(WorkerMeta, Authority)> {
         let EventBody::WorkerCreated { display_name, profile, component, grants, labels } =
             &created.body
         else {
@@ -121,28 +123,29 @@ impl Snapshots {
             let worker_id = created.worker_id;
             tracing::warn!(%worker_id, "a Worker's grants are cut to the ceiling of today");
         }
-        Some(WorkerMeta {
-            display_name: display_name.as_deref().map(Into::into),
-            profile: self.snapshot(profile, *component),
-            grants: runtime.share(allowed),
-            labels: labels.clone(),
-            created_at: created.at,
-        })
+        let authority = Authority::new(self.snapshot(profile, *component), runtime.share(allowed));
+        Some((WorkerMeta::new(display_name.clone(), labels.clone(), created.at), authority))
     }
 
-    fn snapshot(&mut self, profile: &Profile, digest: ComponentDigest) -> Arc<InstalledProfile> {
+    /// The one that says the same.
+    pub(crate) fn snapshot(
+        &mut self,
+        profile: &Profile,
+        digest: ComponentDigest,
+    ) -> Arc<InstalledProfile> {
         let same =
-            |known: &&Arc<InstalledProfile>| known.digest == digest && known.profile == *profile;
-        if let Some(known) = self.0.iter().find(same) {
-            return Arc::clone(known);
+            |known: &Arc<InstalledProfile>| known.digest == digest && known.profile == *profile;
+        if let Some(known) = self.0.iter().filter_map(Weak::upgrade).find(same) {
+            return known;
         }
+        self.0.retain(|known| known.strong_count() > 0);
         let snapshot = Arc::new(InstalledProfile {
             profile: profile.clone(),
             digest,
             component: OnceCell::new(),
             damage: None,
         });
-        self.0.push(Arc::clone(&snapshot));
+        self.0.push(Arc::downgrade(&snapshot));
         snapshot
     }
 }

@@ -4,13 +4,14 @@ use std::{error::Error, sync::Arc};
 
 use worker_types::WorkerId;
 
-use super::{Inner, Snapshots, WorkerMeta, damage, table};
+use super::{Inner, WorkerMeta, damage, table};
 use crate::{
     cell::WorkerCell,
     error_chain,
     journal::Journal,
     store::{self, StoreError, StoredWorker},
     supervisor::Supervisor,
+    worker::{Upgrade, WorkerState},
 };
 
 /// Workers read from the store at once.
@@ -27,7 +28,6 @@ impl Inner {
         for words in self.store.nameless().await? {
             self.damage.note(damage::WORKER, format!("a Worker cannot be shown: {words}"));
         }
-        let mut snapshots = Snapshots::new(self.profiles.values().cloned());
         let mut after = None;
         loop {
             let page = self.store.workers(after, PAGE).await?;
@@ -35,21 +35,23 @@ impl Inner {
             after = Some(store::worker_id(last));
             for stored in page {
                 match stored {
-                    Ok(stored) => self.restore_worker(&mut snapshots, stored).await,
+                    Ok(stored) => self.restore_worker(stored).await,
                     Err((worker_id, error)) => self.restore_damaged(worker_id, &error).await,
                 }
             }
         }
     }
 
-    async fn restore_worker(self: &Arc<Self>, snapshots: &mut Snapshots, stored: StoredWorker) {
-        let Some(meta) = snapshots.meta(self, &stored.created) else {
+    async fn restore_worker(self: &Arc<Self>, stored: StoredWorker) {
+        let known = self.snapshots().meta(self, &stored.created);
+        let Some((meta, authority)) = known else {
             let reason = "its first event does not create it".to_owned();
             let error = StoreError::Damaged { worker_id: stored.worker_id, reason };
             return self.restore_damaged(stored.worker_id, &error).await;
         };
-        let cell = Arc::new(WorkerCell::new(stored.worker_id, meta));
+        let cell = Arc::new(WorkerCell::new(stored.worker_id, meta, authority));
         if let Some(rest) = stored.rest {
+            self.take_up(&cell, &rest);
             self.count(cell.restore(&rest, Default::default()));
             return self.workers.restore(cell, None);
         }
@@ -60,17 +62,19 @@ impl Inner {
     /// there is of it can be read, and it can be deleted.
     async fn restore_damaged(self: &Arc<Self>, worker_id: WorkerId, error: &StoreError) {
         self.log_damage(worker_id, error);
-        let Some(meta) = WorkerMeta::unknown(worker_id, error.to_string()) else {
+        let unknown = WorkerMeta::unknown(worker_id, error.to_string());
+        let Some((meta, authority)) = unknown else {
             let message = format!("Worker {worker_id} cannot be shown: {error}");
             return self.damage.note(damage::WORKER, message);
         };
-        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta))).await;
+        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta, authority))).await;
     }
 
     async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>) {
         let worker_id = cell.id;
         match Journal::load(self, &cell).await {
             Ok(journal) => {
+                self.take_up(&cell, journal.state());
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
                 table::spawn(self, worker_id, supervisor.run_with(journal));
@@ -83,6 +87,14 @@ impl Inner {
                 self.workers.restore(cell, Some(supervisor.sender()));
                 table::spawn(self, worker_id, supervisor.run());
             }
+        }
+    }
+
+    /// A Worker that was upgraded does not go by what it was created with.
+    fn take_up(&self, cell: &WorkerCell, state: &WorkerState) {
+        if let Some(Upgrade { profile, component }) = state.upgraded() {
+            let profile = self.snapshots().snapshot(profile, *component);
+            cell.upgrade(profile);
         }
     }
 

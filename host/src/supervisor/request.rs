@@ -1,9 +1,11 @@
 //! What others ask of a Worker's task.
 
-use tokio::sync::oneshot;
-use worker_types::{IfBusy, InputAccepted, InputPart, RuntimeError, Seq, TurnId};
+use std::sync::Arc;
 
-use crate::runtime::PendingKey;
+use tokio::sync::oneshot;
+use worker_types::{Grant, IfBusy, InputAccepted, InputPart, RuntimeError, Seq, TurnId, Upgraded};
+
+use crate::runtime::{InstalledProfile, PendingKey};
 
 /// Requests that may wait for one Worker. Each is answered within microseconds, unless the Worker's
 /// store is slow: then the callers wait rather than pile up.
@@ -36,6 +38,16 @@ pub(crate) enum Request {
     Start {
         reply: Reply<()>,
     },
+    /// Takes grants away that the Worker has; a turn that runs ends.
+    Revoke {
+        grants: Vec<Grant>,
+        reply: Reply<()>,
+    },
+    /// From the next turn on, the Worker goes by this profile, whose component is loaded.
+    Upgrade {
+        profile: Arc<InstalledProfile>,
+        reply: Reply<Upgraded>,
+    },
     Delete {
         reply: Reply<()>,
     },
@@ -63,9 +75,11 @@ impl Request {
             Self::Cancel { reply, .. }
             | Self::Stop { reply }
             | Self::Start { reply }
+            | Self::Revoke { reply, .. }
             | Self::Delete { reply }
             | Self::Trim { reply, .. }
             | Self::End { reply, .. } => drop(reply.send(Err(error))),
+            Self::Upgrade { reply, .. } => drop(reply.send(Err(error))),
             #[cfg(test)]
             Self::Panic => panic!("asked to"),
         }

@@ -8,7 +8,8 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
-    Event, EventBody, FailureKind, InputPart, ItemBody, Outcome, RuntimeError, StopReason, TurnId,
+    Event, EventBody, FailureKind, Grant, InputPart, ItemBody, Outcome, RuntimeError, StopReason,
+    TurnId,
 };
 
 use super::{Reply, Request, Supervisor};
@@ -32,6 +33,7 @@ pub(super) enum TurnEnd {
     Outcome(Outcome),
     Cancel(Reply<()>),
     Stop(Reply<()>),
+    Revoke(Vec<Grant>, Reply<()>),
 }
 
 /// What became of a turn that was to run.
@@ -137,6 +139,7 @@ impl Supervisor {
         let session = SessionCtx {
             runtime: Arc::clone(&self.runtime),
             cell: Arc::clone(&self.cell),
+            authority: self.cell.authority(),
             turn_id,
             input: journal.state().input(),
             resumes: journal.state().resumes(),
@@ -239,6 +242,10 @@ impl Supervisor {
                 _ => return Ok(Some(TurnEnd::Cancel(reply))),
             },
             Request::Stop { reply } => return Ok(Some(TurnEnd::Stop(reply))),
+            Request::Revoke { grants, reply } => return Ok(Some(TurnEnd::Revoke(grants, reply))),
+            Request::Upgrade { reply, .. } => {
+                drop(reply.send(Err(RuntimeError::Busy { turn_id })));
+            }
             Request::Start { reply } => drop(reply.send(Ok(()))),
             Request::Delete { reply } => drop(reply.send(Err(RuntimeError::WorkerNotStopped))),
             // There will be another time.
@@ -305,6 +312,9 @@ impl Supervisor {
                 (Command::EndTurn { outcome, receipt, texts }, Some(reply))
             }
             TurnEnd::Stop(reply) => (Command::Stop { receipt, texts }, Some(reply)),
+            TurnEnd::Revoke(grants, reply) => {
+                (Command::Revoke { grants, receipt, texts }, Some(reply))
+            }
         };
         self.keep_output();
         match reply {

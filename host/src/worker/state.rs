@@ -7,8 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    EventBody, InputPart, Item, ItemBody, ItemId, ItemStatus, Origin, Outcome, RuntimeError, Seq,
-    TokenUsage, TurnId, Usage, WorkerStatus,
+    ComponentDigest, EventBody, Grant, InputPart, Item, ItemBody, ItemId, ItemStatus, Origin,
+    Outcome, Profile, RuntimeError, Seq, TokenUsage, TurnId, Usage, WorkerStatus,
 };
 
 use super::invalid;
@@ -34,9 +34,22 @@ pub(crate) struct WorkerState {
     /// Whether the profile asks for interrupted turns to be gone on from.
     #[serde(default)]
     resume: bool,
+    /// What the Worker goes by, since it was upgraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upgraded: Option<Box<Upgrade>>,
+    /// What was taken away of its grants.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    revoked: BTreeSet<Grant>,
     /// The durable key-value state of the guest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     values: BTreeMap<String, String>,
+}
+
+/// What a Worker goes by, since it was upgraded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Upgrade {
+    pub(crate) profile: Profile,
+    pub(crate) component: ComponentDigest,
 }
 
 /// What a Worker is doing.
@@ -101,6 +114,12 @@ pub(crate) fn evolve(state: &mut WorkerState, event: &EventBody) {
     state.last_seq = state.last_seq.next();
     match event {
         EventBody::WorkerCreated { profile, .. } => state.resume = profile.resume,
+        EventBody::WorkerUpgraded { profile, component } => {
+            state.resume = profile.resume;
+            let (profile, component) = ((**profile).clone(), *component);
+            state.upgraded = Some(Box::new(Upgrade { profile, component }));
+        }
+        EventBody::GrantRevoked { grants } => state.revoked.extend(grants.iter().cloned()),
         EventBody::WorkerStopped => {
             state.phase = Phase::Stopped;
             state.next = None;
@@ -169,6 +188,16 @@ impl WorkerState {
             (_, Some(turn_id)) => WorkerStatus::Running { turn_id },
             (_, None) => WorkerStatus::Idle,
         }
+    }
+
+    /// What it goes by, if it is not what it was created with.
+    pub(crate) fn upgraded(&self) -> Option<&Upgrade> {
+        self.upgraded.as_deref()
+    }
+
+    /// What was taken away of the grants that it was created with.
+    pub(crate) fn revoked(&self) -> &BTreeSet<Grant> {
+        &self.revoked
     }
 
     /// Whether nothing is left to do: no turn, and nothing that waits for one.

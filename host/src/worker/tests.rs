@@ -61,8 +61,22 @@ fn command() -> impl Strategy<Value = Command> {
         ),
         1 => Just(Command::Stop { receipt: Receipt::default(), texts: BTreeMap::new() }),
         2 => Just(Command::Start),
+        1 => Just(revoke(&["llm"])),
+        1 => Just(upgrade()),
         1 => (0..40u64).prop_map(|seq| Command::Trim { through: Seq::new(seq) }),
     ]
+}
+
+fn revoke(grants: &[&str]) -> Command {
+    let grants = grants.iter().map(|grant| grant.parse().expect("a grant")).collect();
+    Command::Revoke { grants, receipt: Receipt::default(), texts: BTreeMap::new() }
+}
+
+fn upgrade() -> Command {
+    let Command::Create { created } = create() else { panic!("a creation") };
+    let EventBody::WorkerCreated { profile, .. } = *created else { panic!("a creation") };
+    let profile = Box::new(Profile { resume: false, ..*profile });
+    Command::Upgrade { profile, component: ComponentDigest::from_sha256([9; 32]) }
 }
 
 fn if_busy() -> impl Strategy<Value = IfBusy> {
@@ -371,6 +385,37 @@ fn only_a_stopped_worker_is_deleted_and_then_takes_nothing() {
     let (state, _) = run(vec![stop(), Command::Delete, Command::Start]);
     assert!(state.is_deleted());
     assert_eq!(decide(&state, text("one")), Err(RuntimeError::WorkerStopped));
+}
+
+#[test]
+fn a_revoked_grant_is_recorded_once_and_ends_the_turn_that_began_with_it() {
+    let (state, _) = run(vec![text("one"), input("two", IfBusy::Queue)]);
+    let events = decide(&state, revoke(&["llm", "preopen:/w"])).expect("decided");
+    let [EventBody::GrantRevoked { grants }, EventBody::TurnEnded { outcome, .. }] = &*events
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!(grants.len(), 2);
+    assert_eq!(*outcome, Outcome::Cancelled { reason: StopReason::GrantRevoked });
+    let (state, _) = run(vec![text("one"), input("two", IfBusy::Queue), revoke(&["llm"])]);
+    assert_eq!(state.busy_turn(), Some(TurnId::new(2)), "what waits still has its turn");
+    assert_eq!(decide(&state, revoke(&["llm"])), Ok(vec![]), "it cannot be taken twice");
+    let more = decide(&state, revoke(&["llm", "preopen:/w"])).expect("decided");
+    assert!(matches!(&*more, [EventBody::GrantRevoked { grants }] if grants.len() == 1));
+}
+
+#[test]
+fn a_worker_is_upgraded_between_turns_and_not_during_one() {
+    let (state, _) = run(vec![text("one")]);
+    assert_eq!(decide(&state, upgrade()), Err(RuntimeError::Busy { turn_id: TurnId::new(1) }));
+    let (state, _) = run(vec![text("one"), end(Outcome::Completed), upgrade()]);
+    let upgraded = state.upgraded().expect("an upgrade");
+    assert_eq!(upgraded.component, ComponentDigest::from_sha256([9; 32]));
+    let (state, _) = run(vec![upgrade(), text("one"), end(Outcome::Interrupted)]);
+    assert!(state.is_at_rest(), "its profile goes on from nothing any more");
+    let (state, _) = run(vec![stop(), upgrade()]);
+    assert_eq!(state.status(), WorkerStatus::Stopped);
+    assert!(decide(&run(vec![stop(), Command::Delete]).0, upgrade()).is_err());
 }
 
 #[test]

@@ -69,7 +69,10 @@ async fn an_import_that_no_grant_provides_is_refused_by_name_at_creation() {
     let runtime = build(wat(foreign), Limits::default()).await.expect("it compiles");
     let refused = runtime.create(CreateWorker::profile(name("bad"))).await;
     let interface = "evil:corp/exfiltrate@1.0.0".to_owned();
-    assert_eq!(refused, Err(RuntimeError::MissingGrant { interface, capability: None }));
+    assert_eq!(
+        refused,
+        Err(RuntimeError::MissingGrant { interface, capability: None, also: vec![] })
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::harness::*;
 async fn invariant_1_a_companion_without_llm_is_refused_by_the_name_of_its_import() {
     let runtime = runtime().await;
     let refused = runtime.create(CreateWorker::profile(name("companion"))).await;
-    let Err(RuntimeError::MissingGrant { interface, capability }) = refused else {
+    let Err(RuntimeError::MissingGrant { interface, capability, .. }) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(interface, "yoi:worker/llm@0.1.0");
@@ -23,7 +23,7 @@ async fn invariant_1_a_guest_that_wants_sockets_is_refused_whatever_is_granted()
     let runtime = runtime().await;
     let request = CreateWorker::profile(name("network")).grants(llm_grant());
     let refused = runtime.create(request).await;
-    let Err(RuntimeError::MissingGrant { interface, capability: None }) = refused else {
+    let Err(RuntimeError::MissingGrant { interface, capability: None, .. }) = refused else {
         panic!("{refused:?}")
     };
     assert!(interface.starts_with("wasi:sockets/"), "{interface}");

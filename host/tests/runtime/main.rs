@@ -1,6 +1,7 @@
 //! The Runtime with real guests.
 
 #[cfg(unix)]
+mod authority;
 mod compile_once;
 mod component_cache;
 mod components;

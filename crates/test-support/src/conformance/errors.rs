@@ -79,7 +79,7 @@ pub async fn a_grant_beyond_the_ceiling_is_refused_with_what_exceeds(host: &impl
 /// So is what a component needs and does not have.
 pub async fn a_missing_grant_is_refused_with_the_import_and_the_capability(host: &impl Operations) {
     let refused = host.create(of("companion")).await;
-    let Err(RuntimeError::MissingGrant { interface, capability }) = refused else {
+    let Err(RuntimeError::MissingGrant { interface, capability, .. }) = refused else {
         panic!("{refused:?}")
     };
     assert!(interface.starts_with("yoi:worker/llm"), "{interface}");

@@ -118,7 +118,11 @@ impl Fold {
                     self.broken(Rule::Sequence, format!("it removes up to event {through}"));
                 }
             }
-            EventBody::WorkerCreated { .. } | EventBody::Notice { .. } | EventBody::Unknown => {}
+            EventBody::WorkerCreated { .. }
+            | EventBody::WorkerUpgraded { .. }
+            | EventBody::GrantRevoked { .. }
+            | EventBody::Notice { .. }
+            | EventBody::Unknown => {}
         }
     }
 
