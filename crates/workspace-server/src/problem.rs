@@ -211,7 +211,8 @@ mod tests {
         );
         check(&RuntimeError::UnknownComponent { component: text() }, 404);
         check(&RuntimeError::UnknownRuntime { runtime_id: name() }, 404);
-        check(&RuntimeError::MissingGrant { interface: text(), capability: None }, 422);
+        let also = Vec::new();
+        check(&RuntimeError::MissingGrant { interface: text(), capability: None, also }, 422);
         check(&RuntimeError::GrantExceedsCeiling { exceeds: text() }, 403);
         let preopen = || "/workspace".parse().expect("a guest path");
         check(&RuntimeError::ExposesGitDir { preopen: preopen(), reason: text() }, 403);

@@ -7,9 +7,9 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
-    CreateWorker, Cursor, EventPage, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent,
-    LogPage, Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery,
-    TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentRef, CreateWorker, Cursor, EventPage, Grant, Input, InputAccepted, InputOptions, Item,
+    ItemId, LiveEvent, LogPage, Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage,
+    TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 /// Where a registered Runtime is.
@@ -146,6 +146,28 @@ impl RuntimeSource {
     pub async fn stop(&self, id: WorkerId) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.stop(id).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.answer().await,
+        }
+    }
+
+    /// Takes grants away from a Worker.
+    pub async fn revoke(&self, id: WorkerId, grants: Vec<Grant>) -> Result<(), RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.revoke(id, grants).await,
+            #[cfg(test)]
+            Self::Fake(fake) => fake.answer().await,
+        }
+    }
+
+    /// Moves a Worker to another component.
+    pub async fn upgrade(
+        &self,
+        id: WorkerId,
+        component: &ComponentRef,
+    ) -> Result<Upgraded, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.upgrade(id, component).await,
             #[cfg(test)]
             Self::Fake(fake) => fake.answer().await,
         }

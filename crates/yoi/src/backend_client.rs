@@ -11,9 +11,9 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
-    Cursor, Diagnostic, IfBusy, Input, InputAccepted, InputOptions, Item, ItemId, Labels,
-    LiveEvent, LogPage, Outcome, ProfileName, RuntimeId, TranscriptPage, TurnId, WorkerId,
-    WorkerPage, WorkerUsage, WorkerView,
+    ComponentRef, Cursor, Diagnostic, Grant, IfBusy, Input, InputAccepted, InputOptions, Item,
+    ItemId, Labels, LiveEvent, LogPage, Outcome, ProfileName, RuntimeId, TranscriptPage, TurnId,
+    Upgraded, WorkerId, WorkerPage, WorkerUsage, WorkerView,
 };
 use yoi_config::Config;
 
@@ -239,6 +239,26 @@ impl BackendClient {
     /// Stops a Worker.
     pub(crate) async fn stop(&self, at: &WorkerAddress) -> Result<(), BackendError> {
         self.command(self.of_worker(Method::POST, at, "stop", &[])).await
+    }
+
+    /// Takes grants away from a Worker.
+    pub(crate) async fn revoke(
+        &self,
+        at: &WorkerAddress,
+        grants: &[Grant],
+    ) -> Result<(), BackendError> {
+        let body = serde_json::json!({ "grants": grants });
+        self.command(self.of_worker(Method::POST, at, "revoke", &[]).json(&body)).await
+    }
+
+    /// Moves a Worker to another component.
+    pub(crate) async fn upgrade(
+        &self,
+        at: &WorkerAddress,
+        component: &ComponentRef,
+    ) -> Result<Upgraded, BackendError> {
+        let body = serde_json::json!({ "component": component });
+        self.ask(self.of_worker(Method::POST, at, "upgrade", &[]).json(&body)).await
     }
 
     /// Starts a stopped Worker.

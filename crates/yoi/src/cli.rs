@@ -3,7 +3,9 @@
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use worker_types::{IdempotencyKey, IfBusy, ItemId, ProfileName, RuntimeId, TurnId};
+use worker_types::{
+    ComponentRef, Grant, IdempotencyKey, IfBusy, ItemId, ProfileName, RuntimeId, TurnId,
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -231,6 +233,30 @@ every item has its number, as `id`.")]
     Cancel(WorkerArgs),
     /// Stop a Worker: its turn is cancelled, and no other begins
     Stop(WorkerArgs),
+    /// Take grants away from a Worker, for ever
+    #[command(after_help = "\
+Examples:
+  yoi worker revoke 1f8a3c02 preopen:/workspace
+  yoi worker revoke 1f8a3c02 llm
+
+`show` lists what a Worker is granted. A turn that runs is cancelled; later ones find the grant revoked.")]
+    Revoke {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// What to take away: `llm`, or `preopen:` and the path where the Worker sees a directory
+        #[arg(required = true, value_name = "GRANT")]
+        grants: Vec<Grant>,
+    },
+    /// Move a Worker to another component, between turns
+    #[command(after_help = "\
+The Worker keeps its profile's settings, its grants, its transcript and its state. A component that
+would need more than the Worker is granted is refused, with what it would need.")]
+    Upgrade {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        /// The component: `builtin:NAME`, or `sha256:` and the digest of one that a profile names
+        component: ComponentRef,
+    },
     /// Start a stopped Worker
     Start(WorkerArgs),
     /// Delete a stopped Worker, with everything it said and did

@@ -21,6 +21,8 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/input", post(workers::input))
         .route("/cancel", post(workers::cancel))
         .route("/stop", post(workers::stop))
+        .route("/revoke", post(workers::revoke))
+        .route("/upgrade", post(workers::upgrade))
         .route("/start", post(workers::start))
         .route("/transcript", get(workers::transcript))
         .route("/items/{item_id}", get(workers::item))

@@ -10,9 +10,9 @@ use axum::{
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InputPart, Item,
-    ItemId, Labels, LogPage, Outcome, ProfileName, RuntimeId, Seq, TranscriptPage, TranscriptQuery,
-    TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentRef, CreateWorker, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions,
+    InputPart, Item, ItemId, Labels, LogPage, Outcome, ProfileName, RuntimeId, Seq, TranscriptPage,
+    TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use super::{OfWorker, WorkerPath};
@@ -219,6 +219,38 @@ pub(super) async fn stop(
 ) -> Result<StatusCode, Problem> {
     state.registry.lookup(&runtime_id)?.stop(worker_id).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// What to take away of a Worker's grants.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RevokeBody {
+    grants: Vec<Grant>,
+}
+
+pub(super) async fn revoke(
+    State(state): State<AppState>,
+    ApiPath((runtime_id, worker_id)): ApiPath<WorkerPath>,
+    ApiJson(RevokeBody { grants }): ApiJson<RevokeBody>,
+) -> Result<StatusCode, Problem> {
+    state.registry.lookup(&runtime_id)?.revoke(worker_id, grants).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// What a Worker is to go by.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UpgradeBody {
+    component: ComponentRef,
+}
+
+pub(super) async fn upgrade(
+    State(state): State<AppState>,
+    ApiPath((runtime_id, worker_id)): ApiPath<WorkerPath>,
+    ApiJson(UpgradeBody { component }): ApiJson<UpgradeBody>,
+) -> Result<Response, Problem> {
+    let upgraded = state.registry.lookup(&runtime_id)?.upgrade(worker_id, &component).await?;
+    Ok((StatusCode::ACCEPTED, Json(upgraded)).into_response())
 }
 
 pub(super) async fn start(

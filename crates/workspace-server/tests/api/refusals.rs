@@ -7,12 +7,14 @@ use serde_json::json;
 use crate::support::{Bench, NOBODY, WORKERS, bare};
 
 /// The paths below a Worker, and how each is asked.
-const OF_WORKER: [(&str, Method); 12] = [
+const OF_WORKER: [(&str, Method); 14] = [
     ("", Method::GET),
     ("", Method::DELETE),
     ("/input", Method::POST),
     ("/cancel", Method::POST),
     ("/stop", Method::POST),
+    ("/revoke", Method::POST),
+    ("/upgrade", Method::POST),
     ("/start", Method::POST),
     ("/transcript", Method::GET),
     ("/items/1", Method::GET),
@@ -30,7 +32,12 @@ impl Bench {
     ) -> crate::support::Answer {
         let path = format!("{worker}{path}");
         if *method == Method::POST {
-            self.post(&path, r#"{"text":"hi"}"#).await
+            let body = match path.as_str() {
+                path if path.ends_with("/revoke") => r#"{"grants":["llm"]}"#,
+                path if path.ends_with("/upgrade") => r#"{"component":"builtin:echo"}"#,
+                _ => r#"{"text":"hi"}"#,
+            };
+            self.post(&path, body).await
         } else {
             self.ask(bare(self.request(method.clone(), &path))).await
         }

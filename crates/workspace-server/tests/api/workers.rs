@@ -146,6 +146,42 @@ async fn a_stopped_worker_takes_no_input_until_it_is_started() {
 }
 
 #[tokio::test]
+async fn grants_are_revoked_and_never_given_back() {
+    let bench = Bench::start().await;
+    let worker = bench.companion().await;
+    let revoke = format!("{worker}/revoke");
+    for bad in [r#"{"grants":[]}"#, r#"{"grants":["preopen:/w"]}"#] {
+        bench.post(&revoke, bad).await.problem(400, "invalid_input");
+    }
+    bench.post(&revoke, r#"{"grants":["everything"]}"#).await.problem(400, "invalid_input");
+    let revoked = bench.post(&revoke, r#"{"grants":["llm"]}"#).await;
+    assert_eq!(revoked.status, StatusCode::ACCEPTED);
+    let view = bench.get(&worker).await.ok();
+    assert_eq!((&view["grants"], &view["revoked"]), (&json!({}), &json!(["llm"])));
+    assert_eq!(bench.say(&worker, "a").await["outcome"]["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_worker_is_upgraded_to_what_its_grants_allow() {
+    let bench = Bench::start().await;
+    let worker = bench.companion().await;
+    let upgrade = format!("{worker}/upgrade");
+    let unknown = bench.post(&upgrade, r#"{"component":"builtin:nobody"}"#).await;
+    unknown.problem(404, "unknown_component");
+    let upgraded = bench.post(&upgrade, r#"{"component":"builtin:echo"}"#).await;
+    let upgraded = upgraded.expect(StatusCode::ACCEPTED);
+    assert_eq!(upgraded["lost"], json!(["yoi:worker/llm@0.1.0"]));
+    assert_eq!(bench.get(&worker).await.ok()["component"], upgraded["to"]);
+    assert_eq!(bench.say(&worker, "a").await["outcome"]["status"], "completed");
+
+    let body = json!({"profile": "echo"});
+    let echo = bench.post(WORKERS, body.to_string()).await.created();
+    let echo = format!("{WORKERS}/{}", echo["worker_id"].as_str().expect("an id"));
+    let more = bench.post(&format!("{echo}/upgrade"), r#"{"component":"builtin:companion"}"#).await;
+    more.problem(422, "missing_grant");
+}
+
+#[tokio::test]
 async fn logs_are_answered_per_worker_and_per_turn() {
     let bench = Bench::start().await;
     let worker = bench.companion().await;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::json;
 use worker_types::{
-    Diagnostic, Input, InputOptions, Labels, LogStream, Seq, WorkerStatus, WorkerView,
+    Diagnostic, Input, InputOptions, Labels, LogStream, Seq, Upgraded, WorkerStatus, WorkerView,
 };
 use yoi_config::Config;
 
@@ -115,6 +115,29 @@ pub(crate) async fn run(
             let (client, view) = find(&args, config, output).await?;
             client.stop(&(&view).into()).await.map_err(explain(&view))?;
             after_command(&client, &view, output).await
+        }
+        WorkerCommand::Revoke { worker, grants } => {
+            let (client, view) = find(&worker, config, output).await?;
+            client.revoke(&(&view).into(), &grants).await.map_err(explain(&view))?;
+            after_command(&client, &view, output).await
+        }
+        WorkerCommand::Upgrade { worker, component } => {
+            let (client, view) = find(&worker, config, output).await?;
+            let upgraded = client.upgrade(&(&view).into(), &component).await;
+            let upgraded = upgraded.map_err(explain(&view))?;
+            if output.is_json() {
+                output.json(&upgraded)?;
+            } else {
+                let Upgraded { from, to, gained, lost } = upgraded;
+                output.note(&format!("from {from} to {to}"));
+                let all = |imports: &[String]| match imports {
+                    [] => "nothing".to_owned(),
+                    imports => imports.join(", "),
+                };
+                output.note(&format!("can ask now for: {}", all(&gained)));
+                output.note(&format!("asks no more for: {}", all(&lost)));
+            }
+            Ok(Exit::Done)
         }
         WorkerCommand::Start(args) => {
             let (client, view) = find(&args, config, output).await?;
