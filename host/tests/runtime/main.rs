@@ -1,6 +1,8 @@
 //! The Runtime with real guests.
 
 #[cfg(unix)]
+#[cfg(unix)]
+mod attacks;
 mod authority;
 mod compile_once;
 mod component_cache;
