@@ -277,7 +277,7 @@ impl RuntimeBuilder {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
             id: self.id,
             models: self.models,
-            ceiling: roots.limit(self.ceiling),
+            ceiling: roots.limit(&self.ceiling),
             roots: Arc::new(roots),
             open_files: Arc::new(Semaphore::new(permits(self.limits.open_files))),
             snapshots: Mutex::new(Snapshots::new(profiles.values().cloned())),

@@ -35,7 +35,7 @@ pub(crate) struct Authority {
     pub(crate) profile: Arc<InstalledProfile>,
     pub(crate) grants: Arc<Grants>,
     /// What was taken away; most Workers have everything.
-    pub(crate) revoked: Option<Box<BTreeSet<Grant>>>,
+    pub(crate) revoked: Option<Arc<BTreeSet<Grant>>>,
 }
 
 impl Authority {
@@ -51,7 +51,7 @@ impl Authority {
     fn revoke<'a>(&mut self, taken: impl IntoIterator<Item = &'a Grant>) {
         for grant in taken {
             self.grants = Arc::new(Grants::clone(&self.grants).without(grant));
-            self.revoked.get_or_insert_default().insert(grant.clone());
+            Arc::make_mut(self.revoked.get_or_insert_default()).insert(grant.clone());
         }
     }
 }

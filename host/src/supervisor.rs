@@ -405,7 +405,10 @@ impl Supervisor {
     ) -> Result<(), Lost> {
         let difference = match difference(&self.cell.authority(), &profile) {
             Ok(difference) => difference,
-            Err(refused) => return Ok(drop(reply.send(Err(refused)))),
+            Err(refused) => {
+                let _ = reply.send(Err(refused));
+                return Ok(());
+            }
         };
         let command = Command::Upgrade {
             profile: Box::new(profile.profile.clone()),

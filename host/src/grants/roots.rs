@@ -164,7 +164,7 @@ impl Roots {
     }
 
     /// Of `ceiling`, what the roots allow.
-    pub(crate) fn limit(&self, ceiling: Grants) -> Grants {
+    pub(crate) fn limit(&self, ceiling: &Grants) -> Grants {
         let most = Grants { preopens: self.ceiling(), ..ceiling.clone() };
         ceiling.meet(&most)
     }

@@ -208,7 +208,7 @@ fn the_ceiling_is_what_the_roots_allow() {
         .with_preopen(preopen("scratch", Access::ReadWrite))
         .with_preopen(preopen("unknown", Access::ReadOnly))
         .with_llm([parsed("default")]);
-    let allowed = roots.limit(asked.clone());
+    let allowed = roots.limit(&asked);
     assert!(allowed.within(&asked).is_ok() && allowed.llm.is_some());
     let grant = |root, access| Grants::none().with_preopen(preopen(root, access));
     assert!(grant("scratch", Access::ReadWrite).within(&allowed).is_ok());

@@ -134,6 +134,7 @@ fn worker() -> FoundWorker {
             .into(),
         status: WorkerStatus::Idle,
         grants: Grants::none(),
+        revoked: Vec::new(),
         last_seq: Seq::new(10),
         usage: Usage::default(),
         created_at: Timestamp::UNIX_EPOCH,

@@ -70,12 +70,12 @@ pub(super) struct Batch {
 /// Reads the next piece. This blocks.
 pub(super) fn read_batch(mut rest: ReadDir) -> Batch {
     let read: VecDeque<_> =
-        rest.by_ref().take(BATCH).map(|entry| entry.and_then(describe)).collect();
+        rest.by_ref().take(BATCH).map(|entry| entry.and_then(|entry| describe(&entry))).collect();
     let rest = (read.len() == BATCH).then_some(rest);
     Batch { read, rest }
 }
 
-fn describe(entry: DirEntry) -> io::Result<Entry> {
+fn describe(entry: &DirEntry) -> io::Result<Entry> {
     let file_type = descriptor_type(entry.file_type()?);
     Ok(Entry { name: entry.file_name().into_string().ok(), file_type })
 }
