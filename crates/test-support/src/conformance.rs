@@ -7,8 +7,10 @@
 //!
 //! A host under test has the profiles `echo` (the built-in echo Worker) and `base`
 //! ([`test_guests::HOSTILE_BASE`], which does what its input says); with [`Setting::companion`] also
-//! `companion`, which imports `llm`. Its ceiling is no authority. It is new: no Worker lives in it.
+//! `companion`, which imports `llm`. Its ceiling is a private directory for each Worker, and nothing
+//! else. It is new: no Worker lives in it.
 
+pub mod authority;
 pub mod creation;
 pub mod cursors;
 pub mod errors;
@@ -47,6 +49,16 @@ pub struct Setting {
 #[macro_export]
 macro_rules! conformance_tests {
     ($host:path) => {
+        $crate::conformance_group!(
+            $host,
+            authority,
+            [
+                a_private_directory_is_kept_between_turns_and_seen_by_its_worker,
+                a_revoked_grant_ends_the_turn_and_is_gone_from_the_next,
+                a_worker_is_upgraded_between_turns_to_what_its_grants_allow,
+                grants_that_contradict_themselves_are_refused,
+            ]
+        );
         $crate::conformance_group!(
             $host,
             creation,

@@ -9,10 +9,10 @@ use std::{
 use tempfile::TempDir;
 use worker_runtime::{Events, Feed, Runtime, RuntimeBuilder, Store};
 use worker_types::{
-    ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Input,
-    InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, Profile, ProfileName,
-    RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery,
-    WorkerUsage, WorkerView,
+    Access, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant,
+    Grants, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, Preopen,
+    Profile, ProfileName, RootName, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
+    Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{
@@ -20,12 +20,12 @@ use crate::{
     operations::{Answer, EventStream, FeedStream, Operations},
 };
 
-/// A Runtime, and the directory of its store, which goes with it.
+/// A Runtime, and the directory of what it keeps, which goes with it.
 #[derive(Debug)]
 pub struct Embedded {
     /// The Runtime.
     pub runtime: Runtime,
-    _directory: Option<TempDir>,
+    _directory: TempDir,
 }
 
 fn name(text: &str) -> ProfileName {
@@ -84,19 +84,26 @@ pub fn builder_for(setting: Setting, store: Store) -> RuntimeBuilder {
 
 /// A host that keeps everything in memory.
 pub async fn in_memory(setting: Setting) -> Embedded {
-    let runtime = builder_for(setting, Store::memory()).build().await.expect("a Runtime");
-    Embedded { runtime, _directory: None }
+    build(setting, tempfile::tempdir().expect("a directory"), |_| Store::memory()).await
 }
 
 /// A host that keeps everything in a directory of its own.
 pub async fn in_sqlite(setting: Setting) -> Embedded {
-    let directory = tempfile::tempdir().expect("a directory");
-    let runtime = builder_for(setting, sqlite(directory.path())).build().await;
-    Embedded { runtime: runtime.expect("a Runtime"), _directory: Some(directory) }
+    let sqlite = |at: &Path| Store::sqlite(at.join("log")).expect("a store");
+    build(setting, tempfile::tempdir().expect("a directory"), sqlite).await
 }
 
-fn sqlite(directory: &Path) -> Store {
-    Store::sqlite(directory).expect("a store")
+async fn build(
+    setting: Setting,
+    directory: TempDir,
+    store: impl FnOnce(&Path) -> Store,
+) -> Embedded {
+    let scratch = Preopen::new(RootName::scratch(), "/".parse().expect("a guest path"));
+    let runtime = builder_for(setting, store(directory.path()))
+        .scratch(directory.path().join("scratch"))
+        .ceiling(Grants::none().with_preopen(scratch.access(Access::ReadWrite)));
+    let runtime = runtime.build().await.expect("a Runtime");
+    Embedded { runtime, _directory: directory }
 }
 
 impl Operations for Embedded {
@@ -130,6 +137,14 @@ impl Operations for Embedded {
 
     async fn stop(&self, id: WorkerId) -> Answer<()> {
         self.runtime.stop(id).await
+    }
+
+    async fn revoke(&self, id: WorkerId, grants: Vec<Grant>) -> Answer<()> {
+        self.runtime.revoke(id, grants).await
+    }
+
+    async fn upgrade(&self, id: WorkerId, component: ComponentRef) -> Answer<Upgraded> {
+        self.runtime.upgrade(id, &component).await
     }
 
     async fn start(&self, id: WorkerId) -> Answer<()> {

@@ -1,10 +1,10 @@
 //! What can be asked of a host of Workers, in the words of `worker-types` alone.
 
 use worker_types::{
-    CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Input, InputAccepted,
-    InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, RuntimeError, RuntimeSummary,
-    TranscriptPage, TranscriptQuery, TurnId, WorkerId, WorkerPage, WorkerQuery, WorkerUsage,
-    WorkerView,
+    ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant, Input,
+    InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, RuntimeError,
+    RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerPage,
+    WorkerQuery, WorkerUsage, WorkerView,
 };
 
 /// The answer to one request.
@@ -38,6 +38,14 @@ pub trait Operations {
     fn cancel(&self, id: WorkerId, turn_id: Option<TurnId>) -> impl Future<Output = Answer<()>>;
     /// Stops a Worker.
     fn stop(&self, id: WorkerId) -> impl Future<Output = Answer<()>>;
+    /// Takes grants away from a Worker.
+    fn revoke(&self, id: WorkerId, grants: Vec<Grant>) -> impl Future<Output = Answer<()>>;
+    /// Moves a Worker to another component.
+    fn upgrade(
+        &self,
+        id: WorkerId,
+        component: ComponentRef,
+    ) -> impl Future<Output = Answer<Upgraded>>;
     /// Starts a stopped Worker.
     fn start(&self, id: WorkerId) -> impl Future<Output = Answer<()>>;
     /// Deletes a stopped Worker.

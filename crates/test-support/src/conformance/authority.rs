@@ -1,0 +1,106 @@
+//! What a Worker may do: as much as it was granted, and never more than before.
+
+use worker_types::{
+    Access, ComponentDigest, ComponentRef, CreateWorker, EventBody, Grant, Grants, IfBusy, Outcome,
+    Preopen, RootName, RuntimeError, StopReason, WorkerId,
+};
+
+use super::{
+    Setting,
+    guest::{begin, give, log, name, of, run, said, sound, worker},
+};
+use crate::operations::Operations;
+
+const REVOKED: Outcome = Outcome::Cancelled { reason: StopReason::GrantRevoked };
+
+/// The host of these tests.
+#[must_use]
+pub fn setting() -> Setting {
+    Setting::default()
+}
+
+/// A private directory at `/tmp`.
+fn scratch() -> Grants {
+    let preopen = Preopen::new(RootName::scratch(), "/tmp".parse().expect("a guest path"));
+    Grants::none().with_preopen(preopen.access(Access::ReadWrite))
+}
+
+fn with_scratch() -> CreateWorker {
+    of("base").grants(scratch())
+}
+
+fn grant(text: &str) -> Grant {
+    text.parse().expect("a grant")
+}
+
+async fn answer(host: &impl Operations, id: WorkerId, script: &[&str]) -> String {
+    let command = format!("files: {}", script.join("\n"));
+    assert_eq!(run(host, id, &command).await, Outcome::Completed);
+    said(host, id).await.pop().expect("an answer")
+}
+
+/// It is nobody else's, and is there again in the next turn.
+pub async fn a_private_directory_is_kept_between_turns_and_seen_by_its_worker(
+    host: &impl Operations,
+) {
+    let one = host.create(with_scratch()).await.expect("a Worker");
+    assert_eq!(one.grants, scratch());
+    let two = host.create(with_scratch()).await.expect("a Worker").worker_id;
+    let one = one.worker_id;
+    assert_eq!(answer(host, one, &["open\t/tmp\tmine\twc"]).await, "ok");
+    assert_eq!(answer(host, one, &["lstat\t/tmp\tmine"]).await, "ok DescriptorType::RegularFile 0");
+    assert_eq!(answer(host, two, &["lstat\t/tmp\tmine"]).await, "no-entry");
+    assert_eq!(answer(host, worker(host, "base").await, &["preopens"]).await, "ok");
+}
+
+/// What a person could not have meant is refused before anything is made.
+pub async fn grants_that_contradict_themselves_are_refused(host: &impl Operations) {
+    let twice = Grants { preopens: [scratch().preopens, scratch().preopens].concat(), llm: None };
+    let refused = host.create(of("base").grants(twice)).await;
+    assert!(matches!(refused, Err(RuntimeError::InvalidInput { .. })), "{refused:?}");
+    let elsewhere = Preopen::new("etc".parse().expect("a name"), "/etc".parse().expect("a path"));
+    let refused = host.create(of("base").grants(Grants::none().with_preopen(elsewhere))).await;
+    assert!(matches!(refused, Err(RuntimeError::GrantExceedsCeiling { .. })), "{refused:?}");
+}
+
+/// The turn that began with it ends, and what waits runs without it.
+pub async fn a_revoked_grant_ends_the_turn_and_is_gone_from_the_next(host: &impl Operations) {
+    let id = host.create(with_scratch()).await.expect("a Worker").worker_id;
+    let turn_id = begin(host, id, "spin").await;
+    let next = give(host, id, "files: preopens", IfBusy::Queue).await.turn_id;
+    host.revoke(id, vec![grant("preopen:/tmp")]).await.expect("revoked");
+    assert_eq!(host.outcome(id, turn_id).await, Ok(REVOKED));
+    assert_eq!(host.outcome(id, next).await, Ok(Outcome::Completed));
+    assert_eq!(said(host, id).await, ["ok"]);
+    let view = host.worker(id).await.expect("it");
+    assert_eq!((view.grants, view.revoked), (Grants::none(), vec![grant("preopen:/tmp")]));
+
+    // Once is enough, and what was never given cannot be taken.
+    host.revoke(id, vec![grant("preopen:/tmp")]).await.expect("it is gone already");
+    let revoked = |body: &EventBody| matches!(body, EventBody::GrantRevoked { .. });
+    assert_eq!(log(host, id).await.iter().filter(|event| revoked(&event.body)).count(), 1);
+    for grants in [vec![], vec![grant("llm")]] {
+        let refused = host.revoke(id, grants).await;
+        assert!(matches!(refused, Err(RuntimeError::InvalidInput { .. })), "{refused:?}");
+    }
+    sound(host, id).await;
+}
+
+/// Between turns, to what is known, and with what it has.
+pub async fn a_worker_is_upgraded_between_turns_to_what_its_grants_allow(host: &impl Operations) {
+    let id = worker(host, "base").await;
+    let echo = ComponentRef::Builtin(name("echo"));
+    let turn_id = begin(host, id, "spin").await;
+    assert_eq!(host.upgrade(id, echo.clone()).await, Err(RuntimeError::Busy { turn_id }));
+    host.cancel(id, None).await.expect("cancelled");
+    let nobody = ComponentRef::Digest(ComponentDigest::from_sha256([7; 32]));
+    let refused = host.upgrade(id, nobody).await;
+    assert!(matches!(refused, Err(RuntimeError::UnknownComponent { .. })), "{refused:?}");
+
+    let upgraded = host.upgrade(id, echo).await.expect("upgraded");
+    assert_ne!(upgraded.from, upgraded.to);
+    assert_eq!(host.worker(id).await.expect("it").component, upgraded.to);
+    assert_eq!(run(host, id, "spin").await, Outcome::Completed, "it echoes now");
+    assert_eq!(said(host, id).await, ["spin"]);
+    sound(host, id).await;
+}
