@@ -46,6 +46,7 @@ use crate::{
 };
 
 pub(crate) use damage::Damage;
+pub(crate) use directories::TurnPreopens;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
 use idempotency::{Keyed, accepted};
 pub(crate) use profiles::{InstalledProfile, Snapshots};

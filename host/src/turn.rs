@@ -25,9 +25,8 @@ use crate::{
         session::{SessionCtx, SessionView},
         stdio::CapturedStream,
     },
-    grants::OpenPreopen,
     logs::OutputCapture,
-    runtime::internal,
+    runtime::{TurnPreopens, internal},
 };
 
 use limiter::TurnLimiter;
@@ -138,7 +137,7 @@ struct HostPanicked;
 fn new_store(
     engine: &wasmtime::Engine,
     session: SessionCtx,
-    preopens: Vec<OpenPreopen>,
+    preopens: TurnPreopens,
     output: &Arc<OutputCapture>,
 ) -> Store<TurnState> {
     let runtime = Arc::clone(&session.runtime);

@@ -22,7 +22,8 @@ pub struct Limits {
     pub host_call_bytes: u64,
     /// The most resource handles a turn may hold. Default: 1,024.
     pub turn_handles: u64,
-    /// The most bytes that a turn may write to files, all of them together. Default: 4 GiB.
+    /// The most bytes that a turn may write to files, all of them together; each name that it makes
+    /// counts as 4 KiB. Default: 4 GiB.
     pub turn_file_bytes: u64,
     /// The most files and directories that a turn may have open. Default: 256.
     pub turn_open_files: u64,

@@ -44,11 +44,12 @@ use worker_types::{Access, Limits};
 use self::{
     entries::{Entries, read_batch},
     open::{How, OpenError},
-    quota::{ChargeError, OverQuota, Quota, Written},
+    quota::{Account, ChargeError, OverQuota, Quota, Written},
     streams::{Calls, FileReader, FileWriter, Place},
 };
 use crate::{
     grants::{OpenPreopen, git_directory},
+    runtime::TurnPreopens,
     turn::{TurnMeter, TurnState},
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct FilesystemCtx {
     written: Arc<Written>,
     calls: Calls,
     files: OpenFiles,
+    /// The right to have the preopens themselves open.
+    _open: OwnedSemaphorePermit,
 }
 
 /// A part of the disk and the rules there.
@@ -150,15 +153,16 @@ impl fmt::Debug for FilesystemCtx {
 }
 
 impl FilesystemCtx {
-    /// The file system of a turn with these directories. `files` bounds what is open in the Runtime.
+    /// The file system of a turn with these directories.
     pub(crate) fn new(
-        preopens: Vec<OpenPreopen>,
+        preopens: TurnPreopens,
         meter: &Arc<TurnMeter>,
         limits: &Limits,
         files: &Arc<Semaphore>,
     ) -> Self {
+        let TurnPreopens { opened, permit } = preopens;
         let mut quota = None;
-        let preopens = preopens.into_iter().map(|preopen| {
+        let preopens = opened.into_iter().map(|preopen| {
             let OpenPreopen { dir, guest_path, access, scratch, exposes_git } = preopen;
             let quota = scratch.map(|scratch| {
                 // One for all directories in it.
@@ -178,12 +182,13 @@ impl FilesystemCtx {
             preopens: preopens.collect(),
             wasi: WasiFilesystemCtx::default(),
             held: BTreeMap::new(),
-            written: Arc::new(Written { meter: Arc::clone(meter), limit: limits.turn_file_bytes }),
+            written: Arc::new(Written::new(Arc::clone(meter), limits.turn_file_bytes)),
             calls: Calls::new(CALLS_AT_ONCE),
             files: OpenFiles {
                 of_turn: Arc::new(Semaphore::new(open_files.min(Semaphore::MAX_PERMITS))),
                 of_runtime: Arc::clone(files),
             },
+            _open: permit,
         }
     }
 }
@@ -279,14 +284,21 @@ impl FilesystemView<'_> {
         }
     }
 
+    /// Where what is written in the area of a descriptor is charged.
+    fn account(&self, descriptor: &Resource<Descriptor>) -> FsResult<Account> {
+        let quota = self.held(descriptor)?.quota().cloned();
+        Ok(Account { written: Arc::clone(&self.ctx.written), quota })
+    }
+
     /// Counts a new name below a directory.
     async fn charge_entry(&mut self, dir: &Resource<Descriptor>) -> FsResult<()> {
         if self.dir(dir)?.perms.write_not_permitted() {
             return Err(ErrorCode::NotPermitted.into());
         }
-        match self.held(dir)?.quota().cloned() {
-            Some(quota) => blocking(move || quota.charge_entry()).await?.map_err(refused),
-            None => Ok(()),
+        let account = self.account(dir)?;
+        match account.quota {
+            None => account.charge_entry().map_err(refused),
+            Some(_) => blocking(move || account.charge_entry()).await?.map_err(refused),
         }
     }
 
@@ -297,10 +309,10 @@ impl FilesystemView<'_> {
         bytes: u64,
         growth: u64,
     ) -> FsResult<()> {
-        self.ctx.written.charge(bytes).map_err(|over| refused(over.into()))?;
-        match self.held(file)?.quota().cloned() {
-            Some(quota) => blocking(move || quota.charge(growth)).await?.map_err(refused),
-            None => Ok(()),
+        let account = self.account(file)?;
+        match account.quota {
+            None => account.charge(bytes, growth).map_err(refused),
+            Some(_) => blocking(move || account.charge(bytes, growth)).await?.map_err(refused),
         }
     }
 
@@ -311,8 +323,8 @@ impl FilesystemView<'_> {
         place: Place,
     ) -> FsResult<Resource<DynOutputStream>> {
         let file = Arc::clone(&self.writable(descriptor)?.file);
-        let (calls, held) = (self.ctx.calls.clone(), self.held(descriptor)?.clone());
-        let writer = FileWriter::new(file, place, calls, Arc::clone(&self.ctx.written), held);
+        let (account, held) = (self.account(descriptor)?, self.held(descriptor)?.clone());
+        let writer = FileWriter::new(file, place, self.ctx.calls.clone(), (account, held));
         Ok(self.table.push(Box::new(writer) as DynOutputStream)?)
     }
 }
@@ -369,8 +381,8 @@ impl HostDescriptor for FilesystemView<'_> {
             in_git: parent.in_git || git_directory::is_in(&path),
             _open: Some(open),
         };
-        let quota = held.quota().cloned();
-        let opened = blocking(move || open::open(&handle, &path, how, perms, quota.as_deref()));
+        let account = self.account(&dir)?;
+        let opened = blocking(move || open::open(&handle, &path, how, perms, &account));
         let opened = opened.await?.map_err(|error| match error {
             OpenError::Code(code) => code.into(),
             OpenError::Io(error) => FsError::from(error),

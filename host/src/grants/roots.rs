@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cap_std::{ambient_authority, fs::Dir};
@@ -91,7 +91,7 @@ struct HeldRoot {
 
 #[derive(Debug, Default)]
 struct Held {
-    dir: Option<Dir>,
+    dir: Option<Arc<Dir>>,
     /// What was wrong when it was last asked for.
     fault: Option<PreopenFault>,
 }
@@ -104,34 +104,27 @@ impl HeldRoot {
 
     /// A handle of the root, which is where it was when it was opened first.
     fn open(&self) -> Result<Dir, PreopenFault> {
-        let mut held = self.lock();
-        let opened = held.open(&self.root.path);
-        held.fault = opened.as_ref().err().cloned();
+        let opened = self.hold().and_then(|dir| dir.try_clone().map_err(|error| fault(&error)));
+        self.lock().fault = opened.as_ref().err().cloned();
         opened
     }
-}
 
-impl Held {
-    fn open(&mut self, path: &Path) -> Result<Dir, PreopenFault> {
-        let failed = |error: io::Error| fault(&error);
-        let dir = match &self.dir {
-            Some(dir) => {
-                match is_at(dir, path) {
-                    Ok(true) => {}
-                    Ok(false) => return Err(PreopenFault::RootMoved),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        return Err(PreopenFault::RootMoved);
-                    }
-                    Err(error) => return Err(failed(error)),
-                }
-                dir
-            }
-            None => {
-                let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(failed)?;
-                self.dir.insert(dir)
-            }
+    /// Nothing that waits for the disk is done under the lock: others ask how the root fares.
+    fn hold(&self) -> Result<Arc<Dir>, PreopenFault> {
+        let path = &self.root.path;
+        let held = self.lock().dir.clone();
+        let Some(dir) = held else {
+            let dir = Dir::open_ambient_dir(path, ambient_authority());
+            let dir = Arc::new(dir.map_err(|error| fault(&error))?);
+            // Somebody else may have been first.
+            return Ok(Arc::clone(self.lock().dir.get_or_insert(dir)));
         };
-        dir.try_clone().map_err(failed)
+        match is_at(&dir, path) {
+            Ok(true) => Ok(dir),
+            Ok(false) => Err(PreopenFault::RootMoved),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(PreopenFault::RootMoved),
+            Err(error) => Err(fault(&error)),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{AcquireError, OwnedSemaphorePermit};
 use worker_types::{Grants, RuntimeError, WorkerId};
 
 use super::{Inner, damage, internal};
@@ -22,19 +23,23 @@ impl Inner {
         Ok(admitted.await.map_err(|error| internal(&error))??)
     }
 
-    /// Opens the directories in `grants` for a turn of `worker`.
+    /// Opens the directories in `grants` for a turn of `worker`, as soon as so many files may be open.
     pub(crate) async fn open_preopens(
         &self,
         worker: WorkerId,
         grants: &Arc<Grants>,
-    ) -> Result<Vec<OpenPreopen>, OpenPreopensError> {
+    ) -> Result<TurnPreopens, OpenPreopensError> {
+        // More than there are would never be had.
+        let all = u32::try_from(self.limits.open_files).unwrap_or(u32::MAX);
+        let files = u32::try_from(grants.preopens.len()).unwrap_or(u32::MAX).min(all);
+        let permit = Arc::clone(&self.open_files).acquire_many_owned(files).await?;
         if grants.preopens.is_empty() {
-            return Ok(Vec::new());
+            return Ok(TurnPreopens { opened: Vec::new(), permit });
         }
         let (roots, grants) = (Arc::clone(&self.roots), Arc::clone(grants));
         let opened =
             self.threads.handle().spawn_blocking(move || roots.open_preopens(worker, &grants));
-        Ok(opened.await??)
+        Ok(TurnPreopens { opened: opened.await??, permit })
     }
 
     /// Removes the private directories of Workers that are not there any more.
@@ -74,6 +79,13 @@ impl Inner {
     }
 }
 
+/// The directories of a turn, and the right to have them open.
+#[derive(Debug)]
+pub(crate) struct TurnPreopens {
+    pub(crate) opened: Vec<OpenPreopen>,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
 /// Why the directories of a turn cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenPreopensError {
@@ -81,4 +93,6 @@ pub(crate) enum OpenPreopensError {
     Preopen(#[from] PreopenError),
     #[error("an internal error")]
     Failed(#[from] tokio::task::JoinError),
+    #[error("the Runtime ends")]
+    Closed(#[from] AcquireError),
 }

@@ -319,6 +319,11 @@ pub(crate) async fn turn_file_bytes_bounds_what_a_turn_writes_to_the_operators_d
         ["open\t/work\tf\twc\tf", "fill\tf\t60000", "size\tf\t1000000000000", "fill\tf\t800"];
     let answers = disk.calls(worker, &script).await;
     assert_eq!(answers, ["ok", "quota", "quota", "ok"]);
+    // Names alone are bounded, too.
+    let many: Vec<String> = (0..20).map(|n| format!("mkdir\t/work\tdir-{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let answers = disk.calls(worker, &many).await;
+    assert_eq!(answers.iter().filter(|answer| *answer == "ok").count(), 12, "{answers:?}");
     assert!(fs::metadata(disk.path("open/f")).expect("a file").len() <= 50_000);
     assert_eq!(disk.calls(worker, &["open\t/work\tf\tw\tf", "fill\tf\t40000"]).await, ["ok"; 2]);
 }
@@ -342,7 +347,8 @@ pub(crate) async fn open_files_bounds_what_all_turns_hold_open() {
     fs::write(disk.path("closed/f"), "").expect("a file");
     let worker = disk.worker(grants(&BOTH)).await.expect("a Worker");
     let answers = disk.calls(worker, &["open-many\t/docs\tf\t9"]).await;
-    assert_eq!(answers, ["insufficient-memory after 4"]);
+    // Its two directories count.
+    assert_eq!(answers, ["insufficient-memory after 2"]);
 }
 
 #[tokio::test]

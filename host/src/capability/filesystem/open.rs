@@ -14,7 +14,7 @@ use wasmtime_wasi::{
     p2::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags},
 };
 
-use super::quota::{ChargeError, OverQuota, Quota};
+use super::quota::{Account, ChargeError, OverQuota};
 
 /// How a guest wants something opened.
 #[derive(Debug, Clone, Copy)]
@@ -112,16 +112,14 @@ pub(super) fn open(
     path: &str,
     how: How,
     perms: FsPerms,
-    quota: Option<&Quota>,
+    account: &Account,
 ) -> Result<filesystem::Descriptor, OpenError> {
     let dir = Dir::from_std_file(dir.try_clone()?);
     match file_type(&dir, path, how.follow) {
         Ok(file_type) => check(file_type)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(quota) = quota
-                && how.create
-            {
-                quota.charge_entry()?;
+            if how.create {
+                account.charge_entry()?;
             }
         }
         // The open says why.
@@ -140,7 +138,7 @@ pub(super) fn open(
         return Err(OpenError::Code(ErrorCode::NotDirectory));
     }
     let opened = filesystem::File::new(opened, perms, how.mode(), false);
-    if let Some(quota) = quota
+    if let Some(quota) = &account.quota
         && how.write
     {
         quota.opened(&Arc::clone(&opened.file));

@@ -32,22 +32,48 @@ pub(super) enum ChargeError {
     Measure(#[from] io::Error),
 }
 
-/// What the turn's files have taken, of what they may take together.
+/// What a turn has written, of what it may write to all files together. A new name counts as 4 KiB.
 #[derive(Debug)]
 pub(super) struct Written {
-    pub(super) meter: Arc<TurnMeter>,
-    pub(super) limit: u64,
+    meter: Arc<TurnMeter>,
+    limit: u64,
+    charged: AtomicU64,
 }
 
 impl Written {
-    /// Counts bytes that are about to be written.
-    pub(super) fn charge(&self, bytes: u64) -> Result<(), OverQuota> {
-        let before = self.meter.file_bytes();
-        if before.saturating_add(bytes) > self.limit {
-            return Err(OverQuota);
+    pub(super) fn new(meter: Arc<TurnMeter>, limit: u64) -> Self {
+        Self { meter, limit, charged: AtomicU64::new(0) }
+    }
+
+    fn charge(&self, bytes: u64) -> Result<(), OverQuota> {
+        let add = |charged: u64| charged.checked_add(bytes).filter(|sum| *sum <= self.limit);
+        self.charged.fetch_update(Relaxed, Relaxed, add).map(drop).map_err(|_| OverQuota)
+    }
+}
+
+/// Where what a guest writes in one place is charged.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    pub(super) written: Arc<Written>,
+    pub(super) quota: Option<Arc<Quota>>,
+}
+
+impl Account {
+    /// Counts bytes that a file is about to be given, of which it grows by `growth`. This may measure,
+    /// which blocks.
+    pub(super) fn charge(&self, bytes: u64, growth: u64) -> Result<(), ChargeError> {
+        self.written.charge(bytes)?;
+        if let Some(quota) = &self.quota {
+            quota.charge(growth)?;
         }
-        self.meter.count_file_bytes(bytes);
+        self.written.meter.count_file_bytes(bytes);
         Ok(())
+    }
+
+    /// Counts a new name. This may measure, which blocks.
+    pub(super) fn charge_entry(&self) -> Result<(), ChargeError> {
+        self.written.charge(ENTRY_BYTES)?;
+        self.quota.as_ref().map_or(Ok(()), |quota| quota.charge(ENTRY_BYTES))
     }
 }
 
@@ -90,7 +116,7 @@ impl Quota {
     }
 
     /// Counts growth that is about to happen. This may measure, which blocks.
-    pub(super) fn charge(&self, bytes: u64) -> Result<(), ChargeError> {
+    fn charge(&self, bytes: u64) -> Result<(), ChargeError> {
         let mut used = self.used();
         let known = match used.bytes {
             Some(known) if known.saturating_add(bytes) <= self.limit => known,
@@ -108,11 +134,6 @@ impl Quota {
         }
         used.bytes = Some(after);
         Ok(())
-    }
-
-    /// Counts a new name.
-    pub(super) fn charge_entry(&self) -> Result<(), ChargeError> {
-        self.charge(ENTRY_BYTES)
     }
 
     /// Something was removed, or may have been.

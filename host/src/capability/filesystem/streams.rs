@@ -13,7 +13,7 @@ use wasmtime_wasi::{
 
 use super::{
     Held,
-    quota::{ChargeError, Written},
+    quota::{Account, ChargeError},
 };
 
 /// The most bytes of one read or write, as in wasmtime's own streams.
@@ -177,8 +177,8 @@ pub(super) struct FileWriter {
     place: Place,
     state: Writing,
     calls: Calls,
-    written: Arc<Written>,
-    held: Held,
+    account: Account,
+    _held: Held,
 }
 
 #[derive(Debug)]
@@ -214,25 +214,24 @@ impl FileWriter {
         file: Arc<File>,
         place: Place,
         calls: Calls,
-        written: Arc<Written>,
-        held: Held,
+        (account, held): (Account, Held),
     ) -> Self {
-        Self { file, place, state: Writing::Idle, calls, written, held }
+        Self { file, place, state: Writing::Idle, calls, account, _held: held }
     }
 
     fn start(&self, permit: OwnedSemaphorePermit, bytes: Bytes) -> Writing {
         let (file, place) = (Arc::clone(&self.file), self.place);
-        let (written, quota) = (Arc::clone(&self.written), self.held.quota().cloned());
+        let account = self.account.clone();
         Writing::Waiting(start(permit, move || {
-            written.charge(bytes.len() as u64).map_err(ChargeError::from)?;
-            if let Some(quota) = quota {
-                let length = file.metadata()?.len();
-                let end = match place {
-                    Place::At(position) => position.saturating_add(bytes.len() as u64),
-                    Place::End => length.saturating_add(bytes.len() as u64),
-                };
-                quota.charge(end.saturating_sub(length))?;
-            }
+            let size = bytes.len() as u64;
+            let growth = match place {
+                Place::End => size,
+                Place::At(_) if account.quota.is_none() => 0,
+                Place::At(position) => {
+                    position.saturating_add(size).saturating_sub(file.metadata()?.len())
+                }
+            };
+            account.charge(size, growth)?;
             write_all(&file, &bytes, place)?;
             Ok(bytes.len())
         }))
