@@ -20,6 +20,7 @@ use worker_types::{
 
 use crate::{
     Runtime, Store,
+    allocation::Allocations,
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
@@ -41,6 +42,7 @@ pub struct RuntimeBuilder {
     ceiling: Grants,
     roots: BTreeMap<RootName, Root>,
     scratch: Option<PathBuf>,
+    allocations: Option<PathBuf>,
     limits: Limits,
     retention: Retention,
     compiler: Compiler,
@@ -87,6 +89,10 @@ pub enum RuntimeBuildError {
     /// The directory for private directories cannot be had.
     #[error("the directory for the private directories of Workers cannot be used")]
     Scratch(#[source] std::io::Error),
+    /// It cannot be told what Workers of other Runtimes write to.
+    #[cfg(all(unix, feature = "sqlite"))]
+    #[error("failed to join the other Runtimes of this user")]
+    Allocations(#[source] crate::OpenAllocationsError),
     /// One turn may take more memory than all of them together.
     #[error(
         "all turns together may take less memory than one of them: in `[limits]`, set \
@@ -130,6 +136,7 @@ impl RuntimeBuilder {
             ceiling: Grants::none(),
             roots: BTreeMap::new(),
             scratch: None,
+            allocations: None,
             limits: Limits::default(),
             retention: Retention::default(),
             compiler: Compiler::in_process(),
@@ -206,6 +213,17 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Shares a record, kept in `dir`, of the directories that Workers may write to, with all Runtimes
+    /// that name the same `dir`: none of their Workers gets one that overlaps another's, unless both
+    /// say `shared`. It is made where it is missing, for this user alone, and belongs to no root.
+    /// Without it that holds among the Workers of this Runtime.
+    #[cfg(all(unix, feature = "sqlite"))]
+    #[must_use]
+    pub fn allocations(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.allocations = Some(dir.into());
+        self
+    }
+
     /// The bounds to enforce.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -256,6 +274,7 @@ impl RuntimeBuilder {
             return Err(RuntimeBuildError::NoRoomForTurns { total, turn });
         }
         let roots = self.open_roots()?;
+        let allocations = open_allocations(&self.id, &self.allocations, &roots, &host).await?;
         let threads = WorkerThreads::start().map_err(RuntimeBuildError::WorkerThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
         let profiles = install(&engines, &self.components, self.profiles).await?;
@@ -279,6 +298,7 @@ impl RuntimeBuilder {
             models: self.models,
             ceiling: roots.limit(&self.ceiling),
             roots: Arc::new(roots),
+            allocations: Arc::new(allocations),
             open_files: Arc::new(Semaphore::new(permits(self.limits.open_files))),
             snapshots: Mutex::new(Snapshots::new(profiles.values().cloned())),
             profiles,
@@ -314,8 +334,12 @@ impl RuntimeBuilder {
         }
         let scratch = self.scratch.as_deref().map(ScratchDirectories::open);
         let scratch = scratch.transpose().map_err(RuntimeBuildError::Scratch)?;
-        let own =
-            [self.store.directory(), self.scratch.as_deref(), self.component_cache.as_deref()];
+        let own = [
+            self.store.directory(),
+            self.scratch.as_deref(),
+            self.component_cache.as_deref(),
+            self.allocations.as_deref(),
+        ];
         for (name, root) in &self.roots {
             if own.into_iter().flatten().any(|own| root.overlaps(own)) {
                 return Err(RuntimeBuildError::RootHoldsData { root: name.clone() });
@@ -323,6 +347,26 @@ impl RuntimeBuilder {
         }
         Ok(Roots::new(std::mem::take(&mut self.roots), scratch))
     }
+}
+
+/// Joins the other Runtimes, where a Worker could write to anything.
+async fn open_allocations(
+    id: &RuntimeId,
+    directory: &Option<PathBuf>,
+    roots: &Roots,
+    host: &Handle,
+) -> Result<Allocations, RuntimeBuildError> {
+    #[cfg(all(unix, feature = "sqlite"))]
+    if let Some(directory) = directory.clone().filter(|_| roots.are_writable()) {
+        let id = id.clone();
+        let opened = host.spawn_blocking(move || Allocations::across(id, &directory)).await;
+        return match opened {
+            Ok(opened) => opened.map_err(RuntimeBuildError::Allocations),
+            Err(error) => Err(RuntimeBuildError::WorkerThreads(error.into())),
+        };
+    }
+    let _ = (directory, roots, host);
+    Ok(Allocations::within(id.clone()))
 }
 
 /// A limit as a semaphore takes it.

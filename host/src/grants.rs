@@ -5,13 +5,15 @@
 //! paths stay in this module.
 
 pub(crate) mod git_directory;
+mod location;
 mod preopens;
 mod roots;
 mod scratch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use preopens::{OpenPreopen, PreopenError};
+pub(crate) use location::Location;
+pub(crate) use preopens::{OpenPreopen, PreopenError, PreopenFault, Scope};
 pub use roots::Root;
 pub(crate) use roots::Roots;
 pub(crate) use scratch::{ENTRY_BYTES, ScratchDirectories, Tree};

@@ -41,9 +41,10 @@
 //! The library opens no socket and reads no environment. It starts no process but the compile
 //! helper that its embedder names ([`Compiler::helper`]), and writes no file but in the directories
 //! that its embedder names ([`Store::sqlite`], [`RuntimeBuilder::component_cache`],
-//! [`RuntimeBuilder::scratch`]) and where a grant lets a Worker write ([`RuntimeBuilder::root`]). It is built
+//! [`RuntimeBuilder::scratch`], [`RuntimeBuilder::allocations`]) and where a grant lets a Worker write ([`RuntimeBuilder::root`]). It is built
 //! inside a tokio runtime, where model calls are made; several Runtimes may live in one process.
 
+mod allocation;
 mod builder;
 mod capability;
 mod cell;
@@ -61,6 +62,8 @@ mod supervisor;
 mod turn;
 mod worker;
 
+#[cfg(all(unix, feature = "sqlite"))]
+pub use allocation::OpenAllocationsError;
 pub use builder::{RuntimeBuildError, RuntimeBuilder};
 pub use engine::{CompileError, Compiler, compile_helper};
 pub use error_chain::error_chain;

@@ -7,6 +7,7 @@ mod observe;
 mod profiles;
 mod restart;
 mod retention;
+mod scopes;
 mod table;
 mod threads;
 mod upgrade;
@@ -35,6 +36,7 @@ use worker_types::{
 
 use crate::{
     RuntimeBuilder, Store,
+    allocation::Allocations,
     cell::{Authority, Change, Head, WorkerCell},
     engine::Engines,
     grants::Roots,
@@ -50,6 +52,7 @@ pub(crate) use directories::TurnPreopens;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
 use idempotency::{Keyed, accepted};
 pub(crate) use profiles::{InstalledProfile, Snapshots};
+pub(crate) use scopes::ClaimedScopes;
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};
 pub(crate) use threads::WorkerThreads;
@@ -71,6 +74,7 @@ pub(crate) struct Inner {
     /// Within what the roots allow.
     pub(crate) ceiling: Grants,
     pub(crate) roots: Arc<Roots>,
+    pub(crate) allocations: Arc<Allocations>,
     /// What turns may have open together.
     pub(crate) open_files: Arc<Semaphore>,
     pub(crate) limits: Limits,
@@ -148,8 +152,9 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownProfile`, `GrantExceedsCeiling`, `PreopenUnavailable`, `ExposesGitDir`, `MissingGrant` where the component imports what is
-    /// not granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`, `IdempotencyConflict`,
+    /// `UnknownProfile`, `GrantExceedsCeiling`, `PreopenUnavailable`, `ExposesGitDir`, `ScopeConflict`
+    /// where another Worker may write there, `MissingGrant` where the component imports what is not
+    /// granted, `InvalidInput`, `PayloadTooLarge`, `Capacity`, `IdempotencyConflict`,
     /// `RuntimeUnavailable` where the store fails.
     pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
         let runtime = &self.0;
@@ -170,7 +175,8 @@ impl Runtime {
             let grants = Arc::new(request.grants.clone());
             component.admit(&Authority::new(Arc::clone(profile), grants))?;
         }
-        runtime.admit_directories(&request.grants).await?;
+        let id = WorkerId::generate();
+        let scopes = runtime.admit_directories(id, &request.grants).await?;
 
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let created = EventBody::WorkerCreated {
@@ -191,12 +197,11 @@ impl Runtime {
         }
         let meta = WorkerMeta::new(request.display_name, request.labels, journal::now());
         let authority = Authority::new(Arc::clone(profile), runtime.share(request.grants));
-        let id = WorkerId::generate();
         let cell = Arc::new(WorkerCell::new(id, meta, authority));
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
         runtime.workers.spawn_creation(runtime, id, |place| {
-            supervisor.create(Creation { commands, permit, key }, place, reply)
+            supervisor.create(Creation { commands, permit, key, scopes }, place, reply)
         })?;
         created.await.map_err(|_| task_failed())?
     }
@@ -295,7 +300,8 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`, `RuntimeUnavailable` while the Runtime shuts down.
+    /// `ScopeConflict` where another Worker may write to its directories now, `UnknownWorker`,
+    /// `RuntimeUnavailable` while the Runtime shuts down.
     pub async fn start(&self, id: WorkerId) -> Result<(), RuntimeError> {
         self.0.check_accepting()?;
         self.ask(id, |reply| Request::Start { reply }).await

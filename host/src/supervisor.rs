@@ -2,6 +2,7 @@
 //! It exists while there is something to do; an idle Worker has none.
 
 mod request;
+mod scopes;
 mod turn_loop;
 
 use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
@@ -18,7 +19,8 @@ use crate::{
     cell::WorkerCell,
     journal::{Journal, Lost, now},
     runtime::{
-        CreationPlace, Inner, InstalledProfile, PendingKey, difference, shutting_down, store_error,
+        ClaimedScopes, CreationPlace, Inner, InstalledProfile, PendingKey, difference,
+        shutting_down, store_error,
     },
     store::{StoreError, StoreHealth},
     turn::TurnMeter,
@@ -40,6 +42,8 @@ pub(crate) struct Creation {
     /// The right to run the turn that `commands` start, if they do.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) key: Option<PendingKey>,
+    /// What it may write to; given back unless it is created.
+    pub(crate) scopes: Option<ClaimedScopes>,
 }
 
 /// The task.
@@ -96,7 +100,7 @@ impl Supervisor {
         place: CreationPlace,
         reply: Reply<WorkerView>,
     ) {
-        let Creation { commands, permit, key } = creation;
+        let Creation { commands, permit, key, scopes } = creation;
         let mut journal = Journal::new(&self.runtime, &self.cell);
         if let Err(error) = journal.stage(commands) {
             return drop(reply.send(Err(error)));
@@ -105,6 +109,9 @@ impl Supervisor {
         match journal.flush(record.as_ref()).await {
             Ok(()) => {
                 fail_point!("supervisor::before_reply");
+                if let Some(scopes) = scopes {
+                    scopes.keep();
+                }
                 place.take(&self.cell, self.sender());
                 let _ = reply.send(Ok(self.runtime.view(&self.cell)));
                 drop(key);
@@ -120,6 +127,9 @@ impl Supervisor {
                     match self.runtime.store.last_seq(self.cell.id).await {
                         Ok(Seq::ZERO) => return,
                         Ok(_) => {
+                            if let Some(scopes) = scopes {
+                                scopes.keep();
+                            }
                             place.take(&self.cell, self.sender());
                             drop(key);
                             return self.run().await;
@@ -193,6 +203,7 @@ impl Supervisor {
             let end = turn_loop::TurnEnd::Outcome(outcome);
             self.end_turn(&mut journal, end, &meter).await?;
         }
+        self.settle_scopes(&journal).await;
         self.settle(&journal);
         self.work(journal, None).await
     }
@@ -298,7 +309,13 @@ impl Supervisor {
             Request::Upgrade { profile, reply } => {
                 return self.upgrade(journal, profile, reply).await;
             }
-            Request::Start { reply } => (Command::Start, reply),
+            Request::Start { reply } => match self.hold_scopes().await {
+                Ok(()) => (Command::Start, reply),
+                Err(taken) => {
+                    let _ = reply.send(Err(taken));
+                    return Ok(());
+                }
+            },
             Request::Delete { reply } => {
                 if journal.state().status() == WorkerStatus::Stopped {
                     // Nothing of it is to be there afterwards.
@@ -376,6 +393,9 @@ impl Supervisor {
             self.runtime.workers.remove(self.cell.id);
             self.runtime.remove_scratch(self.cell.id).await;
         }
+        if committed.is_ok() {
+            self.release_scopes(journal).await;
+        }
         let _ = reply.send(match &committed {
             Ok(decided) => decided.clone(),
             Err(Lost(error)) => Err(store_error(error)),
@@ -438,6 +458,9 @@ impl Supervisor {
     /// Whether the Worker's component can be instantiated; where it cannot, the Worker becomes
     /// unavailable. Compiling one may take a while: whoever wants an end is served meanwhile.
     async fn component_is_ready(&mut self, journal: &mut Journal) -> Result<bool, Lost> {
+        if !self.settle_scopes(journal).await {
+            return Ok(false);
+        }
         let profile = self.cell.authority().profile;
         if profile.loaded().is_some() {
             return Ok(true);

@@ -1,5 +1,7 @@
 //! The errors of a Runtime's operations, the same in process and over the network.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Capability, Cursor, GuestPath, ItemId, ProfileName, RuntimeId, TurnId, WorkerId};
@@ -95,6 +97,17 @@ pub enum RuntimeError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Another Worker may write to the directory, or to one that overlaps it.
+    #[error(
+        "the directory for {preopen} is taken: {holder} may write to it, or to one that it contains \
+         or lies in. Stop that Worker, grant another directory, or say `shared` for both"
+    )]
+    ScopeConflict {
+        /// Where the guest would see it.
+        preopen: GuestPath,
+        /// Who has it.
+        holder: ScopeHolder,
+    },
     /// The bytes are no Worker component.
     #[error("not a Worker component: {reason}")]
     InvalidComponent {
@@ -174,6 +187,22 @@ pub enum RuntimeError {
     },
 }
 
+/// The Worker that may write somewhere, of this Runtime or of another one of the same user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeHolder {
+    /// Its Runtime.
+    pub runtime_id: RuntimeId,
+    /// The Worker.
+    pub worker_id: WorkerId,
+}
+
+impl fmt::Display for ScopeHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { runtime_id, worker_id } = self;
+        write!(f, "Worker {worker_id} of Runtime `{runtime_id}`")
+    }
+}
+
 fn missing_grant_help(capability: Option<Capability>) -> String {
     match capability {
         Some(capability) => {
@@ -208,6 +237,7 @@ impl RuntimeError {
             Self::GrantExceedsCeiling { .. } => "grant_exceeds_ceiling",
             Self::PreopenUnavailable { .. } => "preopen_unavailable",
             Self::ExposesGitDir { .. } => "exposes_git_dir",
+            Self::ScopeConflict { .. } => "scope_conflict",
             Self::InvalidComponent { .. } => "invalid_component",
             Self::InvalidInput { .. } => "invalid_input",
             Self::InvalidCursor { .. } => "invalid_cursor",
@@ -241,6 +271,7 @@ impl RuntimeError {
             | Self::GrantExceedsCeiling { .. }
             | Self::PreopenUnavailable { .. }
             | Self::ExposesGitDir { .. }
+            | Self::ScopeConflict { .. }
             | Self::InvalidComponent { .. }
             | Self::InvalidInput { .. }
             | Self::InvalidCursor { .. }

@@ -22,7 +22,7 @@ mod view;
 
 pub use cursor::{Cursor, FeedCursor, ParseCursorError};
 pub use digest::{ComponentDigest, ParseDigestError};
-pub use error::RuntimeError;
+pub use error::{RuntimeError, ScopeHolder};
 pub use event::{
     Event, EventBody, FailureKind, InputDisposition, ItemDelta, ItemSnapshot, LiveEvent, Outcome,
     Receipt, StopReason,

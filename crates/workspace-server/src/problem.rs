@@ -139,6 +139,7 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         | RuntimeError::WorkerStopped
         | RuntimeError::WorkerNotStopped
         | RuntimeError::PreopenUnavailable { .. }
+        | RuntimeError::ScopeConflict { .. }
         | RuntimeError::IdempotencyConflict => StatusCode::CONFLICT,
         RuntimeError::CursorGap { .. } => StatusCode::GONE,
         RuntimeError::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -174,7 +175,7 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    use worker_types::{Cursor, ItemId, TurnId, WorkerId};
+    use worker_types::{Cursor, ItemId, ScopeHolder, TurnId, WorkerId};
 
     use super::*;
 
@@ -217,6 +218,8 @@ mod tests {
         let preopen = || "/workspace".parse().expect("a guest path");
         check(&RuntimeError::ExposesGitDir { preopen: preopen(), reason: text() }, 403);
         check(&RuntimeError::PreopenUnavailable { preopen: preopen(), reason: text() }, 409);
+        let holder = ScopeHolder { runtime_id: name(), worker_id: WorkerId::generate() };
+        check(&RuntimeError::ScopeConflict { preopen: preopen(), holder }, 409);
         check(&RuntimeError::InvalidComponent { reason: text() }, 422);
         check(&RuntimeError::InvalidInput { reason: text() }, 400);
         check(&RuntimeError::InvalidCursor { reason: text() }, 400);

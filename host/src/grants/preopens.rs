@@ -5,7 +5,11 @@ use std::io;
 use cap_std::fs::Dir;
 use worker_types::{Access, Grants, GuestPath, Preopen, RuntimeError, WorkerId};
 
-use super::{git_directory, roots::Roots};
+use super::{
+    git_directory,
+    location::{LocateError, Location},
+    roots::Roots,
+};
 
 /// A directory that a turn works in.
 #[derive(Debug)]
@@ -17,6 +21,24 @@ pub(crate) struct OpenPreopen {
     pub(crate) scratch: Option<Dir>,
     /// Whether git directories in it may be written to.
     pub(crate) exposes_git: bool,
+    /// Where it lies, where a Worker may write to it and it is not its own.
+    pub(crate) location: Option<Location>,
+}
+
+/// A directory that a Worker may write to, and others perhaps, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Scope {
+    pub(crate) guest_path: GuestPath,
+    pub(crate) location: Location,
+    /// Whether others may write there that say so as well.
+    pub(crate) shared: bool,
+}
+
+impl Scope {
+    /// Whether a directory is one: a private directory is nobody else's, and to look harms nobody.
+    pub(crate) fn is_granted_by(preopen: &Preopen) -> bool {
+        preopen.access == Access::ReadWrite && !preopen.root.is_scratch()
+    }
 }
 
 /// A granted directory that cannot be had.
@@ -59,6 +81,15 @@ pub(crate) enum PreopenFault {
         limit = git_directory::MAX_ENTRIES
     )]
     TooLargeForGit,
+    #[error(
+        "it is not the directory that was granted: a link on the way was exchanged, or something \
+         else is mounted there now. Put it back, or stop and start the Worker to take what is there"
+    )]
+    Exchanged,
+    #[error(
+        "where it lies in its file system cannot be told, and so not who else writes there: {0}"
+    )]
+    Unlocatable(io::ErrorKind),
     #[error("it cannot be opened: {0}")]
     Failed(io::ErrorKind),
 }
@@ -72,6 +103,16 @@ pub(super) fn fault(error: &io::Error) -> PreopenFault {
         io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => PreopenFault::Escapes,
         io::ErrorKind::PermissionDenied => PreopenFault::Denied,
         kind => PreopenFault::Failed(kind),
+    }
+}
+
+impl From<LocateError> for PreopenFault {
+    fn from(error: LocateError) -> Self {
+        match error {
+            LocateError::Removed => Self::NotThere,
+            LocateError::Detached => Self::Unlocatable(io::ErrorKind::NotFound),
+            LocateError::System(error) => Self::Unlocatable(error.kind()),
+        }
     }
 }
 
@@ -103,24 +144,37 @@ impl Roots {
     }
 
     /// Checks that the directories in `grants` can be had by a Worker that is to be created, and what
-    /// is not checked again in each turn. This blocks.
-    pub(crate) fn admit(&self, grants: &Grants) -> Result<(), PreopenError> {
-        grants.preopens.iter().try_for_each(|preopen| {
+    /// is not checked again in each turn. Returns those that it would write to. This blocks.
+    pub(crate) fn admit(&self, grants: &Grants) -> Result<Vec<Scope>, PreopenError> {
+        let mut scopes = Vec::new();
+        for preopen in &grants.preopens {
             let admitted = match preopen.root.is_scratch() {
                 // It is made by the first turn.
-                true => self.scratch().map(drop).ok_or(PreopenFault::NoScratch),
+                true => self.scratch().map(|_| None).ok_or(PreopenFault::NoScratch),
                 false => self.admit_preopen(preopen),
             };
-            admitted.map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault })
-        })
+            let admitted = admitted
+                .map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault });
+            scopes.extend(admitted?);
+        }
+        Ok(scopes)
     }
 
-    fn admit_preopen(&self, preopen: &Preopen) -> Result<(), PreopenFault> {
-        let OpenPreopen { dir, access, exposes_git, .. } = self.open_below_root(preopen)?;
-        match access {
-            Access::ReadWrite if !exposes_git => git_directory::check(&dir),
-            Access::ReadWrite | Access::ReadOnly => Ok(()),
+    /// The directory of `preopen` as it is now, if it is one to be written to. This blocks.
+    pub(crate) fn scope(&self, preopen: &Preopen) -> Result<Option<Scope>, PreopenFault> {
+        match Scope::is_granted_by(preopen) {
+            true => Ok(self.open_below_root(preopen)?.scope(preopen)),
+            false => Ok(None),
         }
+    }
+
+    fn admit_preopen(&self, preopen: &Preopen) -> Result<Option<Scope>, PreopenFault> {
+        let opened = self.open_below_root(preopen)?;
+        match opened.access {
+            Access::ReadWrite if !opened.exposes_git => git_directory::check(&opened.dir)?,
+            Access::ReadWrite | Access::ReadOnly => {}
+        }
+        Ok(opened.scope(preopen))
     }
 
     fn open_preopen(
@@ -142,6 +196,7 @@ impl Roots {
             scratch: Some(scratch),
             // Nobody runs git there but the Worker.
             exposes_git: true,
+            location: None,
         })
     }
 
@@ -152,12 +207,24 @@ impl Roots {
             true => root,
             false => root.open_dir(preopen.path.as_str()).map_err(|error| fault(&error))?,
         };
+        let location = match Scope::is_granted_by(preopen) {
+            true => Some(self.locate(&dir, preopen)?),
+            false => None,
+        };
         Ok(OpenPreopen {
             dir,
             guest_path: preopen.guest_path.clone(),
             access: preopen.access,
             scratch: None,
             exposes_git,
+            location,
         })
+    }
+}
+
+impl OpenPreopen {
+    fn scope(self, preopen: &Preopen) -> Option<Scope> {
+        let Self { guest_path, location, .. } = self;
+        Some(Scope { guest_path, location: location?, shared: preopen.shared })
     }
 }

@@ -11,6 +11,7 @@ use cap_std::{ambient_authority, fs::Dir};
 use worker_types::{Access, Grants, Preopen, RootName, RootStatus};
 
 use super::{
+    location::{LocateError, Location, Mounts},
     preopens::{PreopenFault, fault},
     scratch::ScratchDirectories,
 };
@@ -79,6 +80,7 @@ impl fmt::Debug for Root {
 pub(crate) struct Roots {
     roots: BTreeMap<RootName, HeldRoot>,
     scratch: Option<ScratchDirectories>,
+    mounts: Mounts,
 }
 
 /// A root, and its handle once it could be opened: from then on it is that directory and no other,
@@ -134,7 +136,8 @@ impl Roots {
         scratch: Option<ScratchDirectories>,
     ) -> Self {
         let held = |(name, root)| (name, HeldRoot { root, held: Mutex::default() });
-        let roots = Self { roots: roots.into_iter().map(held).collect(), scratch };
+        let mounts = Mounts::default();
+        let roots = Self { roots: roots.into_iter().map(held).collect(), scratch, mounts };
         for (name, held) in &roots.roots {
             // A root that is not there yet is opened when it is; until then it is a diagnostic.
             if let Err(fault) = held.open() {
@@ -173,6 +176,17 @@ impl Roots {
     /// A handle of the root, which is where it was when it was opened first.
     pub(super) fn open(&self, name: &RootName) -> Result<Dir, PreopenFault> {
         self.roots.get(name).ok_or(PreopenFault::UnknownRoot)?.open()
+    }
+
+    /// Where `dir` lies, which was opened for `preopen`.
+    pub(super) fn locate(&self, dir: &Dir, preopen: &Preopen) -> Result<Location, LocateError> {
+        let root = self.root(&preopen.root).map(|root| root.path.as_path());
+        self.mounts.locate(dir, &root.unwrap_or(Path::new("")).join(preopen.path.as_str()))
+    }
+
+    /// Whether anything can be written to.
+    pub(crate) fn are_writable(&self) -> bool {
+        self.roots.values().any(|held| held.root.access == Access::ReadWrite)
     }
 
     /// Each root, with what was wrong when it was last asked for.

@@ -4,25 +4,15 @@
 use std::sync::Arc;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit};
-use worker_types::{Grants, RuntimeError, WorkerId};
+use worker_types::{Grants, WorkerId};
 
-use super::{Inner, damage, internal};
+use super::{Inner, damage, scopes};
 use crate::{
     error_chain,
     grants::{OpenPreopen, PreopenError},
 };
 
 impl Inner {
-    /// Checks that the directories in `grants` can be had, by a Worker that is to be created.
-    pub(super) async fn admit_directories(&self, grants: &Grants) -> Result<(), RuntimeError> {
-        if grants.preopens.is_empty() {
-            return Ok(());
-        }
-        let (roots, grants) = (Arc::clone(&self.roots), grants.clone());
-        let admitted = self.threads.handle().spawn_blocking(move || roots.admit(&grants));
-        Ok(admitted.await.map_err(|error| internal(&error))??)
-    }
-
     /// Opens the directories in `grants` for a turn of `worker`, as soon as so many files may be open.
     pub(crate) async fn open_preopens(
         &self,
@@ -37,9 +27,14 @@ impl Inner {
             return Ok(TurnPreopens { opened: Vec::new(), permit });
         }
         let (roots, grants) = (Arc::clone(&self.roots), Arc::clone(grants));
-        let opened =
-            self.threads.handle().spawn_blocking(move || roots.open_preopens(worker, &grants));
-        Ok(TurnPreopens { opened: opened.await??, permit })
+        let allocations = Arc::clone(&self.allocations);
+        let open = move || {
+            let opened = roots.open_preopens(worker, &grants)?;
+            scopes::check(&allocations, worker, &grants, &opened)?;
+            Ok::<_, PreopenError>(opened)
+        };
+        let opened = self.threads.handle().spawn_blocking(open).await??;
+        Ok(TurnPreopens { opened, permit })
     }
 
     /// Removes the private directories of Workers that are not there any more.

@@ -53,6 +53,7 @@ impl Inner {
         if let Some(rest) = stored.rest {
             self.take_up(&cell, &rest);
             self.count(cell.restore(&rest, Default::default()));
+            self.restore_scopes(&cell, rest.status()).await;
             return self.workers.restore(cell, None);
         }
         self.restore_active(cell).await;
@@ -75,6 +76,8 @@ impl Inner {
         match Journal::load(self, &cell).await {
             Ok(journal) => {
                 self.take_up(&cell, journal.state());
+                // Before anybody can create a Worker.
+                self.restore_scopes(&cell, journal.state().status()).await;
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
                 self.workers.restore(cell, Some(supervisor.sender()));
                 table::spawn(self, worker_id, supervisor.run_with(journal));
