@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use worker_types::{GuestPath, RuntimeError, RuntimeId, ScopeHolder, WorkerId};
 
-use crate::grants::{Location, Scope};
+use crate::grants::{Extent, Scope};
 
 #[cfg(all(unix, feature = "sqlite"))]
 pub use register::OpenAllocationsError;
@@ -94,10 +94,10 @@ impl Allocations {
     }
 
     /// Where the scope of `worker` lies that it sees at `guest_path`.
-    pub(crate) fn held(&self, worker: WorkerId, guest_path: &GuestPath) -> Option<Location> {
+    pub(crate) fn held(&self, worker: WorkerId, guest_path: &GuestPath) -> Option<Extent> {
         let table = self.lock();
         let scope = table.held(worker).find(|scope| scope.guest_path == *guest_path)?;
-        Some(scope.location.clone())
+        Some(scope.extent.clone())
     }
 
     /// Whether `worker` holds anything.

@@ -12,7 +12,7 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use location::Location;
+pub(crate) use location::{Extent, Location};
 pub(crate) use preopens::{OpenPreopen, PreopenError, PreopenFault, Scope};
 pub use roots::Root;
 pub(crate) use roots::Roots;

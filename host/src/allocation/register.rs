@@ -32,7 +32,7 @@ use self::{
     owner::{HeldLock, Life, LockName},
 };
 use super::ClaimError;
-use crate::grants::Scope;
+use crate::grants::{Location, Scope};
 
 pub use open::OpenAllocationsError;
 
@@ -140,9 +140,9 @@ impl Register {
         let mut connection = self.connection();
         let recorded = self.write(&mut connection, |transaction, others, gone| {
             if others {
-                for scope in scopes {
-                    let taken = self.taken(transaction, scope, gone)?;
-                    if let Some(holder) = taken {
+                for (scope, location) in places(scopes) {
+                    let place = (location, scope.shared);
+                    if let Some(holder) = self.taken(transaction, place, gone)? {
                         let preopen = scope.guest_path.clone();
                         return Ok(Err(ClaimError::Taken { preopen, holder }));
                     }
@@ -151,7 +151,7 @@ impl Register {
             let sql = "INSERT OR REPLACE INTO claims (device, path, owner, worker, preopen, shared) \
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let mut insert = transaction.prepare_cached(sql)?;
-            for Scope { guest_path, location, shared } in scopes {
+            for (Scope { guest_path, shared, .. }, location) in places(scopes) {
                 let (device, worker) = (location.device().cast_signed(), worker.as_bytes());
                 let (owner, names) = (self.owner, location.names());
                 insert.execute(params![device, names, owner, worker, guest_path.as_str(), shared])?;
@@ -239,23 +239,25 @@ impl Register {
         let sql = "DELETE FROM claims WHERE device = ?1 AND path = ?2 AND owner = ?3 \
                    AND worker = ?4 AND preopen = ?5";
         let mut delete = transaction.prepare_cached(sql)?;
-        for (worker, Scope { guest_path, location, .. }) in retired {
-            let device = location.device().cast_signed();
-            let (owner, names, worker) = (self.owner, location.names(), worker.as_bytes());
-            delete.execute(params![device, names, owner, worker, guest_path.as_str()])?;
+        for (worker, scope) in retired {
+            for (Scope { guest_path, .. }, location) in places(std::slice::from_ref(scope)) {
+                let device = location.device().cast_signed();
+                let (owner, names, worker) = (self.owner, location.names(), worker.as_bytes());
+                delete.execute(params![device, names, owner, worker, guest_path.as_str()])?;
+            }
         }
         Ok(())
     }
 
-    /// The Worker of another living Runtime that stands in the way of `scope`. What dead ones left
-    /// there is removed.
+    /// The Worker of another living Runtime that stands in the way of a place, which is to be shared or
+    /// not. What dead ones left there is removed.
     fn taken(
         &self,
         transaction: &Transaction<'_>,
-        scope: &Scope,
+        place: (&Location, bool),
         gone: &mut Vec<LockName>,
     ) -> Result<Option<ScopeHolder>, RegisterError> {
-        while let Some((owner, worker)) = self.first_conflict(transaction, scope)? {
+        while let Some((owner, worker)) = self.first_conflict(transaction, place)? {
             let sql = "SELECT lock, inode, boot, runtime FROM owners WHERE id = ?1";
             let found = transaction.prepare_cached(sql)?.query_row([owner], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, String>(3)?))
@@ -275,14 +277,14 @@ impl Register {
         Ok(None)
     }
 
-    /// A claim of another Runtime, alive or not, on what `scope` is, contains or lies in.
+    /// A claim of another Runtime, alive or not, on what a place is, contains or lies in.
     fn first_conflict(
         &self,
         transaction: &Transaction<'_>,
-        scope: &Scope,
+        (location, shared): (&Location, bool),
     ) -> Result<Option<(i64, [u8; 16])>, RegisterError> {
-        let names = scope.location.names();
-        let above: Vec<&[u8]> = scope.location.ancestors_names().collect();
+        let names = location.names();
+        let above: Vec<&[u8]> = location.ancestors_names().collect();
         let mut end = names.to_vec();
         match end.last_mut() {
             // After all names that go on behind this one's end.
@@ -291,9 +293,9 @@ impl Register {
         }
         let blob = |bytes: &[u8]| Value::Blob(bytes.to_vec());
         let fixed = [
-            Value::Integer(scope.location.device().cast_signed()),
+            Value::Integer(location.device().cast_signed()),
             Value::Integer(self.owner),
-            Value::Integer(scope.shared.into()),
+            Value::Integer(shared.into()),
             blob(names),
             Value::Blob(end),
         ];
@@ -335,6 +337,11 @@ impl Drop for Register {
             tracing::warn!(error, "a Runtime leaves its entry for the next one to remove");
         }
     }
+}
+
+/// Each place of each of `scopes`.
+fn places(scopes: &[Scope]) -> impl Iterator<Item = (&Scope, &Location)> {
+    scopes.iter().flat_map(|scope| scope.extent.locations().map(move |location| (scope, location)))
 }
 
 /// Enters a Runtime, and removes those that are gone.

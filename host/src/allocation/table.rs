@@ -54,18 +54,21 @@ impl Table {
     ) -> Result<Vec<Scope>, (GuestPath, WorkerId)> {
         scopes.retain(|scope| self.held(worker).all(|held| held.guest_path != scope.guest_path));
         for scope in &scopes {
-            let other = self.exclusive.other_than(worker, &scope.location);
-            let other = match scope.shared {
-                true => other,
-                false => other.or_else(|| self.shared.other_than(worker, &scope.location)),
+            let other_than = |location| {
+                let other = self.exclusive.other_than(worker, location);
+                match scope.shared {
+                    true => other,
+                    false => other.or_else(|| self.shared.other_than(worker, location)),
+                }
             };
-            if let Some(other) = other {
+            if let Some(other) = scope.extent.locations().find_map(other_than) {
                 return Err((scope.guest_path.clone(), other));
             }
         }
         if !scopes.is_empty() {
             for scope in &scopes {
-                self.holders(scope).add(&scope.location, worker);
+                let holders = self.holders(scope);
+                scope.extent.locations().for_each(|location| holders.add(location, worker));
             }
             self.held.entry(worker).or_default().extend(scopes.iter().cloned());
         }
@@ -83,16 +86,21 @@ impl Table {
         if held.is_empty() {
             self.held.remove(&worker);
         }
-        self.holders(&scope).remove(&scope.location, worker);
+        self.remove(&scope, worker);
         Some(scope)
     }
 
     pub(super) fn release_all(&mut self, worker: WorkerId) -> Vec<Scope> {
         let released = self.held.remove(&worker).unwrap_or_default();
         for scope in &released {
-            self.holders(scope).remove(&scope.location, worker);
+            self.remove(scope, worker);
         }
         released
+    }
+
+    fn remove(&mut self, scope: &Scope, worker: WorkerId) {
+        let holders = self.holders(scope);
+        scope.extent.locations().for_each(|location| holders.remove(location, worker));
     }
 
     fn holders(&mut self, scope: &Scope) -> &mut Holders {
@@ -112,7 +120,7 @@ mod tests {
 
     fn scope(guest_path: usize, device: u64, path: &str, shared: bool) -> Scope {
         let guest_path = format!("/{guest_path}").parse().expect("a guest path");
-        Scope { guest_path, location: Location::new(device, path.as_bytes()), shared }
+        Scope { guest_path, extent: Location::new(device, path.as_bytes()).into(), shared }
     }
 
     #[derive(Debug, Clone)]
@@ -150,7 +158,7 @@ mod tests {
                 self.0.iter().all(|(id, held)| {
                     *id == worker
                         || (held.shared && scope.shared)
-                        || !overlap(&held.location, &scope.location)
+                        || !overlap(&held.extent.location, &scope.extent.location)
                 })
             };
             let all = scopes.iter().all(is_free);
@@ -180,8 +188,8 @@ mod tests {
                             Err((at, holder)) => {
                                 prop_assert!(!free && holder != worker(id));
                                 let at = scopes.iter().find(|scope| scope.guest_path == at);
-                                let at = &at.expect("one of them").location;
-                                let mut held = table.held(holder).map(|held| &held.location);
+                                let at = &at.expect("one of them").extent.location;
+                                let mut held = table.held(holder).map(|held| &held.extent.location);
                                 prop_assert!(held.any(|other| at.is_within(other) || other.is_within(at)));
                             }
                         }

@@ -163,8 +163,7 @@ impl FilesystemCtx {
         let TurnPreopens { opened, permit } = preopens;
         let mut quota = None;
         let preopens = opened.into_iter().map(|preopen| {
-            let OpenPreopen { dir, guest_path, access, scratch, exposes_git, location: _ } =
-                preopen;
+            let OpenPreopen { dir, guest_path, access, scratch, exposes_git, extent: _ } = preopen;
             let quota = scratch.map(|scratch| {
                 // One for all directories in it.
                 let new = || Arc::new(Quota::new(scratch, limits.scratch_bytes, Arc::clone(meter)));

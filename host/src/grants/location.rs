@@ -20,6 +20,33 @@ pub(crate) struct Location {
     names: Arc<[u8]>,
 }
 
+/// What can be reached below a directory: where it lies, and where that lies which is mounted in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) location: Location,
+    /// Those that lie elsewhere.
+    pub(crate) mounted: Vec<Location>,
+}
+
+impl Extent {
+    /// All of it.
+    pub(crate) fn locations(&self) -> impl Iterator<Item = &Location> {
+        std::iter::once(&self.location).chain(&self.mounted)
+    }
+
+    /// Whether it is the same directory as `other`, and nothing is mounted in it that was not then.
+    pub(crate) fn is_covered_by(&self, other: &Self) -> bool {
+        let is_covered = |mounted: &Location| other.locations().any(|held| mounted.is_within(held));
+        self.location == other.location && self.mounted.iter().all(is_covered)
+    }
+}
+
+impl From<Location> for Extent {
+    fn from(location: Location) -> Self {
+        Self { location, mounted: Vec::new() }
+    }
+}
+
 /// Why it cannot be told where a directory lies.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LocateError {
@@ -92,7 +119,7 @@ impl Mounts {
         &self,
         dir: &cap_std::fs::Dir,
         path: &std::path::Path,
-    ) -> Result<Location, LocateError> {
+    ) -> Result<Extent, LocateError> {
         let path = path.canonicalize().map_err(LocateError::System)?;
         #[cfg(unix)]
         let device = {
@@ -112,7 +139,7 @@ impl Mounts {
         };
         let names: Vec<&[u8]> =
             path.components().map(|name| name.as_os_str().as_encoded_bytes()).collect();
-        Ok(Location::new(device, &names.join(&b'/')))
+        Ok(Location::new(device, &names.join(&b'/')).into())
     }
 }
 

@@ -7,7 +7,7 @@ use worker_types::{Access, Grants, GuestPath, Preopen, RuntimeError, WorkerId};
 
 use super::{
     git_directory,
-    location::{LocateError, Location},
+    location::{Extent, LocateError},
     roots::Roots,
 };
 
@@ -22,14 +22,14 @@ pub(crate) struct OpenPreopen {
     /// Whether git directories in it may be written to.
     pub(crate) exposes_git: bool,
     /// Where it lies, where a Worker may write to it and it is not its own.
-    pub(crate) location: Option<Location>,
+    pub(crate) extent: Option<Extent>,
 }
 
 /// A directory that a Worker may write to, and others perhaps, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub(crate) guest_path: GuestPath,
-    pub(crate) location: Location,
+    pub(crate) extent: Extent,
     /// Whether others may write there that say so as well.
     pub(crate) shared: bool,
 }
@@ -196,7 +196,7 @@ impl Roots {
             scratch: Some(scratch),
             // Nobody runs git there but the Worker.
             exposes_git: true,
-            location: None,
+            extent: None,
         })
     }
 
@@ -207,7 +207,7 @@ impl Roots {
             true => root,
             false => root.open_dir(preopen.path.as_str()).map_err(|error| fault(&error))?,
         };
-        let location = match Scope::is_granted_by(preopen) {
+        let extent = match Scope::is_granted_by(preopen) {
             true => Some(self.locate(&dir, preopen)?),
             false => None,
         };
@@ -217,14 +217,14 @@ impl Roots {
             access: preopen.access,
             scratch: None,
             exposes_git,
-            location,
+            extent,
         })
     }
 }
 
 impl OpenPreopen {
     fn scope(self, preopen: &Preopen) -> Option<Scope> {
-        let Self { guest_path, location, .. } = self;
-        Some(Scope { guest_path, location: location?, shared: preopen.shared })
+        let Self { guest_path, extent, .. } = self;
+        Some(Scope { guest_path, extent: extent?, shared: preopen.shared })
     }
 }

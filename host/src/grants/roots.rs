@@ -11,7 +11,7 @@ use cap_std::{ambient_authority, fs::Dir};
 use worker_types::{Access, Grants, Preopen, RootName, RootStatus};
 
 use super::{
-    location::{LocateError, Location, Mounts},
+    location::{Extent, LocateError, Mounts},
     preopens::{PreopenFault, fault},
     scratch::ScratchDirectories,
 };
@@ -179,7 +179,7 @@ impl Roots {
     }
 
     /// Where `dir` lies, which was opened for `preopen`.
-    pub(super) fn locate(&self, dir: &Dir, preopen: &Preopen) -> Result<Location, LocateError> {
+    pub(super) fn locate(&self, dir: &Dir, preopen: &Preopen) -> Result<Extent, LocateError> {
         let root = self.root(&preopen.root).map(|root| root.path.as_path());
         self.mounts.locate(dir, &root.unwrap_or(Path::new("")).join(preopen.path.as_str()))
     }

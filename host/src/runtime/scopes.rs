@@ -134,9 +134,9 @@ pub(super) fn check(
     opened: &[OpenPreopen],
 ) -> Result<(), PreopenError> {
     for (preopen, opened) in grants.preopens.iter().zip(opened) {
-        if let Some(location) = &opened.location
-            && allocations.held(worker, &opened.guest_path).as_ref() != Some(location)
-        {
+        let Some(extent) = &opened.extent else { continue };
+        let held = allocations.held(worker, &opened.guest_path);
+        if !held.is_some_and(|held| extent.is_covered_by(&held)) {
             let (preopen, fault) = (Box::new(preopen.clone()), PreopenFault::Exchanged);
             return Err(PreopenError { preopen, fault });
         }

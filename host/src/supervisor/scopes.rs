@@ -3,7 +3,7 @@
 use worker_types::{RuntimeError, WorkerStatus};
 
 use super::{Supervisor, gone};
-use crate::journal::Journal;
+use crate::{grants::Scope, journal::Journal};
 
 impl Supervisor {
     /// Claims what the Worker does not hold yet.
@@ -33,9 +33,17 @@ impl Supervisor {
     /// Releases everything, if the Worker is stopped or deleted. A guest that is still there might
     /// write.
     pub(super) async fn release_scopes(&mut self, journal: &Journal) {
-        if is_over(journal) && self.runtime.allocations.holds_any(self.cell.id) {
+        if !is_over(journal) {
+            return;
+        }
+        if self.runtime.allocations.holds_any(self.cell.id) {
             gone(&mut self.guest).await;
             self.runtime.release_scopes(self.cell.id).await;
+        } else if self.cell.meta.grants.preopens.iter().any(Scope::is_granted_by)
+            && self.cell.lock().unavailable().is_some()
+        {
+            // It waits for nothing any more.
+            self.runtime.count(self.cell.set_unavailable(None));
         }
     }
 }

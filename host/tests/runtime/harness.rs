@@ -45,6 +45,11 @@ pub(crate) fn builder() -> RuntimeBuilder {
 
 /// Only these guests of ours.
 pub(crate) fn builder_of<const N: usize>(guests: [&str; N]) -> RuntimeBuilder {
+    builder_called("test", guests)
+}
+
+/// The same for a Runtime with this id.
+pub(crate) fn builder_called<const N: usize>(id: &str, guests: [&str; N]) -> RuntimeBuilder {
     let component = |guest| {
         let bytes = match guest {
             "hostile" => test_guests::HOSTILE,
@@ -54,7 +59,7 @@ pub(crate) fn builder_of<const N: usize>(guests: [&str; N]) -> RuntimeBuilder {
         };
         (ComponentRef::Builtin(name(guest)), Cow::Borrowed(bytes))
     };
-    Runtime::builder("test".parse().expect("a valid id"))
+    Runtime::builder(id.parse().expect("a valid id"))
         .components(guests.map(component))
         .profiles(guests.map(profile))
 }

@@ -20,3 +20,7 @@ mod models;
 mod process;
 #[cfg(feature = "sqlite")]
 mod restart;
+#[cfg(all(unix, feature = "sqlite"))]
+mod scope_processes;
+#[cfg(unix)]
+mod scopes;

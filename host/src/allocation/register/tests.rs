@@ -28,7 +28,7 @@ fn open(at: &TempDir, name: &str) -> Allocations {
 
 fn scope(path: &str) -> Scope {
     let guest_path = "/w".parse().expect("a guest path");
-    Scope { guest_path, location: Location::new(1, path.as_bytes()), shared: false }
+    Scope { guest_path, extent: Location::new(1, path.as_bytes()).into(), shared: false }
 }
 
 fn shared(path: &str) -> Scope {
@@ -80,7 +80,7 @@ fn a_refusal_names_the_runtime_and_the_worker_that_hold_what_overlaps() {
     for path in ["/a/bc", "/a/a", "/b", "/a/b\u{1}"] {
         claim(&two, scope(path)).expect("free");
     }
-    let other = Scope { location: Location::new(2, b"/a/b"), ..scope("") };
+    let other = Scope { extent: Location::new(2, b"/a/b").into(), ..scope("") };
     claim(&two, other).expect("another file system");
 }
 

@@ -18,7 +18,7 @@ use rustix::{
     fs::{AtFlags, StatxFlags, statx},
 };
 
-use super::{LocateError, Location};
+use super::{Extent, LocateError, Location};
 
 /// How often a handle is looked up anew because mounts changed meanwhile. Nobody mounts that often;
 /// who does is told that the place is not known.
@@ -38,6 +38,9 @@ struct List {
     /// Polled for changes, and read again from its beginning.
     file: File,
     mounts: HashMap<u64, Mount>,
+    /// Where something is mounted, in the order of paths, and what. A mount hides one at the same
+    /// point: both are here.
+    points: Vec<(Location, Location)>,
 }
 
 /// One line. It has paths of the host: it is not printed.
@@ -57,8 +60,9 @@ impl std::fmt::Debug for Mount {
 }
 
 impl Mounts {
-    /// Where `dir` lies. The path that it was opened at says nothing about that.
-    pub(crate) fn locate(&self, dir: &Dir, _path: &Path) -> Result<Location, LocateError> {
+    /// Where `dir` lies, and what is mounted in it. The path that it was opened at says nothing about
+    /// that.
+    pub(crate) fn locate(&self, dir: &Dir, _path: &Path) -> Result<Extent, LocateError> {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let list = match &mut *list {
             Some(list) => list,
@@ -68,10 +72,10 @@ impl Mounts {
             list.refresh().map_err(LocateError::System)?;
             let id = mount_id(dir).map_err(LocateError::System)?;
             let path = path_of(dir)?;
-            let found = list.mounts.get(&id).map(|mount| mount.locate(&path));
+            let found = list.extent(id, &path);
             // What was found counts if it still is so.
             if !list.has_changed().map_err(LocateError::System)? {
-                return found.unwrap_or(Err(LocateError::Detached));
+                return found;
             }
             list.read().map_err(LocateError::System)?;
         }
@@ -82,7 +86,7 @@ impl Mounts {
 impl List {
     fn open() -> io::Result<Self> {
         let file = File::open("/proc/self/mountinfo")?;
-        let mut list = Self { file, mounts: HashMap::new() };
+        let mut list = Self { file, mounts: HashMap::new(), points: Vec::new() };
         list.read()?;
         Ok(list)
     }
@@ -107,11 +111,29 @@ impl List {
     fn read(&mut self) -> io::Result<()> {
         // Without what was known: if this fails, nothing is.
         self.mounts.clear();
+        self.points.clear();
         let mut text = Vec::new();
         self.file.rewind()?;
         self.file.read_to_end(&mut text)?;
         self.mounts = text.split(|byte| *byte == b'\n').filter_map(parse).collect();
+        let point =
+            |mount: &Mount| (seen_at(&mount.point), Location::new(mount.device, &mount.root));
+        self.points = self.mounts.values().map(point).collect();
+        self.points.sort_unstable();
         Ok(())
+    }
+
+    /// What is seen at `path`, in the mount with this id.
+    fn extent(&self, id: u64, path: &[u8]) -> Result<Extent, LocateError> {
+        let mount = self.mounts.get(&id).ok_or(LocateError::Detached)?;
+        let (location, at) = (mount.locate(path)?, seen_at(path));
+        let from = self.points.partition_point(|(point, _)| *point < at);
+        let below = self.points[from..].iter().take_while(|(point, _)| point.is_within(&at));
+        let elsewhere = below.map(|(_, what)| what).filter(|what| !what.is_within(&location));
+        let mut mounted: Vec<Location> = elsewhere.cloned().collect();
+        mounted.sort_unstable();
+        mounted.dedup();
+        Ok(Extent { location, mounted })
     }
 }
 
@@ -129,6 +151,11 @@ impl Mount {
         let path = [self.root.as_slice(), b"/", below].concat();
         Ok(Location::new(self.device, &path))
     }
+}
+
+/// A path of this process as a place among its paths.
+fn seen_at(path: &[u8]) -> Location {
+    Location::new(0, path)
 }
 
 /// The mount that a handle was opened in.
@@ -207,7 +234,7 @@ mod tests {
     }
 
     fn located(mounts: &Mounts, path: &Path) -> Location {
-        mounts.locate(&open(path), path).expect("it lies somewhere")
+        mounts.locate(&open(path), path).expect("it lies somewhere").location
     }
 
     #[test]
