@@ -30,13 +30,25 @@ pub(crate) fn data_dir(option: Option<&Path>, config: &Config) -> anyhow::Result
     if let Some(dir) = option.or(config.server.data_dir.as_deref()) {
         return Ok(dir.to_owned());
     }
+    base("XDG_DATA_HOME", "share")
+        .context("no place for data: name one with --data-dir, or set HOME")
+}
+
+/// Where the Runtimes of this user tell each other what their Workers write to.
+pub(crate) fn allocations_dir() -> anyhow::Result<PathBuf> {
+    let base = base("XDG_STATE_HOME", "state");
+    let base = base.context("no place for the record of what Workers write to: set HOME")?;
+    Ok(base.join("allocations"))
+}
+
+/// Our directory in the one that `variable` names, or in `below` of `~/.local`.
+fn base(variable: &str, below: &str) -> Option<PathBuf> {
     let directory = |name| {
         std::env::var_os(name).map(PathBuf::from).filter(|directory| directory.is_absolute())
     };
-    directory("XDG_DATA_HOME")
-        .or_else(|| directory("HOME").map(|home| home.join(".local").join("share")))
+    directory(variable)
+        .or_else(|| directory("HOME").map(|home| home.join(".local").join(below)))
         .map(|base| base.join("yoi"))
-        .context("no place for data: name one with --data-dir, or set HOME")
 }
 
 /// A secret that shows itself only in the one file it is written to.

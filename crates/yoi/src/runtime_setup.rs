@@ -19,6 +19,8 @@ use worker_types::{
 };
 use yoi_config::{ComponentSource, Config, ProfileConfig};
 
+#[cfg(unix)]
+use crate::data_dir::allocations_dir;
 use crate::{exit::ExplainedError, models::DEFAULT_ALIAS};
 
 /// The id of an embedded Runtime that the operator gave no other.
@@ -133,6 +135,11 @@ impl<'a> Setup<'a> {
             .compiler(compiler()?);
         if let Some(dir) = self.component_cache {
             builder = builder.component_cache(dir);
+        }
+        #[cfg(unix)]
+        match allocations_dir() {
+            Ok(dir) => builder = builder.allocations(dir),
+            Err(error) => tracing::warn!("other Runtimes of this user are not seen: {error:#}"),
         }
         let default_profile = match &runtime.default_profile {
             Some(name) => name.clone(),
