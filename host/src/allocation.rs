@@ -37,6 +37,7 @@ pub(crate) enum ClaimError {
     #[error("{preopen} is held by {holder}")]
     Taken { preopen: GuestPath, holder: ScopeHolder },
     /// Nobody can tell whether another Runtime holds them. The reason is for anybody.
+    #[cfg(all(unix, feature = "sqlite"))]
     #[error("the record of the directories that Workers write to cannot be used: {reason}")]
     Unknown { reason: String },
 }
@@ -45,6 +46,7 @@ impl From<ClaimError> for RuntimeError {
     fn from(error: ClaimError) -> Self {
         match error {
             ClaimError::Taken { preopen, holder } => Self::ScopeConflict { preopen, holder },
+            #[cfg(all(unix, feature = "sqlite"))]
             ClaimError::Unknown { .. } => Self::RuntimeUnavailable { reason: error.to_string() },
         }
     }

@@ -72,11 +72,13 @@ impl Location {
     }
 
     /// The file system.
+    #[cfg(all(unix, feature = "sqlite"))]
     pub(crate) fn device(&self) -> u64 {
         self.device
     }
 
     /// What it is found by in the file system.
+    #[cfg(all(unix, feature = "sqlite"))]
     pub(crate) fn names(&self) -> &[u8] {
         &self.names
     }

@@ -185,6 +185,7 @@ impl Roots {
     }
 
     /// Whether anything can be written to.
+    #[cfg(all(unix, feature = "sqlite"))]
     pub(crate) fn are_writable(&self) -> bool {
         self.roots.values().any(|held| held.root.access == Access::ReadWrite)
     }
