@@ -21,6 +21,7 @@ use worker_types::{
 use crate::{
     Runtime, Store,
     allocation::Allocations,
+    confinement::Confinement,
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
@@ -47,6 +48,7 @@ pub struct RuntimeBuilder {
     retention: Retention,
     compiler: Compiler,
     component_cache: Option<PathBuf>,
+    confinement: Option<Confinement>,
 }
 
 /// Why a Runtime could not be built.
@@ -141,6 +143,7 @@ impl RuntimeBuilder {
             retention: Retention::default(),
             compiler: Compiler::in_process(),
             component_cache: None,
+            confinement: None,
         }
     }
 
@@ -255,6 +258,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// What the process that embeds this Runtime did to confine itself, with
+    /// [`AllowedPaths`](crate::AllowedPaths), to be shown among the capabilities. This changes
+    /// nothing: the library confines nobody.
+    #[must_use]
+    pub fn confinement(mut self, confinement: Confinement) -> Self {
+        self.confinement = Some(confinement);
+        self
+    }
+
     /// Compiles what the profiles name, and starts the Runtime. Model calls will be made on the
     /// tokio runtime that this is called in, and a compile helper is waited for there: it needs I/O
     /// and time. Workers get threads of their own.
@@ -305,6 +317,7 @@ impl RuntimeBuilder {
             default_profile: self.default_profile,
             store: self.store,
             engines,
+            confinement: self.confinement,
             workers: Default::default(),
             damage,
             keys: Default::default(),

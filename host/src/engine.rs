@@ -17,6 +17,8 @@ use tokio_util::task::AbortOnDropHandle;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use worker_types::{ComponentDigest, Limits};
 
+#[cfg(target_os = "linux")]
+pub(crate) use artifact::CompileJob;
 pub use artifact::{CompileError, Compiler, compile_helper};
 pub(crate) use component::{LoadComponentError, LoadedComponent};
 use loader::Loader;

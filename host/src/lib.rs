@@ -48,12 +48,15 @@ mod allocation;
 mod builder;
 mod capability;
 mod cell;
+mod confinement;
 mod engine;
 mod error_chain;
 mod events;
 mod grants;
 mod journal;
 mod json_bounds;
+#[cfg(target_os = "linux")]
+mod launcher;
 mod logs;
 mod projection;
 mod runtime;
@@ -65,10 +68,13 @@ mod worker;
 #[cfg(all(unix, feature = "sqlite"))]
 pub use allocation::OpenAllocationsError;
 pub use builder::{RuntimeBuildError, RuntimeBuilder};
+pub use confinement::{AllowedPaths, Confinement, Enforcement};
 pub use engine::{CompileError, Compiler, compile_helper};
 pub use error_chain::error_chain;
 pub use events::{Events, Feed};
 pub use grants::Root;
+#[cfg(target_os = "linux")]
+pub use launcher::{Launcher, StartLauncherError, serve_launcher};
 pub use runtime::Runtime;
 #[cfg(feature = "sqlite")]
 pub use store::OpenStoreError;

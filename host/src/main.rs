@@ -9,12 +9,11 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io::Read as _,
-    path::PathBuf,
     process::ExitCode,
 };
 
 use worker_runtime::{
-    Compiler, Runtime, compile_helper, error_chain,
+    AllowedPaths, Compiler, Confinement, Runtime, compile_helper, error_chain,
     worker_types::{
         ComponentRef, CreateWorker, Cursor, EventBody, Input, ItemBody, Limits, LiveEvent, Outcome,
         Profile, RuntimeError,
@@ -23,6 +22,10 @@ use worker_runtime::{
 
 /// The argument that makes this program the compile helper of another process of it.
 const COMPILE: &str = "compile";
+
+/// The argument that makes this program the launcher of another process of it.
+#[cfg(target_os = "linux")]
+const LAUNCHER: &str = "launcher";
 
 const HELP: &str = "\
 worker-runtime - runs a Worker component in the sandbox, without any grant
@@ -37,21 +40,26 @@ exit codes:
   1  it is none, it needs a grant, or its turn did not complete
   2  wrong usage
 
-Components are compiled in a process of their own, `worker-runtime compile`, which is not for people.
+Components are compiled in a process of their own, `worker-runtime compile`, which is started by
+another, `worker-runtime launcher`. Neither is for people.
+
+Once it has read the component, this process can open nothing on the disk but the system's libraries,
+where the kernel has Landlock. Where it has not, that is said.
 
 For models, profiles and a page to talk to, see `yoi --help`.";
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);
-    // It limits its own process, so it comes before the threads of tokio.
+    // They limit their own processes, so they come before the threads of tokio.
     match arguments.next() {
         Some(command) if command == COMPILE => compile_helper(arguments),
+        #[cfg(target_os = "linux")]
+        Some(command) if command == LAUNCHER => worker_runtime::serve_launcher([COMPILE]),
         command => run_command(command.into_iter().chain(arguments)),
     }
 }
 
-#[tokio::main]
-async fn run_command(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+fn run_command(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> =
         arguments.map(|argument| argument.to_string_lossy().into_owned()).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -64,8 +72,8 @@ async fn run_command(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             println!("worker-runtime {}", env!("CARGO_PKG_VERSION"));
             Ok(true)
         }
-        ["check", file] => check(file).await,
-        ["run", file, input] => run(file, input).await,
+        ["check", file] => in_confinement(file, check),
+        ["run", file, input] => in_confinement(file, async |runtime| run(runtime, input).await),
         _ => {
             eprintln!("{HELP}");
             return ExitCode::from(2);
@@ -81,8 +89,33 @@ async fn run_command(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn check(file: &str) -> Result<bool, Box<dyn Error>> {
-    let runtime = load(file).await?;
+/// Does `command` with a Runtime whose only profile is the component in `file`, in a process that
+/// can open no other file any more.
+fn in_confinement(
+    file: &str,
+    command: impl AsyncFnOnce(Runtime) -> Result<bool, Box<dyn Error>>,
+) -> Result<bool, Box<dyn Error>> {
+    let bytes = read_component(file, Limits::default().component_bytes)?;
+    let (compiler, confinement) = confine()?;
+    if !confinement.is_enforced() {
+        eprintln!("worker-runtime: this process is {confinement}");
+    }
+    let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    threads.block_on(async { command(load(bytes, compiler, confinement).await?).await })
+}
+
+/// Starts what starts other processes, and then takes from this one what it does not need.
+fn confine() -> Result<(Compiler, Confinement), Box<dyn Error>> {
+    let program = env::current_exe()
+        .map_err(|error| format!("cannot find this program, which compiles components: {error}"))?;
+    #[cfg(target_os = "linux")]
+    let compiler = Compiler::launcher(worker_runtime::Launcher::start(program, [LAUNCHER])?);
+    #[cfg(not(target_os = "linux"))]
+    let compiler = Compiler::helper(program, [COMPILE]);
+    Ok((compiler, AllowedPaths::new().confine_process()))
+}
+
+async fn check(runtime: Runtime) -> Result<bool, Box<dyn Error>> {
     match runtime.create(CreateWorker::default()).await {
         Ok(worker) => println!("{}: a Worker that needs no grant", worker.component),
         Err(RuntimeError::MissingGrant { interface, capability: Some(capability), .. }) => {
@@ -93,8 +126,7 @@ async fn check(file: &str) -> Result<bool, Box<dyn Error>> {
     Ok(true)
 }
 
-async fn run(file: &str, input: &str) -> Result<bool, Box<dyn Error>> {
-    let runtime = load(file).await?;
+async fn run(runtime: Runtime, input: &str) -> Result<bool, Box<dyn Error>> {
     let request = CreateWorker::default().input(Input::text(input));
     let worker = runtime.create(request).await?;
     let mut events = runtime.events(worker.worker_id, Cursor::START)?;
@@ -121,10 +153,12 @@ async fn run(file: &str, input: &str) -> Result<bool, Box<dyn Error>> {
     Ok(false)
 }
 
-/// A Runtime whose only profile is the component in `file`.
-async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
-    let limits = Limits::default();
-    let bytes = read_component(file, limits.component_bytes)?;
+/// A Runtime whose only profile is this component.
+async fn load(
+    bytes: Vec<u8>,
+    compiler: Compiler,
+    confinement: Confinement,
+) -> Result<Runtime, Box<dyn Error>> {
     let name = "component".parse()?;
     let component = ComponentRef::Builtin("file".parse()?);
     let profile = Profile {
@@ -136,8 +170,8 @@ async fn load(file: &str) -> Result<Runtime, Box<dyn Error>> {
         config: Default::default(),
     };
     let runtime = Runtime::builder("worker-runtime".parse()?)
-        .limits(limits)
-        .compiler(Compiler::helper(this_program()?, [COMPILE]))
+        .compiler(compiler)
+        .confinement(confinement)
         .default_profile(profile.name.clone())
         .components([(component, Cow::Owned(bytes))])
         .profiles([profile]);
@@ -161,11 +195,6 @@ fn read_component(file: &str, max_bytes: u64) -> Result<Vec<u8>, String> {
     let opened = File::open(file).map_err(unreadable)?;
     opened.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     Ok(bytes)
-}
-
-fn this_program() -> Result<PathBuf, String> {
-    env::current_exe()
-        .map_err(|error| format!("cannot find this program, which compiles components: {error}"))
 }
 
 /// A guest's text without the control characters that would drive the terminal.

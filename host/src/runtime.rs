@@ -38,6 +38,7 @@ use crate::{
     RuntimeBuilder, Store,
     allocation::Allocations,
     cell::{Authority, Change, Head, WorkerCell},
+    confinement::Confinement,
     engine::Engines,
     grants::Roots,
     journal,
@@ -85,6 +86,8 @@ pub(crate) struct Inner {
     pub(crate) default_profile: Option<ProfileName>,
     pub(crate) store: Store,
     pub(crate) engines: Engines,
+    /// What the process around it says of itself.
+    pub(crate) confinement: Option<Confinement>,
     pub(crate) workers: Workers,
     pub(crate) damage: Damage,
     pub(crate) keys: KeyLocks,

@@ -84,9 +84,10 @@ pub enum RuntimeStatus {
 pub struct CapabilityStatus {
     /// Its name, such as `llm` or `filesystem`.
     pub name: String,
-    /// Whether a Worker can be granted it here.
+    /// Whether it is there: whether a Worker can be granted it, or for `confinement`, whether the
+    /// process is confined.
     pub available: bool,
-    /// Why not, where it is not.
+    /// Why not, where it is not; and what is missing, where it is in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

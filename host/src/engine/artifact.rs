@@ -17,6 +17,8 @@ use wasmtime::{Engine, component::Component};
 
 pub(super) use cache::ComponentCache;
 pub use compiler::{CompileError, Compiler};
+#[cfg(target_os = "linux")]
+pub(crate) use helper::Job as CompileJob;
 pub use helper::compile_helper;
 
 /// A compiled component that this program, or an earlier run of it, got from its compiler.

@@ -12,6 +12,7 @@ use worker_types::{
 use super::{Inner, Runtime, store_error};
 use crate::{
     cell::WorkerCell,
+    confinement::{self, Confinement},
     events::{Events, Feed},
     projection::Transcript,
     store::{StoreError, StoreHealth},
@@ -92,7 +93,8 @@ impl Runtime {
             available: llm_reason.is_none(),
             reason: llm_reason,
         };
-        [llm, filesystem].into_iter().chain(not_yet).collect()
+        let confinement = confinement::capability(self.0.confinement.as_ref());
+        [llm, filesystem, confinement].into_iter().chain(not_yet).collect()
     }
 
     /// What an operator should look at.
@@ -111,6 +113,7 @@ impl Runtime {
                 diagnostics.push(diagnostic("root_unavailable", message));
             }
         }
+        diagnostics.extend(self.0.confinement.iter().flat_map(Confinement::diagnostics));
         for model in self.0.models.iter().filter(|model| model.info().provider == "offline") {
             let message = format!(
                 "the model `{}` is the built-in offline model: configure a provider to get real \

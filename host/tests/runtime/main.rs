@@ -13,6 +13,8 @@ mod events;
 mod files;
 mod grants;
 mod harness;
+#[cfg(target_os = "linux")]
+mod launcher;
 mod lifecycle;
 mod limits;
 mod malformed;

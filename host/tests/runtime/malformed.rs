@@ -20,8 +20,17 @@ pub(crate) fn helper() -> Compiler {
     Compiler::helper(env!("CARGO_BIN_EXE_worker-runtime"), ["compile"])
 }
 
+/// The same helper, and where there is one, the same started by a launcher.
+fn compilers() -> Vec<Compiler> {
+    vec![
+        helper(),
+        #[cfg(target_os = "linux")]
+        crate::launcher::compiler(),
+    ]
+}
+
 /// A Runtime with one profile, `bad`, whose component is `bytes`.
-async fn build(
+pub(crate) async fn build(
     bytes: Vec<u8>,
     compiler: Compiler,
     limits: Limits,
@@ -38,7 +47,15 @@ async fn build(
 
 /// Compiles `bytes` in the helper: the component loads, or this is why not.
 async fn compile(bytes: Vec<u8>, limits: Limits) -> Result<Runtime, String> {
-    match build(bytes, helper(), limits).await {
+    compile_with(helper(), bytes, limits).await
+}
+
+async fn compile_with(
+    compiler: Compiler,
+    bytes: Vec<u8>,
+    limits: Limits,
+) -> Result<Runtime, String> {
+    match build(bytes, compiler, limits).await {
         Ok(runtime) => Ok(runtime),
         Err(RuntimeBuildError::Profile {
             error: RuntimeError::InvalidComponent { reason },
@@ -119,7 +136,7 @@ fn functions(count: usize, body: &[u8]) -> Vec<u8> {
 }
 
 /// A component whose one function, of 200,000 branches, takes the compiler minutes.
-fn bomb() -> Vec<u8> {
+pub(crate) fn bomb() -> Vec<u8> {
     // local.get 0, then: block, local.get 0, br_if 0, local.get 0, i32.const 3, i32.add,
     // local.set 0, end
     let step = [0x02, 0x40, 0x20, 0, 0x0d, 0, 0x20, 0, 0x41, 3, 0x6a, 0x21, 0, 0x0b];
@@ -283,7 +300,7 @@ async fn nested_instances_are_counted_before_anything_is_compiled() {
 /// What the kernel tells of a process with `argument` on its command line, if there is one. One
 /// that is dead and not waited for has no command line.
 #[cfg(target_os = "linux")]
-fn find(argument: &str) -> Option<PathBuf> {
+pub(crate) fn find(argument: &str) -> Option<PathBuf> {
     let processes = fs::read_dir("/proc").expect("processes");
     processes.flatten().map(|process| process.path()).find(|process| {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
@@ -293,7 +310,7 @@ fn find(argument: &str) -> Option<PathBuf> {
 
 /// How long a process has computed, in hundredths of a second.
 #[cfg(target_os = "linux")]
-fn computed_ticks(process: &Path) -> u64 {
+pub(crate) fn computed_ticks(process: &Path) -> u64 {
     let stat = fs::read_to_string(process.join("stat")).unwrap_or_default();
     // After the name, which ends with the last parenthesis, it is the twelfth field.
     let field = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(11));
@@ -302,7 +319,7 @@ fn computed_ticks(process: &Path) -> u64 {
 
 /// Waits until `happened`.
 #[cfg(target_os = "linux")]
-async fn wait_until(mut happened: impl FnMut() -> bool) {
+pub(crate) async fn wait_until(mut happened: impl FnMut() -> bool) {
     let look = async {
         let mut moments = tokio::time::interval(Duration::from_millis(2));
         while !happened() {
@@ -319,9 +336,15 @@ pub(crate) async fn compile_ms_ends_the_helper_that_takes_longer() {
     let limits =
         Limits { compile_ms: 400, compile_memory_bytes: (4 << 30) + 1, ..Limits::default() };
     let mark = limits.compile_memory_bytes.to_string();
-    let (reason, ()) = tokio::join!(refusal(bomb(), limits), wait_until(|| find(&mark).is_some()));
-    assert!(reason.contains("longer than the limit of 400 ms"), "{reason}");
-    assert_eq!(find(&mark), None, "it is gone when the error is there");
+    for compiler in compilers() {
+        let (built, ()) = tokio::join!(
+            compile_with(compiler, bomb(), limits.clone()),
+            wait_until(|| find(&mark).is_some())
+        );
+        let reason = built.expect_err("it takes minutes");
+        assert!(reason.contains("longer than the limit of 400 ms"), "{reason}");
+        assert_eq!(find(&mark), None, "it is gone when the error is there");
+    }
     goes_on().await;
 }
 
@@ -330,12 +353,17 @@ pub(crate) async fn compile_ms_ends_the_helper_that_takes_longer() {
 pub(crate) async fn compile_memory_bytes_ends_the_helper_that_takes_more() {
     let limits = Limits { compile_memory_bytes: (160 << 20) + 2, ..Limits::default() };
     let mark = limits.compile_memory_bytes.to_string();
-    let good = compile(worker_with(1, 10), limits.clone()).await;
-    assert!(good.is_ok(), "there is enough for a usual component: {good:?}");
-    let (reason, ()) =
-        tokio::join!(refusal(much_data(60 << 20), limits), wait_until(|| find(&mark).is_some()));
-    assert!(reason.contains("more memory than the limit of 167772162 bytes"), "{reason}");
-    assert_eq!(find(&mark), None);
+    for compiler in compilers() {
+        let good = compile_with(compiler.clone(), worker_with(1, 10), limits.clone()).await;
+        assert!(good.is_ok(), "there is enough for a usual component: {good:?}");
+        let (built, ()) = tokio::join!(
+            compile_with(compiler, much_data(60 << 20), limits.clone()),
+            wait_until(|| find(&mark).is_some())
+        );
+        let reason = built.expect_err("it is too much");
+        assert!(reason.contains("more memory than the limit of 167772162 bytes"), "{reason}");
+        assert_eq!(find(&mark), None);
+    }
     goes_on().await;
 }
 
@@ -344,14 +372,16 @@ pub(crate) async fn compile_memory_bytes_ends_the_helper_that_takes_more() {
 async fn who_stops_waiting_for_a_runtime_ends_its_helper() {
     let limits = Limits { compile_memory_bytes: (4 << 30) + 3, ..Limits::default() };
     let mark = limits.compile_memory_bytes.to_string();
-    let building = build(bomb(), helper(), limits);
-    // One that has not read everything would end by itself once its input does.
-    let computes = || find(&mark).is_some_and(|process| computed_ticks(&process) >= 20);
-    tokio::select! {
-        built = building => panic!("{built:?}"),
-        () = wait_until(computes) => {}
+    for compiler in compilers() {
+        let building = build(bomb(), compiler.clone(), limits.clone());
+        // One that has not read everything would end by itself once its input does.
+        let computes = || find(&mark).is_some_and(|process| computed_ticks(&process) >= 20);
+        tokio::select! {
+            built = building => panic!("{built:?}"),
+            () = wait_until(computes) => {}
+        }
+        wait_until(|| find(&mark).is_none()).await;
     }
-    wait_until(|| find(&mark).is_none()).await;
     goes_on().await;
 }
 
@@ -375,9 +405,12 @@ async fn the_helper_limits_itself() {
             .collect();
         expected.iter().all(|limit| lines.contains(limit))
     };
-    tokio::select! {
-        built = build(bomb(), helper(), limits) => panic!("{built:?}"),
-        () = wait_until(limited) => {}
+    for compiler in compilers() {
+        tokio::select! {
+            built = build(bomb(), compiler.clone(), limits.clone()) => panic!("{built:?}"),
+            () = wait_until(limited) => {}
+        }
+        wait_until(|| find(&mark).is_none()).await;
     }
 }
 
@@ -443,7 +476,7 @@ async fn the_helper_gets_no_environment_and_no_file_that_the_host_opened() {
 #[tokio::test]
 async fn a_compiler_says_whether_it_works() {
     let limits = Limits::default();
-    for compiler in [Compiler::in_process(), helper()] {
+    for compiler in compilers().into_iter().chain([Compiler::in_process()]) {
         compiler.check(&limits).await.expect("it compiles");
     }
     let missing = Compiler::helper("/does/not/exist", ["compile"]);

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     process::{Child, Command},
     task::JoinError,
 };
@@ -22,6 +22,8 @@ use super::{
     Artifact, Compatibility,
     helper::{EXIT_OTHER_VERSION, EXIT_OUT_OF_MEMORY, EXIT_REFUSED, Job},
 };
+#[cfg(target_os = "linux")]
+use crate::launcher::{LaunchError, Launched, Launcher};
 use crate::{engine::config, error_chain};
 
 /// The most that is read of what a helper says of a failure: a reason is a line or two.
@@ -43,7 +45,12 @@ pub struct Compiler(Place);
 #[derive(Debug, Clone)]
 enum Place {
     InProcess,
-    Helper { program: Arc<PathBuf>, arguments: Arc<[OsString]> },
+    Helper {
+        program: Arc<PathBuf>,
+        arguments: Arc<[OsString]>,
+    },
+    #[cfg(target_os = "linux")]
+    Launcher(Launcher),
 }
 
 /// Why there is no compiled component.
@@ -83,6 +90,9 @@ pub enum CompileError {
     /// The helper's program cannot be run.
     #[error("the compile helper does not start: see that the program is installed completely")]
     NotStarted(#[source] io::Error),
+    /// What starts the helpers is not there any more, or has never been.
+    #[error("the launcher, which starts the compile helper, is gone: start this program anew")]
+    NoLauncher(#[source] io::Error),
     /// The helper cannot be talked to.
     #[error("the pipe to the compile helper broke")]
     Pipe(#[source] io::Error),
@@ -113,6 +123,7 @@ impl CompileError {
             | Self::TooMuchMemory { .. }
             | Self::Crashed { .. } => true,
             Self::NotStarted(_)
+            | Self::NoLauncher(_)
             | Self::Pipe(_)
             | Self::HelperFailed { .. }
             | Self::OtherVersion
@@ -154,6 +165,15 @@ impl Compiler {
         })
     }
 
+    /// Compiles in a process for each component, as [`Compiler::helper`] does, and lets `launcher`
+    /// start it: for a process that is confined, and can start none itself. The program of the
+    /// launcher hands the arguments of the helper to [`compile_helper`](crate::compile_helper).
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn launcher(launcher: Launcher) -> Self {
+        Self(Place::Launcher(launcher))
+    }
+
     /// Compiles an empty component, to find out whether that works here. To be called inside a
     /// tokio runtime with I/O and time.
     ///
@@ -180,17 +200,25 @@ impl Compiler {
                 compiled.map_err(CompileError::GaveUp)?.map_err(refused)?
             }
             Place::Helper { program, arguments } => {
-                let job = Job {
-                    memory_bytes: limits.compile_memory_bytes,
-                    cpu_seconds: limits.compile_ms.div_ceil(1_000),
-                    compatibility: Compatibility::of(engine).to_string(),
-                };
                 let mut command = Command::new(&**program);
-                command.args(&**arguments).args(job.arguments());
-                in_helper(command, &component, limits).await?
+                command.args(&**arguments).args(job(engine, limits).arguments());
+                in_helper(start(command)?, &component, limits).await?
+            }
+            #[cfg(target_os = "linux")]
+            Place::Launcher(launcher) => {
+                let helper = launcher.compile(job(engine, limits));
+                in_helper(helper.map_err(CompileError::NoLauncher)?, &component, limits).await?
             }
         };
         Ok(Artifact { bytes, code_at: 0 })
+    }
+}
+
+fn job(engine: &Engine, limits: &Limits) -> Job {
+    Job {
+        memory_bytes: limits.compile_memory_bytes,
+        cpu_seconds: limits.compile_ms.div_ceil(1_000),
+        compatibility: Compatibility::of(engine).to_string(),
     }
 }
 
@@ -198,28 +226,89 @@ fn refused(error: wasmtime::Error) -> CompileError {
     CompileError::Refused { reason: error_chain(&*error.into_boxed_dyn_error()) }
 }
 
-/// Runs the helper that `command` starts.
-async fn in_helper(
-    mut command: Command,
-    component: &[u8],
-    limits: &Limits,
-) -> Result<Vec<u8>, CompileError> {
-    let mut helper = command
+/// A helper that runs: killed when it is dropped.
+trait Helper {
+    /// Its standard input, output and error, the first time.
+    fn take_pipes(
+        &mut self,
+    ) -> Pipes<impl AsyncWrite + Unpin, impl AsyncRead + Unpin, impl AsyncRead + Unpin>;
+
+    /// Waits until it is no more.
+    async fn wait(&mut self) -> Result<ExitStatus, CompileError>;
+
+    /// Kills it, and waits until it is no more.
+    async fn kill(&mut self) -> Result<(), CompileError>;
+}
+
+type Pipes<I, O, E> = (Option<I>, Option<O>, Option<E>);
+
+impl Helper for Child {
+    fn take_pipes(
+        &mut self,
+    ) -> Pipes<impl AsyncWrite + Unpin, impl AsyncRead + Unpin, impl AsyncRead + Unpin> {
+        (self.stdin.take(), self.stdout.take(), self.stderr.take())
+    }
+
+    async fn wait(&mut self) -> Result<ExitStatus, CompileError> {
+        Child::wait(self).await.map_err(CompileError::Pipe)
+    }
+
+    async fn kill(&mut self) -> Result<(), CompileError> {
+        Child::kill(self).await.map_err(CompileError::Pipe)
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Helper for Launched {
+    fn take_pipes(
+        &mut self,
+    ) -> Pipes<impl AsyncWrite + Unpin, impl AsyncRead + Unpin, impl AsyncRead + Unpin> {
+        (self.stdin.take(), self.stdout.take(), self.stderr.take())
+    }
+
+    async fn wait(&mut self) -> Result<ExitStatus, CompileError> {
+        Launched::wait(self).await.map_err(not_launched)
+    }
+
+    async fn kill(&mut self) -> Result<(), CompileError> {
+        Launched::kill(self).await.map_err(not_launched)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn not_launched(error: LaunchError) -> CompileError {
+    match error {
+        LaunchError::NotStarted(error) => CompileError::NotStarted(error),
+        LaunchError::NoLauncher(error) => CompileError::NoLauncher(error),
+    }
+}
+
+/// Starts the helper that `command` says.
+fn start(mut command: Command) -> Result<Child, CompileError> {
+    command
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(CompileError::NotStarted)?;
+        .map_err(CompileError::NotStarted)
+}
+
+/// Lets `helper` compile.
+async fn in_helper(
+    mut helper: impl Helper,
+    component: &[u8],
+    limits: &Limits,
+) -> Result<Vec<u8>, CompileError> {
     let time = Duration::from_millis(limits.compile_ms);
     let Ok(ended) = tokio::time::timeout(time, converse(&mut helper, component, limits)).await
     else {
         // It is killed and waited for: once the error is there, the process is not.
-        helper.kill().await.map_err(CompileError::Pipe)?;
+        helper.kill().await?;
         return Err(CompileError::TooSlow { limit_ms: limits.compile_ms });
     };
-    let Ended { status, code, said } = ended.map_err(CompileError::Pipe)?;
+    let Ended { status, code, said } = ended?;
     if !status.success() {
         return Err(failure(status, &said, limits));
     }
@@ -237,8 +326,12 @@ struct Ended {
 }
 
 /// Gives the helper the component, and takes what it writes, until it ends.
-async fn converse(helper: &mut Child, component: &[u8], limits: &Limits) -> io::Result<Ended> {
-    let (stdin, stdout, stderr) = (helper.stdin.take(), helper.stdout.take(), helper.stderr.take());
+async fn converse(
+    helper: &mut impl Helper,
+    component: &[u8],
+    limits: &Limits,
+) -> Result<Ended, CompileError> {
+    let (stdin, stdout, stderr) = helper.take_pipes();
     let feed = async {
         if let Some(mut stdin) = stdin {
             // A helper that ends before it has read everything says why by how it ends.
@@ -249,7 +342,8 @@ async fn converse(helper: &mut Child, component: &[u8], limits: &Limits) -> io::
     let code = read_at_most(stdout, limits.compile_memory_bytes.saturating_add(1));
     let said = read_at_most(stderr, MAX_REASON_BYTES);
     let ((), code, said) = tokio::join!(feed, code, said);
-    Ok(Ended { code: code?, said: said?, status: helper.wait().await? })
+    let (code, said) = (code.map_err(CompileError::Pipe)?, said.map_err(CompileError::Pipe)?);
+    Ok(Ended { code, said, status: helper.wait().await? })
 }
 
 /// Reads up to `limit` bytes and closes the pipe: whoever writes more gets an error.

@@ -7,6 +7,7 @@ use std::{
     process::ExitCode,
 };
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Engine, OutOfMemory};
 
 use super::Compatibility;
@@ -25,8 +26,9 @@ const EXIT_USAGE: u8 = 64;
 const EXIT_SYSTEM: u8 = 74;
 
 /// What the helper is told on its command line. It has no environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Job {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Job {
     /// The most address space it may have, in bytes.
     pub(super) memory_bytes: u64,
     /// The longest it may compute, in seconds.
@@ -40,14 +42,29 @@ impl Job {
         [self.memory_bytes.to_string(), self.cpu_seconds.to_string(), self.compatibility]
     }
 
-    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Self> {
+    /// The arguments for a helper that is to die with `launcher`, the process that starts it; `None`
+    /// if no compiler asks for this: whoever sent it wants something else of the command line.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn launched_by(self, launcher: u32) -> Option<impl Iterator<Item = String>> {
+        let is_compatibility = !self.compatibility.is_empty()
+            && self.compatibility.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let launcher = launcher.to_string();
+        is_compatibility.then(|| self.arguments().into_iter().chain([launcher]))
+    }
+
+    /// The job, and the process to die with, if there is one.
+    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<(Self, Option<i32>)> {
         let mut arguments = arguments.into_iter().map(|argument| argument.into_string().ok());
         let job = Self {
             memory_bytes: arguments.next()??.parse().ok()?,
             cpu_seconds: arguments.next()??.parse().ok()?,
             compatibility: arguments.next()??,
         };
-        arguments.next().is_none().then_some(job)
+        let launcher = match arguments.next() {
+            Some(launcher) => Some(launcher?.parse().ok()?),
+            None => None,
+        };
+        arguments.next().is_none().then_some((job, launcher))
     }
 }
 
@@ -55,7 +72,8 @@ impl Job {
 /// `arguments` are what it added to the command line. The program ends with what this returns.
 ///
 /// To be called first thing, before there are threads: before it reads a byte, it limits the
-/// address space and processor time of the whole process, and forbids core dumps. It does so on
+/// address space and processor time of the whole process, and forbids core dumps. It takes from it,
+/// where the kernel has Landlock, all files, connections and other processes. It does so on
 /// Linux; elsewhere only the time that the host waits is bounded.
 #[must_use]
 pub fn compile_helper(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -103,7 +121,10 @@ impl HelperError {
 }
 
 fn compile(arguments: impl IntoIterator<Item = OsString>) -> Result<(), HelperError> {
-    let job = Job::parse(arguments).ok_or(HelperError::Usage)?;
+    let (job, launcher) = Job::parse(arguments).ok_or(HelperError::Usage)?;
+    if let Some(launcher) = launcher {
+        die_with(launcher).map_err(HelperError::Limits)?;
+    }
     confine(&job).map_err(HelperError::Limits)?;
 
     let mut config = config(None);
@@ -143,7 +164,29 @@ fn confine(job: &Job) -> io::Result<()> {
     // The host kills the helper when its time is up. This is for when the host is gone, and with
     // a soft limit below the hard one the signal says what it was.
     limit(Resource::Cpu, job.cpu_seconds, job.cpu_seconds.saturating_add(1))?;
+    // What it needs is open. Where the kernel cannot do it, the Runtime's process is not confined
+    // either, and says so.
+    let _ = crate::confinement::deny_everything();
     Ok(())
+}
+
+/// Ends this process once `launcher`, which started it, is no more.
+#[cfg(target_os = "linux")]
+fn die_with(launcher: i32) -> io::Result<()> {
+    use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // It may have died before.
+    if getppid().map(Pid::as_raw_pid) == Some(launcher) {
+        Ok(())
+    } else {
+        Err(io::Error::other("the launcher is gone"))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn die_with(_launcher: i32) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -158,9 +201,27 @@ mod tests {
     #[test]
     fn a_job_survives_the_command_line_and_nothing_else_is_one() {
         let job = Job { memory_bytes: 1 << 30, cpu_seconds: 61, compatibility: "a5".into() };
-        assert_eq!(Job::parse(job.clone().arguments().map(OsString::from)), Some(job));
-        for line in [&[][..], &["1"], &["1", "2"], &["1", "2", "c", "d"], &["-1", "2", "c"]] {
+        let parsed = Job::parse(job.clone().arguments().map(OsString::from));
+        assert_eq!(parsed, Some((job, None)));
+        let lines =
+            [&[][..], &["1"], &["1", "2"], &["1", "2", "c", "d"], &["-1", "2", "c"], &["1"; 5]];
+        for line in lines {
             assert_eq!(Job::parse(line.iter().map(OsString::from)), None, "{line:?}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_launched_job_names_its_launcher_and_smuggles_in_no_option() {
+        let job = |compatibility: &str| Job {
+            memory_bytes: 1 << 30,
+            cpu_seconds: 61,
+            compatibility: compatibility.to_owned(),
+        };
+        let arguments = job("a5").launched_by(7).expect("a job").map(OsString::from);
+        assert_eq!(Job::parse(arguments), Some((job("a5"), Some(7))));
+        for forged in ["", "--help", "a5 b", "/bin/sh", "g"] {
+            assert!(job(forged).launched_by(7).is_none(), "{forged:?}");
         }
     }
 }
