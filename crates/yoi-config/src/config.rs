@@ -72,6 +72,21 @@ pub struct ServerConfig {
     /// The directory for what must survive. A relative one starts at the configuration.
     #[serde(deserialize_with = "directory")]
     pub data_dir: Option<PathBuf>,
+    /// Whether the Backend's process is confined to what it needs of the disk.
+    pub confine: Confine,
+}
+
+/// Whether the Backend's process is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confine {
+    /// As far as the kernel can, which is told.
+    #[default]
+    BestEffort,
+    /// It starts nowhere where the kernel cannot.
+    Required,
+    /// It is not.
+    Off,
 }
 
 impl Config {

@@ -30,7 +30,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
+pub use config::{Config, Confine, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};
 pub use profile::{ComponentSource, ProfileConfig};

@@ -61,6 +61,18 @@ pub(crate) enum Command {
         /// What the Runtime adds
         job: Vec<OsString>,
     },
+    /// Start the other processes of a Backend, as it asks for on standard input
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Launcher,
+    /// Try whether a process can be confined, from inside one
+    #[command(hide = true)]
+    ConfineProbe {
+        /// What it may use
+        inside: PathBuf,
+        /// What it may not
+        outside: PathBuf,
+    },
     /// Print the completions of a shell
     #[command(
         after_help = "Example:\n  yoi completions bash > ~/.local/share/bash-completion/completions/yoi"
@@ -77,11 +89,14 @@ impl Command {
     pub(crate) fn log_filter(&self) -> &'static str {
         match self {
             Self::Up(_) => "warn",
+            #[cfg(target_os = "linux")]
+            Self::Launcher => "error",
             Self::Url(_)
             | Self::Run(_)
             | Self::Worker(_)
             | Self::Doctor(_)
             | Self::Compile { .. }
+            | Self::ConfineProbe { .. }
             | Self::Completions { .. } => "error",
         }
     }

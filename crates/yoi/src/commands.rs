@@ -17,6 +17,7 @@ use yoi_config::Config;
 
 use crate::{
     cli::{Cli, Command},
+    confine,
     exit::Exit,
     output::Output,
 };
@@ -41,21 +42,42 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
         output.bytes(&script)?;
         return Ok(Exit::Done);
     }
+    // These confine their own processes, which is done before there are threads.
+    match &cli.command {
+        Command::ConfineProbe { inside, outside } => {
+            return confine::probe(inside, outside, output);
+        }
+        Command::Up(args) => {
+            let config = load()?;
+            let prepared = up::prepare(args, &config, output)?;
+            return on_threads(up::run(prepared, &config, output));
+        }
+        _ => {}
+    }
+    on_threads(async {
+        match cli.command {
+            Command::Doctor(args) => doctor::run(&args, load(), output).await,
+            Command::Url(args) => url::run(&args, &load()?, output).await,
+            Command::Run(args) => run::run(args, &load()?, output).await,
+            Command::Worker(command) => worker::run(command, &load()?, output).await,
+            // These were served before.
+            #[cfg(target_os = "linux")]
+            Command::Launcher => Ok(Exit::Done),
+            Command::Up(_)
+            | Command::Completions { .. }
+            | Command::Compile { .. }
+            | Command::ConfineProbe { .. } => Ok(Exit::Done),
+        }
+    })
+}
+
+/// Does what takes threads.
+fn on_threads(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("failed to start the threads of the program")?;
-    let ended = threads.block_on(async {
-        match cli.command {
-            Command::Doctor(args) => doctor::run(&args, load(), output).await,
-            Command::Up(args) => up::run(&args, &load()?, output).await,
-            Command::Url(args) => url::run(&args, &load()?, output).await,
-            Command::Run(args) => run::run(args, &load()?, output).await,
-            Command::Worker(command) => worker::run(command, &load()?, output).await,
-            // Both were served before.
-            Command::Completions { .. } | Command::Compile { .. } => Ok(Exit::Done),
-        }
-    });
+    let ended = threads.block_on(command);
     threads.shutdown_timeout(STRAGGLERS_GRACE);
     ended
 }

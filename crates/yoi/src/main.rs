@@ -5,6 +5,7 @@ mod backend_client;
 mod backend_error;
 mod cli;
 mod commands;
+mod confine;
 mod data_dir;
 mod exit;
 mod models;
@@ -29,9 +30,13 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // It limits its own process, so nothing is to be started before.
+    // They limit their own processes, so nothing is to be started before.
     if let Command::Compile { job } = cli.command {
         return worker_runtime::compile_helper(job);
+    }
+    #[cfg(target_os = "linux")]
+    if matches!(cli.command, Command::Launcher) {
+        return worker_runtime::serve_launcher([runtime_setup::COMPILE]);
     }
     let output = Output::new(cli.json);
     let log_filter = cli.command.log_filter();

@@ -12,7 +12,7 @@ use std::{
 use anyhow::Context as _;
 use llm_engine::Models;
 use sha2::{Digest as _, Sha256};
-use worker_runtime::{Compiler, Runtime, RuntimeBuildError, Store};
+use worker_runtime::{Compiler, Confinement, Runtime, RuntimeBuildError, Store};
 use worker_types::{
     ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RuntimeError,
     RuntimeId,
@@ -21,13 +21,13 @@ use yoi_config::{ComponentSource, Config, ProfileConfig};
 
 #[cfg(unix)]
 use crate::data_dir::allocations_dir;
-use crate::{exit::ExplainedError, models::DEFAULT_ALIAS};
+use crate::{confine::Confined, exit::ExplainedError, models::DEFAULT_ALIAS};
 
 /// The id of an embedded Runtime that the operator gave no other.
 const DEFAULT_RUNTIME_ID: &str = "backend-internal";
 
 /// The hidden subcommand that compiles.
-const COMPILE: &str = "compile";
+pub(crate) const COMPILE: &str = "compile";
 
 /// The profile that is granted a model where nobody wrote a policy: to talk is all it can do.
 const COMPANION: &str = "companion";
@@ -41,6 +41,7 @@ pub(crate) struct Setup<'a> {
     policy: BTreeMap<ProfileName, Grants>,
     store: Store,
     component_cache: Option<PathBuf>,
+    confined: Option<Confined>,
 }
 
 impl<'a> Setup<'a> {
@@ -59,6 +60,7 @@ impl<'a> Setup<'a> {
             )]),
             store: Store::memory(),
             component_cache: None,
+            confined: None,
         };
         for (name, profile) in &config.profiles {
             setup.add_profile(name, profile)?;
@@ -91,6 +93,12 @@ impl<'a> Setup<'a> {
     /// The same, keeping in `dir` what was compiled.
     pub(crate) fn component_cache(mut self, dir: PathBuf) -> Self {
         self.component_cache = Some(dir);
+        self
+    }
+
+    /// The same in a process that is confined, or should be.
+    pub(crate) fn confined(mut self, confined: Confined) -> Self {
+        self.confined = Some(confined);
         self
     }
 
@@ -131,8 +139,16 @@ impl<'a> Setup<'a> {
             .models(models)
             .ceiling(ceiling)
             .limits(self.config.limits.clone())
-            .retention(self.config.retention)
-            .compiler(compiler()?);
+            .retention(self.config.retention);
+        builder = match self.confined {
+            Some(Confined { compiler, confinement }) => {
+                builder.compiler(compiler).confinement(confinement)
+            }
+            None => builder.compiler(compiler()?).confinement(Confinement::none(
+                "this command runs Workers in a process that is not confined; `yoi up` confines its \
+                 own",
+            )),
+        };
         if let Some(dir) = self.component_cache {
             builder = builder.component_cache(dir);
         }

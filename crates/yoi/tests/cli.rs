@@ -13,6 +13,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 
+#[cfg(target_os = "linux")]
+#[path = "cli/confinement.rs"]
+mod confinement;
 #[path = "cli/durable.rs"]
 mod durable;
 

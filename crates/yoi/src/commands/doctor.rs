@@ -12,12 +12,13 @@ use anyhow::Context as _;
 use llm_engine::Models;
 use serde::Serialize;
 use tokio::{process::Command, time::error::Elapsed};
-use worker_runtime::Runtime;
-use worker_types::{CreateWorker, Input, InputOptions, Outcome};
-use yoi_config::{Config, ConfigError};
+use worker_runtime::{Enforcement, Runtime};
+use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Outcome};
+use yoi_config::{Config, ConfigError, Confine};
 
 use crate::{
     cli::DoctorArgs,
+    confine,
     data_dir::{BackendFile, data_dir},
     exit::{Exit, ExplainedError},
     models,
@@ -30,6 +31,9 @@ const GUEST_TARGET: &str = "wasm32-wasip2";
 
 /// A guest that says one word needs milliseconds; this is for a machine on its knees.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a Runtime says of itself and another look says better.
+const SAID_BEFORE: [&str; 3] = ["offline_model", "not_confined", "confinement"];
 
 /// What was found out about one thing.
 #[derive(Debug, Serialize)]
@@ -91,6 +95,7 @@ pub(crate) async fn run(
     findings.extend(look_at_models(&config).await);
     findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
     findings.push(look_at_compiler(&config).await);
+    findings.push(look_at_confinement(config.server.confine));
     findings.extend(look_at_guests(guests).await);
     findings.push(look_at_toolchain().await);
 
@@ -222,6 +227,41 @@ async fn look_at_compiler(config: &Config) -> Finding {
     }
 }
 
+/// Really confines a process, the way that `yoi up` does, and looks from there.
+fn look_at_confinement(wanted: Confine) -> Finding {
+    let name = "confinement";
+    let see = "see docs/confinement.md for what a kernel needs; `confine` below [server] says what \
+               `yoi up` does without";
+    let missing = |detail: String| match wanted {
+        Confine::Required => Finding::fail(name, detail, see),
+        Confine::BestEffort | Confine::Off => Finding::warn(name, detail, see),
+    };
+    let tried = match confine::try_out() {
+        Ok(tried) => tried,
+        Err(error) => return missing(format!("{error:#}")),
+    };
+    let detail = tried.confinement.to_string();
+    if !tried.open.is_empty() || !tried.broken.is_empty() {
+        let wrong = [tried.open, tried.broken].concat().join("; ");
+        return Finding::fail(name, format!("{detail}, and yet {wrong}"), "report this");
+    }
+    match (wanted, tried.confinement.enforced) {
+        (_, Enforcement::None) => missing(detail),
+        (Confine::Off, _) => Finding::warn(
+            name,
+            "the configuration turns it off",
+            "take `confine` below [server] out of it: this machine can",
+        ),
+        (_, Enforcement::Full) => Finding::ok(
+            name,
+            format!("{detail}: files outside stay shut, nothing is executed, and helpers compile"),
+        ),
+        (_, Enforcement::Partial) => {
+            Finding::warn(name, detail, "Linux 6.12 and newer can do all of it")
+        }
+    }
+}
+
 type Trial = Result<anyhow::Result<(Runtime, String)>, Elapsed>;
 
 async fn try_guests(config: &Config) -> Trial {
@@ -283,9 +323,10 @@ async fn trial(config: &Config) -> anyhow::Result<(Runtime, String)> {
 
 fn look_at_runtime(runtime: &Runtime) -> Vec<Finding> {
     let name = "capabilities";
+    let is_new = |found: &CapabilityStatus| !SAID_BEFORE.contains(&found.name.as_str());
     let mut available = Vec::new();
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for capability in runtime.capabilities() {
+    for capability in runtime.capabilities().into_iter().filter(is_new) {
         if capability.available {
             available.push(capability.name);
         } else {
@@ -300,8 +341,7 @@ fn look_at_runtime(runtime: &Runtime) -> Vec<Finding> {
     let diagnostics = runtime
         .diagnostics()
         .into_iter()
-        // What it says of the model, the look at the models said before.
-        .filter(|diagnostic| diagnostic.code != "offline_model")
+        .filter(|diagnostic| !SAID_BEFORE.contains(&diagnostic.code.as_str()))
         .map(|diagnostic| Finding::warn("Runtime", diagnostic.code, diagnostic.message));
     available.into_iter().chain(missing).chain(diagnostics).collect()
 }

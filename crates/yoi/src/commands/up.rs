@@ -16,6 +16,7 @@ use yoi_workspace_server::{AccessToken, Backend, LaunchPolicy, RuntimeRegistry, 
 
 use crate::{
     cli::{UpArgs, own_name},
+    confine::{Confined, confine},
     data_dir::{BackendFile, DataDirLease, Token, data_dir},
     exit::Exit,
     models,
@@ -31,16 +32,36 @@ const COMPONENTS: &str = "components";
 /// there by then, and whoever asked waits for it.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
-    let wanted = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
+/// What a Backend has before it has threads.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    address: SocketAddr,
+    dir: PathBuf,
+    lease: DataDirLease,
+    confined: Confined,
+}
+
+/// Takes the data directory, and confines this process to what it needs from then on.
+pub(crate) fn prepare(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Prepared> {
+    let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     let dir = data_dir(args.data_dir.data_dir.as_deref(), config)?;
-    refuse_open_address(wanted)?;
+    refuse_open_address(address)?;
     // Before the port: where yoi runs already, that is the reason why the port is taken.
-    let mut lease = DataDirLease::take(&dir)?;
-    let listener = listen(wanted).await?;
+    let lease = DataDirLease::take(&dir)?;
+    let confined = confine(config, &dir, output)?;
+    Ok(Prepared { address, dir, lease, confined })
+}
+
+pub(crate) async fn run(
+    prepared: Prepared,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let Prepared { address, dir, mut lease, confined } = prepared;
+    let listener = listen(address).await?;
     let mut signals = EndSignals::listen()?;
 
-    let setup = Setup::new(config)?.component_cache(dir.join(COMPONENTS));
+    let setup = Setup::new(config)?.component_cache(dir.join(COMPONENTS)).confined(confined);
     let models = models::models(config, &setup.granted_aliases()).await?;
     for model in models.iter() {
         let info = model.info();

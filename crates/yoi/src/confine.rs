@@ -1,0 +1,219 @@
+//! Confining this process to what a Backend needs, and trying whether that works here.
+
+use std::{
+    env, fs, io,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use worker_runtime::{AllowedPaths, Compiler, Confinement};
+use worker_types::Limits;
+use yoi_config::{ComponentSource, Config, Confine};
+
+use crate::{exit::Exit, output::Output, runtime_setup};
+
+/// The hidden subcommand that starts compile helpers.
+#[cfg(target_os = "linux")]
+const LAUNCHER: &str = "launcher";
+
+/// The hidden subcommand that tries whether a process can be confined.
+const PROBE: &str = "confine-probe";
+
+/// How a process goes on that may be confined.
+#[derive(Debug)]
+pub(crate) struct Confined {
+    /// What compiles components there.
+    pub(crate) compiler: Compiler,
+    /// What was achieved.
+    pub(crate) confinement: Confinement,
+}
+
+/// Confines this process to `data_dir`, and the roots and components of `config`, as far as the
+/// configuration wants that. To be called before there are threads.
+pub(crate) fn confine(
+    config: &Config,
+    data_dir: &Path,
+    output: Output,
+) -> anyhow::Result<Confined> {
+    let is_required = match config.server.confine {
+        Confine::Off => {
+            let confinement = Confinement::none("the configuration turns it off");
+            return Ok(Confined { compiler: runtime_setup::compiler()?, confinement });
+        }
+        Confine::BestEffort => false,
+        Confine::Required => true,
+    };
+    let confined = start_launcher().and_then(|compiler| {
+        let confinement = allowed(config, data_dir).confine_process();
+        anyhow::ensure!(confinement.is_enforced(), "this process is {confinement}");
+        Ok(Confined { compiler, confinement })
+    });
+    match confined {
+        Ok(Confined { compiler, confinement }) => {
+            if confinement.reason.is_some() {
+                output.note(&format!("this process is {confinement}"));
+            }
+            for root in &confinement.absent_roots {
+                output.note(&format!(
+                    "the root `{root}` is not there, and once it is, it stays out of reach until \
+                     yoi starts anew: this process is confined to what was there"
+                ));
+            }
+            Ok(Confined { compiler, confinement })
+        }
+        Err(error) if is_required => Err(error.context(
+            "the configuration wants this process confined (`confine` below [server]), and that \
+             cannot be had",
+        )),
+        Err(error) => {
+            output.note(&format!(
+                "WARNING: {error:#}\n  a defect of the sandbox would reach all that this user can; \
+                 `yoi doctor` says more"
+            ));
+            let reason = format!("{error:#}");
+            let reason = reason.strip_prefix("this process is not confined: ").unwrap_or(&reason);
+            let confinement = Confinement::none(reason);
+            Ok(Confined { compiler: runtime_setup::compiler()?, confinement })
+        }
+    }
+}
+
+/// What a Backend needs of the disk, besides what every program does.
+fn allowed(config: &Config, data_dir: &Path) -> AllowedPaths {
+    let mut allowed = AllowedPaths::new().read_write(data_dir);
+    if let Some(file) = &config.file {
+        allowed = allowed.read_only(file);
+    }
+    for profile in config.profiles.values() {
+        if let ComponentSource::File { path, .. } = &profile.component {
+            allowed = allowed.read_only(path);
+        }
+    }
+    for (name, root) in &config.roots {
+        allowed = allowed.root(name.clone(), &root.path, root.access);
+    }
+    allowed
+}
+
+#[cfg(target_os = "linux")]
+fn start_launcher() -> anyhow::Result<Compiler> {
+    let program = env::current_exe().context("failed to find this program")?;
+    Ok(Compiler::launcher(worker_runtime::Launcher::start(program, [LAUNCHER])?))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn start_launcher() -> anyhow::Result<Compiler> {
+    runtime_setup::compiler()
+}
+
+/// What was seen from inside a process that confined itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Tried {
+    /// What the kernel said.
+    pub(crate) confinement: Confinement,
+    /// What was possible nevertheless.
+    pub(crate) open: Vec<String>,
+    /// What should have been possible, and why it was not.
+    pub(crate) broken: Vec<String>,
+}
+
+/// Lets a process of its own confine itself, and look about.
+pub(crate) fn try_out() -> anyhow::Result<Tried> {
+    let at = ProbeDir::new().context("failed to make a directory to try it in")?;
+    let (inside, outside) = (at.0.join("inside"), at.0.join("outside"));
+    fs::create_dir(&inside)?;
+    fs::create_dir(&outside)?;
+    fs::write(outside.join("secret"), "sesame")?;
+    let program = env::current_exe().context("failed to find this program")?;
+    let ended = Command::new(program)
+        .args(["--json", PROBE])
+        .args([&inside, &outside])
+        .stdin(Stdio::null())
+        .output()
+        .context("failed to start a process to try it in")?;
+    anyhow::ensure!(
+        ended.status.success(),
+        "the process that tried it ended with {}",
+        ended.status
+    );
+    serde_json::from_slice(&ended.stdout).context("the process that tried it said something else")
+}
+
+/// A directory that only this process has, and that goes with it.
+struct ProbeDir(std::path::PathBuf);
+
+impl ProbeDir {
+    fn new() -> io::Result<Self> {
+        let dir = env::temp_dir().join(format!("yoi-doctor.{}", std::process::id()));
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&dir)?;
+        Ok(Self(dir))
+    }
+}
+
+impl Drop for ProbeDir {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::warn!(%error, "failed to remove a directory that something was tried in");
+        }
+    }
+}
+
+/// The process that [`try_out`] starts: may it use `inside`, and may it not use `outside`?
+pub(crate) fn probe(inside: &Path, outside: &Path, output: Output) -> anyhow::Result<Exit> {
+    let program = env::current_exe();
+    let compiler = start_launcher()?;
+    let confinement = AllowedPaths::new().read_write(inside).confine_process();
+    let mut tried = Tried { confinement, open: Vec::new(), broken: Vec::new() };
+    if tried.confinement.is_enforced() {
+        let secret = outside.join("secret");
+        tried.denied("a file outside is read", fs::read(&secret));
+        tried.denied("a file outside is written", fs::File::options().append(true).open(&secret));
+        tried.denied("a directory outside is listed", fs::read_dir(outside));
+        tried.denied("a file is made outside", fs::write(outside.join("new"), "x"));
+        tried.denied("a file outside is removed", fs::remove_file(&secret));
+        tried.denied("the environment is read from its file", fs::read("/proc/self/environ"));
+        tried.denied("a program is executed", Command::new("/bin/sh").arg("-c").arg(":").spawn());
+        tried.denied(
+            "this program is executed",
+            program.and_then(|program| Command::new(program).spawn()),
+        );
+        let later = thread::spawn(move || fs::read(secret)).join();
+        tried.denied(
+            "a later thread reads a file outside",
+            later.unwrap_or_else(|_| Ok(Vec::new())),
+        );
+
+        let file = inside.join("file");
+        let used = fs::write(&file, "x").and_then(|()| fs::read(&file)).map(drop);
+        tried.possible("files inside are used", used.map_err(Into::into));
+        let threads = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let compiled = threads
+            .map_err(anyhow::Error::new)
+            .and_then(|threads| Ok(threads.block_on(compiler.check(&Limits::default()))?));
+        tried.possible("components are compiled", compiled);
+    }
+    output.json(&tried)?;
+    Ok(Exit::Done)
+}
+
+impl Tried {
+    fn denied<T>(&mut self, what: &str, result: io::Result<T>) {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => self.broken.push(format!("{what}: {error}")),
+            Ok(_) => self.open.push(what.to_owned()),
+        }
+    }
+
+    fn possible(&mut self, what: &str, result: anyhow::Result<()>) {
+        if let Err(error) = result {
+            self.broken.push(format!("{what}: {error:#}"));
+        }
+    }
+}
