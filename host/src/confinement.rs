@@ -9,10 +9,7 @@ mod landlock;
 #[cfg(target_os = "linux")]
 mod system_paths;
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use worker_types::{Access, CapabilityStatus, Diagnostic, RootName};
@@ -163,7 +160,8 @@ impl AllowedPaths {
         return Confinement::none("only Linux can confine a process, and this is another system");
     }
 
-    fn all(&self) -> impl Iterator<Item = (&Path, Access)> {
+    #[cfg(target_os = "linux")]
+    fn all(&self) -> impl Iterator<Item = (&std::path::Path, Access)> {
         let roots = self.roots.iter().map(|(_, path, access)| (path.as_path(), *access));
         self.paths.iter().map(|(path, access)| (path.as_path(), *access)).chain(roots)
     }

@@ -13,7 +13,7 @@ use worker_runtime::{AllowedPaths, Compiler, Confinement};
 use worker_types::Limits;
 use yoi_config::{ComponentSource, Config, Confine};
 
-use crate::{exit::Exit, output::Output, runtime_setup};
+use crate::{cli::own_name, exit::Exit, output::Output, runtime_setup};
 
 /// The hidden subcommand that starts compile helpers.
 #[cfg(target_os = "linux")]
@@ -46,38 +46,41 @@ pub(crate) fn confine(
         Confine::BestEffort => false,
         Confine::Required => true,
     };
-    let confined = start_launcher().and_then(|compiler| {
-        let confinement = allowed(config, data_dir).confine_process();
-        anyhow::ensure!(confinement.is_enforced(), "this process is {confinement}");
-        Ok(Confined { compiler, confinement })
-    });
-    match confined {
-        Ok(Confined { compiler, confinement }) => {
-            if confinement.reason.is_some() {
-                output.note(&format!("this process is {confinement}"));
-            }
-            for root in &confinement.absent_roots {
-                output.note(&format!(
-                    "the root `{root}` is not there, and once it is, it stays out of reach until \
-                     yoi starts anew: this process is confined to what was there"
-                ));
-            }
-            Ok(Confined { compiler, confinement })
+    let Confined { compiler, confinement } = match start_launcher() {
+        Ok(compiler) => {
+            Confined { compiler, confinement: allowed(config, data_dir).confine_process() }
         }
-        Err(error) if is_required => Err(error.context(
-            "the configuration wants this process confined (`confine` below [server]), and that \
-             cannot be had",
-        )),
-        Err(error) => {
-            output.note(&format!(
-                "WARNING: {error:#}\n  a defect of the sandbox would reach all that this user can; \
-                 `yoi doctor` says more"
-            ));
-            let reason = format!("{error:#}");
-            let reason = reason.strip_prefix("this process is not confined: ").unwrap_or(&reason);
-            let confinement = Confinement::none(reason);
-            Ok(Confined { compiler: runtime_setup::compiler()?, confinement })
-        }
+        Err(error) => Confined {
+            compiler: runtime_setup::compiler()?,
+            confinement: Confinement::none(format!("{error:#}")),
+        },
+    };
+    if confinement.is_enforced() {
+        say_what_is_missing(&confinement, output);
+        return Ok(Confined { compiler, confinement });
+    }
+    anyhow::ensure!(
+        !is_required,
+        "the configuration wants this process confined (`confine` below [server]), and it is \
+         {confinement}"
+    );
+    output.note(&format!(
+        "WARNING: this process is {confinement}\n  a defect of the sandbox would reach all that this \
+         user can; `{} doctor` says more",
+        own_name()
+    ));
+    Ok(Confined { compiler: runtime_setup::compiler()?, confinement })
+}
+
+fn say_what_is_missing(confinement: &Confinement, output: Output) {
+    if confinement.reason.is_some() {
+        output.note(&format!("this process is {confinement}"));
+    }
+    for root in &confinement.absent_roots {
+        output.note(&format!(
+            "the root `{root}` is not there, and once it is, it stays out of reach until yoi starts \
+             anew: this process is confined to what was there"
+        ));
     }
 }
 
