@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{Home, OFFLINE, PATIENCE, Up, json_lines, send_signal};
 
 /// What a process that confined itself found. Without Landlock there is nothing to look at.
+#[expect(clippy::print_stderr, reason = "what was not tested is to be seen")]
 fn probe(home: &Home, inside: &Path, outside: &Path) -> Option<Value> {
     let text = |path: &Path| path.to_str().expect("text").to_owned();
     let said = home.succeed(&["--json", "confine-probe", &text(inside), &text(outside)]);
