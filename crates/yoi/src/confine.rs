@@ -10,9 +10,11 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use worker_runtime::{AllowedPaths, Compiler, Confinement};
-use worker_types::Limits;
+use worker_types::{Access, Limits};
 use yoi_config::{ComponentSource, Config, Confine};
 
+#[cfg(unix)]
+use crate::data_dir::allocations_dir;
 use crate::{cli::own_name, exit::Exit, output::Output, runtime_setup};
 
 /// The hidden subcommand that starts compile helpers.
@@ -21,6 +23,10 @@ const LAUNCHER: &str = "launcher";
 
 /// The hidden subcommand that tries whether a process can be confined.
 const PROBE: &str = "confine-probe";
+
+/// What tells one boot of this machine from another.
+#[cfg(unix)]
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How a process goes on that may be confined.
 #[derive(Debug)]
@@ -98,7 +104,23 @@ fn allowed(config: &Config, data_dir: &Path) -> AllowedPaths {
     for (name, root) in &config.roots {
         allowed = allowed.root(name.clone(), &root.path, root.access);
     }
+    #[cfg(unix)]
+    if config.roots.values().any(|root| root.access == Access::ReadWrite) {
+        allowed = with_allocations(allowed);
+    }
     allowed
+}
+
+/// Where Runtimes tell each other what their Workers write to. It has to be there to be allowed; where
+/// it cannot be made, the Runtime says so when it wants it.
+#[cfg(unix)]
+fn with_allocations(allowed: AllowedPaths) -> AllowedPaths {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let Ok(dir) = allocations_dir() else { return allowed };
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir) {
+        Ok(()) => allowed.read_write(&dir).read_only(Path::new(BOOT_ID)),
+        Err(_) => allowed,
+    }
 }
 
 #[cfg(target_os = "linux")]

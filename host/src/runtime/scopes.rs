@@ -111,7 +111,6 @@ impl Inner {
     }
 
     /// Takes one scope from a Worker, which may not write there any more.
-    #[expect(dead_code, reason = "what revokes a grant will call it")]
     pub(crate) async fn release_scope(&self, worker: WorkerId, guest_path: &GuestPath) {
         self.allocations.release(worker, guest_path);
         self.flush_allocations().await;

@@ -1,6 +1,6 @@
 //! The directories that the Worker may write to: held until it is stopped and its guest is gone.
 
-use worker_types::{RuntimeError, WorkerStatus};
+use worker_types::{Grant, RuntimeError, WorkerStatus};
 
 use super::{Supervisor, gone};
 use crate::{grants::Scope, journal::Journal};
@@ -30,20 +30,32 @@ impl Supervisor {
         held.is_ok()
     }
 
-    /// Releases everything, if the Worker is stopped or deleted. A guest that is still there might
-    /// write.
+    /// Releases what was taken away, and everything if the Worker is stopped or deleted. A guest that
+    /// is still there might write.
     pub(super) async fn release_scopes(&mut self, journal: &Journal) {
         if !is_over(journal) {
-            return;
+            return self.release_revoked().await;
         }
         if self.runtime.allocations.holds_any(self.cell.id) {
             gone(&mut self.guest).await;
             self.runtime.release_scopes(self.cell.id).await;
-        } else if self.cell.meta.grants.preopens.iter().any(Scope::is_granted_by)
+        } else if self.cell.authority().grants.preopens.iter().any(Scope::is_granted_by)
             && self.cell.lock().unavailable().is_some()
         {
             // It waits for nothing any more.
             self.runtime.count(self.cell.set_unavailable(None));
+        }
+    }
+
+    async fn release_revoked(&mut self) {
+        let Some(revoked) = self.cell.authority().revoked else { return };
+        for grant in &*revoked {
+            if let Grant::Preopen(guest_path) = grant
+                && self.runtime.allocations.held(self.cell.id, guest_path).is_some()
+            {
+                gone(&mut self.guest).await;
+                self.runtime.release_scope(self.cell.id, guest_path).await;
+            }
         }
     }
 }

@@ -76,7 +76,11 @@ async fn a_revoked_directory_is_gone_and_stays_gone_after_a_restart() {
     let runtime = open(dir.path()).await;
     let id = create(&runtime, "base", everything()).await;
     assert_eq!(turn(&runtime, id, "files: preopens").await, Outcome::Completed);
+    let request = || CreateWorker::profile(name("base")).grants(everything());
+    let taken = runtime.create(request()).await.expect_err("a refusal");
+    assert_eq!(taken.code(), "scope_conflict");
     runtime.revoke(id, vec![grant("preopen:/work")]).await.expect("revoked");
+    runtime.create(request()).await.expect("nobody writes there any more");
     assert_eq!(turn(&runtime, id, "files: preopens").await, Outcome::Completed);
     runtime.shutdown(Duration::ZERO).await;
     drop(runtime);
