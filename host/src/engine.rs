@@ -2,8 +2,10 @@
 //! for us set low, and two allocation strategies.
 
 mod artifact;
+mod command;
 mod component;
 mod imports;
+mod inspect;
 mod instances;
 mod loader;
 mod loads;
@@ -20,7 +22,9 @@ use worker_types::{ComponentDigest, Limits};
 #[cfg(target_os = "linux")]
 pub(crate) use artifact::CompileJob;
 pub use artifact::{CompileError, Compiler, compile_helper};
+pub(crate) use command::LoadedCommand;
 pub(crate) use component::{LoadComponentError, LoadedComponent};
+pub use inspect::{ComponentKind, Import, InspectError, Inspection, Takes, inspect_component};
 use loader::Loader;
 pub(crate) use loads::Loaded;
 pub(crate) use ticker::{Ticker, Ticking};
@@ -73,6 +77,15 @@ impl Engines {
         let loading = self.host.spawn(Arc::clone(&self.loader).load(bytes.into()));
         let loaded = AbortOnDropHandle::new(loading).await;
         loaded.unwrap_or_else(|error| Err(LoadComponentError::GaveUp(error).into()))
+    }
+
+    /// Compiles and links a command, or takes what the cache has of it.
+    pub(crate) async fn load_command(
+        &self,
+        bytes: Bytes,
+    ) -> Result<LoadedCommand, LoadComponentError> {
+        let loading = self.host.spawn(Arc::clone(&self.loader).load_command(bytes));
+        AbortOnDropHandle::new(loading).await.map_err(LoadComponentError::GaveUp)?
     }
 
     /// What came of loading the component before, if that is to be told without its bytes.

@@ -52,6 +52,7 @@ mod confinement;
 mod engine;
 mod error_chain;
 mod events;
+mod exec;
 mod grants;
 mod journal;
 mod json_bounds;
@@ -69,9 +70,13 @@ mod worker;
 pub use allocation::OpenAllocationsError;
 pub use builder::{RuntimeBuildError, RuntimeBuilder};
 pub use confinement::{AllowedPaths, Confinement, Enforcement};
-pub use engine::{CompileError, Compiler, compile_helper};
+pub use engine::{
+    CompileError, Compiler, ComponentKind, Import, InspectError, Inspection, Takes, compile_helper,
+    inspect_component,
+};
 pub use error_chain::error_chain;
 pub use events::{Events, Feed};
+pub use exec::{CommandEnd, CommandRequest, Exec, ExecError};
 pub use grants::Root;
 #[cfg(target_os = "linux")]
 pub use launcher::{Launcher, StartLauncherError, serve_launcher};

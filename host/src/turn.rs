@@ -1,6 +1,7 @@
 //! One turn: a fresh Store and instance, run within its limits, dropped afterwards whatever
 //! happened. A Store that trapped or was cut off is never used again.
 
+mod bounds;
 mod limiter;
 mod meter;
 
@@ -13,14 +14,14 @@ use std::{
 };
 
 use fail::fail_point;
-use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
+use wasmtime::{Store, Trap, component::ResourceTable};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use worker_types::{FailureKind, Limits, LogStream, Outcome, RuntimeError};
 
 use crate::{
     capability::{
         bindings::exports::yoi::worker::worker::Failure,
-        filesystem::{FilesystemCtx, FilesystemView},
+        filesystem::{FilesystemCtx, FilesystemView, HasFiles},
         llm::{LlmCtx, LlmView},
         session::{SessionCtx, SessionView},
         stdio::CapturedStream,
@@ -29,12 +30,12 @@ use crate::{
     runtime::{TurnPreopens, internal},
 };
 
-use limiter::TurnLimiter;
-use meter::Refused;
+pub(crate) use bounds::{bound, exceeded, table};
+pub(crate) use limiter::TurnLimiter;
 pub(crate) use meter::TurnMeter;
 
 /// The most random bytes of one call: far more than any key or seed needs.
-const MAX_RANDOM_BYTES: u64 = 64 << 10;
+pub(crate) const MAX_RANDOM_BYTES: u64 = 64 << 10;
 
 /// What a Store holds.
 #[derive(Debug)]
@@ -62,11 +63,13 @@ impl WasiView for TurnState {
     }
 }
 
-impl TurnState {
-    pub(crate) fn files(&mut self) -> FilesystemView<'_> {
+impl HasFiles for TurnState {
+    fn files(&mut self) -> FilesystemView<'_> {
         FilesystemView { ctx: &mut self.filesystem, table: &mut self.table }
     }
+}
 
+impl TurnState {
     pub(crate) fn session(&mut self) -> SessionView<'_> {
         SessionView { ctx: &mut self.session, table: &mut self.table }
     }
@@ -143,35 +146,18 @@ fn new_store(
     let runtime = Arc::clone(&session.runtime);
     let meter = Arc::clone(&session.meter);
     let limits = &runtime.limits;
-    let handles = usize::try_from(limits.turn_handles).unwrap_or(usize::MAX);
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(handles);
     let mut store = Store::new(
         engine,
         TurnState {
             wasi: Wasi(wasi(output)),
             filesystem: FilesystemCtx::new(preopens, &meter, limits, &runtime.open_files),
-            table,
+            table: table(limits),
             limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
             llm: LlmCtx::new(runtime.host.clone()),
             session,
         },
     );
-    store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
-    store.set_max_component_handles(handles);
-    // The default deadline of 0 has always passed.
-    store.set_epoch_deadline(1);
-    let cpu_limit_ms = limits.turn_cpu_ms;
-    store.epoch_deadline_callback(move |_| {
-        Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
-            UpdateDeadline::Interrupt
-        } else {
-            // tokio's own yield goes behind every task that is ready; wasmtime's would starve
-            // timers.
-            UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
-        })
-    });
+    bound(&mut store, limits, meter, |state| &mut state.limiter);
     store
 }
 
@@ -209,27 +195,12 @@ fn outcome(
     }
     let trap = error.downcast_ref::<Trap>().copied();
     let panic = output.panic_message();
-    // Only the meter interrupts. A guest that is refused memory either copes, or aborts without a
-    // panic, or could not even be instantiated.
+    // A guest that is refused memory either copes, or aborts without a panic, or could not even be
+    // instantiated.
     let refused = meter
         .refused()
         .filter(|_| panic.is_none() && matches!(trap, None | Some(Trap::UnreachableCodeReached)));
-    let limit = match (trap, refused) {
-        (Some(Trap::Interrupt), _) => Some(format!(
-            "the guest computed for longer than its limit of {} ms",
-            limits.turn_cpu_ms
-        )),
-        (_, Some(Refused::Memory)) => Some(format!(
-            "the guest wanted more memory than its limit of {} bytes",
-            limits.turn_memory_bytes
-        )),
-        (_, Some(Refused::Table)) => Some(format!(
-            "the guest wanted a table with more than its limit of {} elements",
-            limits.turn_table_elements
-        )),
-        (_, None) => None,
-    };
-    if let Some(message) = limit {
+    if let Some(message) = exceeded(trap, refused, limits) {
         return Outcome::Failed { kind: FailureKind::Limit, message };
     }
     let message = match panic {

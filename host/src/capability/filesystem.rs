@@ -50,7 +50,7 @@ use self::{
 use crate::{
     grants::{OpenPreopen, git_directory},
     runtime::TurnPreopens,
-    turn::{TurnMeter, TurnState},
+    turn::TurnMeter,
 };
 
 /// Reads and writes of one turn that may wait for the disk at once: each holds a thread.
@@ -66,7 +66,7 @@ pub(crate) struct FilesystemCtx {
     calls: Calls,
     files: OpenFiles,
     /// The right to have the preopens themselves open.
-    _open: OwnedSemaphorePermit,
+    _open: Option<OwnedSemaphorePermit>,
 }
 
 /// A part of the disk and the rules there.
@@ -200,6 +200,11 @@ pub(crate) struct FilesystemView<'a> {
     pub(crate) table: &'a mut ResourceTable,
 }
 
+/// What a Store holds that has a file system.
+pub(crate) trait HasFiles: Send + 'static {
+    fn files(&mut self) -> FilesystemView<'_>;
+}
+
 struct HasFilesystem;
 
 impl HasData for HasFilesystem {
@@ -207,9 +212,9 @@ impl HasData for HasFilesystem {
 }
 
 /// Links the interfaces. They show nothing without a grant.
-pub(crate) fn add_to_linker(linker: &mut Linker<TurnState>) -> wasmtime::Result<()> {
-    types::add_to_linker::<_, HasFilesystem>(linker, TurnState::files)?;
-    preopens::add_to_linker::<_, HasFilesystem>(linker, TurnState::files)
+pub(crate) fn add_to_linker<T: HasFiles>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    types::add_to_linker::<_, HasFilesystem>(linker, T::files)?;
+    preopens::add_to_linker::<_, HasFilesystem>(linker, T::files)
 }
 
 /// The same descriptor, to be looked at.

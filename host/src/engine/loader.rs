@@ -9,11 +9,14 @@ use wasmtime::Engine;
 use worker_types::{ComponentDigest, Limits};
 
 use super::{
-    Compiler, LoadComponentError, LoadedComponent,
+    Compiler, LoadComponentError, LoadedCommand, LoadedComponent,
     artifact::{Artifact, Compatibility, ComponentCache},
     instances::check_instances,
     loads::{Loaded, Loads},
 };
+
+/// Makes what was compiled of a component ready for the first engine that takes it.
+type Link<T> = fn([&Engine; 2], ComponentDigest, &Artifact) -> Result<T, LoadComponentError>;
 
 /// Loads components, for as long as the engines live.
 #[derive(Debug)]
@@ -71,9 +74,30 @@ impl Loader {
         digest: ComponentDigest,
         bytes: Bytes,
     ) -> Result<LoadedComponent, LoadComponentError> {
+        self.load_as(digest, bytes, LoadedComponent::link).await
+    }
+
+    /// Loads one command, which nobody else asks for.
+    pub(super) async fn load_command(
+        self: Arc<Self>,
+        bytes: Bytes,
+    ) -> Result<LoadedCommand, LoadComponentError> {
+        let digest = {
+            let (loader, bytes) = (Arc::clone(&self), bytes.clone());
+            blocking(move || loader.digest(&bytes)).await?
+        };
+        self.load_as(digest, bytes, LoadedCommand::link).await
+    }
+
+    async fn load_as<T: Send + 'static>(
+        self: Arc<Self>,
+        digest: ComponentDigest,
+        bytes: Bytes,
+        link: Link<T>,
+    ) -> Result<T, LoadComponentError> {
         let kept = {
             let (loader, bytes) = (Arc::clone(&self), bytes.clone());
-            blocking(move || loader.look_up(digest, &bytes)).await?
+            blocking(move || loader.look_up(digest, &bytes, link)).await?
         };
         if let Some(loaded) = kept {
             return Ok(loaded);
@@ -85,8 +109,8 @@ impl Loader {
             compiling.await.map_err(LoadComponentError::Compile)?
         };
         blocking(move || {
-            let loaded = self.link(digest, &artifact)?;
-            // Only what can be a Worker is worth keeping.
+            let loaded = link(self.engines(), digest, &artifact)?;
+            // Only what can be run is worth keeping.
             if let Some(cache) = &self.cache {
                 cache.write(&digest, self.compatibility, &artifact);
             }
@@ -104,11 +128,12 @@ impl Loader {
     }
 
     /// What there is to know of `bytes` before anything is compiled, and what the cache has.
-    fn look_up(
+    fn look_up<T>(
         &self,
         digest: ComponentDigest,
         bytes: &[u8],
-    ) -> Result<Option<LoadedComponent>, LoadComponentError> {
+        link: Link<T>,
+    ) -> Result<Option<T>, LoadComponentError> {
         match bytes {
             [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Err(LoadComponentError::CoreModule),
             [0, b'a', b's', b'm', ..] => {}
@@ -116,15 +141,11 @@ impl Loader {
         }
         check_instances(bytes)?;
         let kept = self.cache.as_ref().and_then(|cache| cache.read(&digest, self.compatibility));
-        kept.map(|artifact| self.link(digest, &artifact)).transpose()
+        kept.map(|artifact| link(self.engines(), digest, &artifact)).transpose()
     }
 
-    fn link(
-        &self,
-        digest: ComponentDigest,
-        artifact: &Artifact,
-    ) -> Result<LoadedComponent, LoadComponentError> {
-        LoadedComponent::link([&self.pooling, &self.on_demand], digest, artifact)
+    fn engines(&self) -> [&Engine; 2] {
+        [&self.pooling, &self.on_demand]
     }
 }
 

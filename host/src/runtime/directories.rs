@@ -22,7 +22,7 @@ impl Inner {
         // More than there are would never be had.
         let all = u32::try_from(self.limits.open_files).unwrap_or(u32::MAX);
         let files = u32::try_from(grants.preopens.len()).unwrap_or(u32::MAX).min(all);
-        let permit = Arc::clone(&self.open_files).acquire_many_owned(files).await?;
+        let permit = Some(Arc::clone(&self.open_files).acquire_many_owned(files).await?);
         if grants.preopens.is_empty() {
             return Ok(TurnPreopens { opened: Vec::new(), permit });
         }
@@ -78,7 +78,14 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct TurnPreopens {
     pub(crate) opened: Vec<OpenPreopen>,
-    pub(crate) permit: OwnedSemaphorePermit,
+    /// Absent where nobody else could want it.
+    pub(crate) permit: Option<OwnedSemaphorePermit>,
+}
+
+impl From<Vec<OpenPreopen>> for TurnPreopens {
+    fn from(opened: Vec<OpenPreopen>) -> Self {
+        Self { opened, permit: None }
+    }
 }
 
 /// Why the directories of a turn cannot be had.

@@ -12,7 +12,7 @@ const MAX_MEMORIES: usize = 32;
 const MAX_TABLES: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct TurnLimiter {
+pub(crate) struct TurnLimiter {
     memory_limit: usize,
     table_limit: usize,
     instances: usize,
@@ -24,7 +24,7 @@ pub(super) struct TurnLimiter {
 }
 
 impl TurnLimiter {
-    pub(super) fn new(limits: &Limits, meter: Arc<TurnMeter>) -> Self {
+    pub(crate) fn new(limits: &Limits, meter: Arc<TurnMeter>) -> Self {
         let bounded = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
         Self {
             memory_limit: bounded(limits.turn_memory_bytes),

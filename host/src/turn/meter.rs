@@ -66,12 +66,12 @@ impl TurnMeter {
     }
 
     /// The guest is about to be polled.
-    pub(super) fn resume(&self) {
+    pub(crate) fn resume(&self) {
         self.polling().resumed_at = Some(self.wall_us());
     }
 
     /// The poll is over.
-    pub(super) fn pause(&self) {
+    pub(crate) fn pause(&self) {
         let now = self.wall_us();
         let mut polling = self.polling();
         *polling = Polling { polled_us: polling.at(now), resumed_at: None };
@@ -83,7 +83,7 @@ impl TurnMeter {
     }
 
     /// Time spent polling the guest, in microseconds.
-    pub(super) fn cpu_us(&self) -> u64 {
+    pub(crate) fn cpu_us(&self) -> u64 {
         let now = self.wall_us();
         self.polling().at(now)
     }

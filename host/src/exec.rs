@@ -1,0 +1,311 @@
+//! Commands: any WASI command, run once, with the directories it is granted and nothing else.
+//!
+//! A command gets the same sandbox as a turn of a Worker: the same engines, limits, compiler, imports
+//! and file system. In place of a log it has the standard streams of this process.
+
+mod adapter;
+mod stdio;
+
+use std::{
+    collections::BTreeMap, error::Error, fmt, future::poll_fn, path::PathBuf, pin::pin, sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
+use wasmtime::{Store, Trap, component::ResourceTable};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, cli};
+use worker_types::{Grants, InvalidGrants, Limits, RootName, RuntimeError, WorkerId};
+
+use self::stdio::{ProcessStream, ReaderGone};
+use crate::{
+    Compiler, Root,
+    capability::filesystem::{FilesystemCtx, FilesystemView, HasFiles},
+    engine::{
+        ComponentKind, Engines, InspectError, LoadComponentError, LoadedCommand, Takes,
+        inspect_component,
+    },
+    grants::{OpenPreopen, Roots},
+    runtime::WorkerThreads,
+    turn::{MAX_RANDOM_BYTES, TurnLimiter, TurnMeter, bound, exceeded, table},
+};
+
+/// Runs commands.
+#[derive(Debug, Default)]
+pub struct Exec {
+    limits: Limits,
+    compiler: Option<Compiler>,
+    component_cache: Option<PathBuf>,
+    roots: BTreeMap<RootName, Root>,
+}
+
+/// What to run, and what it may do.
+#[derive(Debug, Clone, Default)]
+pub struct CommandRequest {
+    /// A component that exports `wasi:cli/run`, or a core module for WASI 0.1.
+    pub component: Vec<u8>,
+    /// Its arguments; the first is its own name, by custom.
+    pub arguments: Vec<String>,
+    /// Its environment, all of it.
+    pub environment: Vec<(String, String)>,
+    /// The directories it sees. Commands are given nothing else that is granted.
+    pub grants: Grants,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CommandEnd {
+    /// By itself, with this code.
+    Exited(u8),
+    /// It wrote to a standard stream that nobody reads any more.
+    ReaderGone,
+    /// It did what no program may; the words say what.
+    Trapped(String),
+    /// It took more than it may; the words say of what.
+    Limit(String),
+}
+
+/// Why a command did not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// Nothing can be said of the file.
+    #[error("it cannot be read")]
+    Inspect(#[source] InspectError),
+    /// It is something else.
+    #[error("it is {what}", what = .0.words())]
+    NoCommand(ComponentKind),
+    /// It imports what no command is given.
+    #[error("it imports `{interface}`, to {could}: no command is given that")]
+    Import {
+        /// Its name.
+        interface: String,
+        /// What it would let the command do.
+        could: &'static str,
+    },
+    /// The core module cannot be made a component.
+    #[error("it is a core module that cannot be run: {reason}")]
+    Adapt {
+        /// Why not.
+        reason: String,
+    },
+    /// Grants that nobody can be given.
+    #[error("the directories contradict each other")]
+    Grants(#[source] InvalidGrants),
+    /// A directory that cannot be had.
+    #[error(transparent)]
+    Directory(RuntimeError),
+    /// It does not compile, or does not fit what it imports.
+    #[error("it cannot be loaded")]
+    Load(#[source] Box<dyn Error + Send + Sync>),
+    /// wasmtime or the system refuses what it takes to run anything.
+    #[error("failed to set up the sandbox")]
+    Setup(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl ExecError {
+    fn setup(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Setup(error.into())
+    }
+}
+
+impl Exec {
+    /// Runs commands within `limits`: those of a turn, but for its time on the wall.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// Where components are compiled; in this process, unless this says otherwise.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = Some(compiler);
+        self
+    }
+
+    /// Keeps what was compiled in the directory `dir`.
+    #[must_use]
+    pub fn component_cache(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.component_cache = Some(dir.into());
+        self
+    }
+
+    /// A directory that grants can speak of as `name`. By itself it grants nothing.
+    #[must_use]
+    pub fn root(mut self, name: RootName, root: Root) -> Self {
+        self.roots.insert(name, root);
+        self
+    }
+
+    /// Runs a command to its end, with the standard streams of this process. To be called inside a
+    /// tokio runtime with I/O and time; the command has threads of its own. Dropping the future ends
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// It did not run; see [`ExecError`].
+    pub async fn run(self, request: CommandRequest) -> Result<CommandEnd, ExecError> {
+        let host = Handle::try_current().map_err(ExecError::setup)?;
+        request.grants.validate().map_err(ExecError::Grants)?;
+        // One command, one slot.
+        let limits = Limits { live_turns: 1, ..self.limits };
+        let CommandRequest { component, arguments, environment, grants } = request;
+        let component = command_component(component, &limits).await?;
+        let roots = Roots::new(self.roots, None);
+        let open = move || {
+            roots.admit(&grants)?;
+            roots.open_preopens(WorkerId::generate(), &grants)
+        };
+        let preopens = host.spawn_blocking(open).await.map_err(ExecError::setup)?;
+        let preopens = preopens.map_err(|error| ExecError::Directory(error.into()))?;
+
+        let compiler = self.compiler.unwrap_or_else(Compiler::in_process);
+        let (cache, on, bounds) = (self.component_cache, host.clone(), limits.clone());
+        let set_up = move || Engines::new(&bounds, compiler, cache.as_deref(), on);
+        let engines = host.spawn_blocking(set_up).await.map_err(ExecError::setup)?;
+        let engines = engines.map_err(ExecError::Setup)?;
+        let command = engines.load_command(component).await.map_err(not_loaded)?;
+
+        let threads = WorkerThreads::start().map_err(ExecError::setup)?;
+        let state = CommandState::new(&arguments, &environment, preopens, &limits);
+        // The engines go with the task: as long as it is there, it is made to yield.
+        let running = async move {
+            let _ticking = engines.tick();
+            call(&command, state, &limits).await
+        };
+        let running = AbortOnDropHandle::new(threads.handle().spawn(running));
+        running.await.map_err(ExecError::setup)
+    }
+}
+
+fn not_loaded(error: LoadComponentError) -> ExecError {
+    ExecError::Load(error.into())
+}
+
+/// The component that is to be run: `bytes`, or what becomes of a core module. What is no command, or
+/// imports what none is given, is refused here, before it is compiled.
+async fn command_component(bytes: Vec<u8>, limits: &Limits) -> Result<Bytes, ExecError> {
+    let bounds = limits.clone();
+    let prepare = tokio::task::spawn_blocking(move || {
+        let found = inspect_component(&bytes, &bounds).map_err(ExecError::Inspect)?;
+        let adapt = match found.kind {
+            ComponentKind::Command => false,
+            ComponentKind::CommandModule => true,
+            other => return Err(ExecError::NoCommand(other)),
+        };
+        let is_ours = |name: &str| name.starts_with("yoi:");
+        let foreign = found
+            .imports
+            .iter()
+            .find(|import| import.takes != Takes::Nothing || is_ours(&import.name));
+        if let Some(import) = foreign {
+            let (interface, could) = (import.name.clone(), import.could);
+            return Err(ExecError::Import { interface, could });
+        }
+        Ok(Bytes::from(if adapt { adapter::to_component(&bytes)? } else { bytes }))
+    });
+    let time = Duration::from_millis(limits.compile_ms);
+    match timeout(time, prepare).await {
+        Ok(Ok(prepared)) => prepared,
+        // A bug of the adapter's, which a module may have been made for.
+        Ok(Err(error)) => Err(ExecError::Adapt { reason: error.to_string() }),
+        Err(_) => {
+            let reason = format!("that took longer than the limit of {} ms", limits.compile_ms);
+            Err(ExecError::Adapt { reason })
+        }
+    }
+}
+
+/// What a command's Store holds.
+pub(crate) struct CommandState {
+    wasi: WasiCtx,
+    filesystem: FilesystemCtx,
+    table: ResourceTable,
+    limiter: TurnLimiter,
+    meter: Arc<TurnMeter>,
+}
+
+impl fmt::Debug for CommandState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommandState").field("meter", &self.meter).finish_non_exhaustive()
+    }
+}
+
+impl WasiView for CommandState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl HasFiles for CommandState {
+    fn files(&mut self) -> FilesystemView<'_> {
+        FilesystemView { ctx: &mut self.filesystem, table: &mut self.table }
+    }
+}
+
+impl CommandState {
+    fn new(
+        arguments: &[String],
+        environment: &[(String, String)],
+        preopens: Vec<OpenPreopen>,
+        limits: &Limits,
+    ) -> Self {
+        let meter = Arc::new(TurnMeter::start());
+        let wasi = WasiCtxBuilder::new()
+            .args(arguments)
+            .envs(environment)
+            .stdin(cli::stdin())
+            .stdout(ProcessStream::stdout(Arc::clone(&meter)))
+            .stderr(ProcessStream::stderr(Arc::clone(&meter)))
+            .max_random_size(MAX_RANDOM_BYTES)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        let open_files = usize::try_from(limits.open_files).unwrap_or(usize::MAX);
+        let files = Arc::new(Semaphore::new(open_files.min(Semaphore::MAX_PERMITS)));
+        Self {
+            wasi,
+            filesystem: FilesystemCtx::new(preopens.into(), &meter, limits, &files),
+            table: table(limits),
+            limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
+            meter,
+        }
+    }
+}
+
+async fn call(command: &LoadedCommand, state: CommandState, limits: &Limits) -> CommandEnd {
+    let meter = Arc::clone(&state.meter);
+    let mut store = Store::new(command.0.engine(), state);
+    bound(&mut store, limits, Arc::clone(&meter), |state| &mut state.limiter);
+    let mut call = pin!(async {
+        let guest = command.0.instantiate_async(&mut store).await?;
+        guest.wasi_cli_run().call_run(&mut store).await
+    });
+    let ended = poll_fn(|context| {
+        meter.resume();
+        let poll = call.as_mut().poll(context);
+        meter.pause();
+        poll
+    });
+    let error = match ended.await {
+        Ok(Ok(())) => return CommandEnd::Exited(0),
+        Ok(Err(())) => return CommandEnd::Exited(1),
+        Err(error) => error,
+    };
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        // More than a process can say is still no success.
+        return CommandEnd::Exited(u8::try_from(exit.0).unwrap_or(u8::MAX));
+    }
+    if error.downcast_ref::<ReaderGone>().is_some() {
+        return CommandEnd::ReaderGone;
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    let refused =
+        meter.refused().filter(|_| matches!(trap, None | Some(Trap::UnreachableCodeReached)));
+    match exceeded(trap, refused, limits) {
+        Some(limit) => CommandEnd::Limit(limit),
+        None => CommandEnd::Trapped(error.root_cause().to_string()),
+    }
+}

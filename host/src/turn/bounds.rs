@@ -1,0 +1,68 @@
+//! What holds a Store within its limits, whatever runs in it.
+
+use std::sync::Arc;
+
+use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
+use worker_types::Limits;
+
+use super::{TurnLimiter, TurnMeter, meter::Refused};
+
+/// A table with room for as many resources as a guest may hold.
+pub(crate) fn table(limits: &Limits) -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(handles(limits));
+    table
+}
+
+fn handles(limits: &Limits) -> usize {
+    usize::try_from(limits.turn_handles).unwrap_or(usize::MAX)
+}
+
+/// Bounds what the guest in `store` takes. While the engine's epochs tick, it yields every
+/// millisecond, and traps once `meter` says that it computed for too long.
+pub(crate) fn bound<T: 'static>(
+    store: &mut Store<T>,
+    limits: &Limits,
+    meter: Arc<TurnMeter>,
+    limiter: impl Fn(&mut T) -> &mut TurnLimiter + Send + Sync + 'static,
+) {
+    store.limiter(move |state| limiter(state));
+    store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes).unwrap_or(usize::MAX));
+    store.set_max_component_handles(handles(limits));
+    // The default deadline of 0 has always passed.
+    store.set_epoch_deadline(1);
+    let cpu_limit_ms = limits.turn_cpu_ms;
+    store.epoch_deadline_callback(move |_| {
+        Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
+            UpdateDeadline::Interrupt
+        } else {
+            // tokio's own yield goes behind every task that is ready; wasmtime's would starve
+            // timers.
+            UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+        })
+    });
+}
+
+/// The limit that ended a guest, in words: by how it trapped, and by what it was refused.
+pub(crate) fn exceeded(
+    trap: Option<Trap>,
+    refused: Option<Refused>,
+    limits: &Limits,
+) -> Option<String> {
+    match (trap, refused) {
+        // Only the meter interrupts.
+        (Some(Trap::Interrupt), _) => Some(format!(
+            "the guest computed for longer than its limit of {} ms",
+            limits.turn_cpu_ms
+        )),
+        (_, Some(Refused::Memory)) => Some(format!(
+            "the guest wanted more memory than its limit of {} bytes",
+            limits.turn_memory_bytes
+        )),
+        (_, Some(Refused::Table)) => Some(format!(
+            "the guest wanted a table with more than its limit of {} elements",
+            limits.turn_table_elements
+        )),
+        (_, None) => None,
+    }
+}
