@@ -3,8 +3,8 @@
 use guest_build::GuestBuild;
 
 fn main() {
-    let guests =
-        GuestBuild::new().examples("hostile-guest", &["hostile", "hostile-base", "network"]);
+    let guests = GuestBuild::new()
+        .examples("hostile-guest", &["hostile", "hostile-base", "network", "tool"]);
     match guests.run() {
         Ok(guests) => guests.export(),
         Err(error) => guest_build::report(&error),

@@ -97,6 +97,23 @@ function renderHead(worker) {
       : [usable.map(({ model }) => model).join(", ")]),
   );
   at("model").title = at("model").textContent;
+  const directories = worker?.grants.preopens ?? [];
+  at("directories").hidden = directories.length === 0;
+  at("directories").textContent = directories.map(shortly).join(", ");
+  at("directories").title = directories.map(inWords).join("\n");
+}
+
+/** A directory that was granted, in the fewest words. */
+const shortly = ({ guest_path, access }) =>
+  access === "read-write" ? `writes ${guest_path}` : `reads ${guest_path}`;
+
+/** The same in plain words, as the command line has them. */
+function inWords({ root, path, guest_path, access, shared }) {
+  const what = access === "read-write" ? "read and write" : "read";
+  const own = "its own directory, which goes with it";
+  const of = root === "scratch" ? own : `root ${root}`;
+  const place = [of, path, shared ? "with others" : undefined].filter(Boolean).join(", ");
+  return `may ${what} ${guest_path} (${place})`;
 }
 
 /** What went wrong with the open conversation; one that does not exist is not left open. */

@@ -7,6 +7,8 @@ use worker_types::{
     ComponentRef, Grant, IdempotencyKey, IfBusy, ItemId, ProfileName, RuntimeId, TurnId,
 };
 
+use crate::dir_arg::DirArgs;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0    done
@@ -19,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   yoi up                           start the Backend and its console
   yoi run companion \"hello\"        ask once, keep nothing
+  yoi exec --dir . tool.wasm       any WASI command, with this directory to read and no more
   yoi worker create companion      a Worker that stays
   yoi worker send 1f8a3c02 \"hi\"    talk to it: any end or beginning of its id will do
   yoi doctor                       what this machine can do, and what is missing
@@ -49,6 +52,11 @@ pub(crate) enum Command {
     Url(BackendArgs),
     /// Run one Worker for one turn in this process, and keep nothing
     Run(RunArgs),
+    /// Run any WASI command, with only the directories it is given
+    Exec(ExecArgs),
+    /// Look into components
+    #[command(subcommand)]
+    Component(ComponentCommand),
     /// List, create and talk to the Workers of a running Backend
     #[command(subcommand, visible_alias = "workers")]
     Worker(WorkerCommand),
@@ -93,6 +101,8 @@ impl Command {
             Self::Launcher => "error",
             Self::Url(_)
             | Self::Run(_)
+            | Self::Exec(_)
+            | Self::Component(_)
             | Self::Worker(_)
             | Self::Doctor(_)
             | Self::Compile { .. }
@@ -142,15 +152,55 @@ pub(crate) struct BackendArgs {
 Examples:
   yoi run companion \"Why is the sky blue?\"
   git log -5 | yoi run companion -
+  yoi run --dir . --dir out:/out:rw mine \"Summarise it in /out\"
   yoi --json run echo \"hi\"         the Worker's events, one JSON object a line
 
 The answer goes to standard output; what is granted, and how a turn failed, to standard error. The
 exit code is 0 only if the turn completed. Ctrl-C cancels the turn.")]
 pub(crate) struct RunArgs {
-    /// The profile: how the Worker behaves. What it may do is in [policy.PROFILE]
+    #[command(flatten)]
+    pub(crate) dirs: DirArgs,
+    /// The profile: how the Worker behaves. What it may do is in [policy.PROFILE], and in --dir
     pub(crate) profile: ProfileName,
     /// What to say to it; `-` reads standard input
     pub(crate) input: String,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "yoi exec [OPTIONS] <COMPONENT> [ARGUMENTS]...")]
+#[command(after_help = "\
+Examples:
+  yoi exec --dir src rg.wasm fn /workspace     a search that can read src, and nothing else
+  yoi exec --dir .:/in --dir out:/out:rw convert.wasm /in/a.png /out/a.jpg
+  yoi exec --env LANG --env MODE=fast tool.wasm < input > output
+
+It runs a component of WASI 0.2 that exports wasi:cli/run, or a core module of WASI 0.1, within the
+[limits] of a turn, however long it waits. It has the standard streams, and no network. Of the
+environment it has only what --env names. What stands after COMPONENT is for the command.
+
+The exit code is the command's own, or
+  1    it was refused
+  130  interrupted
+  134  it trapped, or went over a limit
+  141  nobody reads what it writes")]
+pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) dirs: DirArgs,
+    /// Give it a variable; without a value, the one that is set here. May be repeated
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    pub(crate) env: Vec<(String, Option<String>)>,
+    /// The command's file, and its arguments
+    #[arg(value_name = "COMPONENT", required = true, trailing_var_arg = true)]
+    pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ComponentCommand {
+    /// Say what a component is, and what it could ask for, without running it
+    Inspect {
+        /// A file of WebAssembly
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -344,6 +394,18 @@ fn item(text: &str) -> Result<ItemId, String> {
 fn turn(text: &str) -> Result<TurnId, String> {
     text.parse()
         .map_err(|_| "expected the number of a turn, such as 3: `show` lists them".to_owned())
+}
+
+fn variable(text: &str) -> Result<(String, Option<String>), String> {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    if name.is_empty() {
+        Err("expected NAME or NAME=VALUE".to_owned())
+    } else {
+        Ok((name.to_owned(), value))
+    }
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

@@ -1,6 +1,8 @@
 //! The commands, one module each.
 
+mod component;
 mod doctor;
+mod exec;
 mod run;
 mod show;
 mod talk;
@@ -58,6 +60,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
         match cli.command {
             Command::Doctor(args) => doctor::run(&args, load(), output).await,
             Command::Url(args) => url::run(&args, &load()?, output).await,
+            Command::Exec(args) => exec::run(args, &load()?, output).await,
+            Command::Component(command) => component::run(&command, &load()?, output),
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,
             // These were served before.

@@ -39,6 +39,8 @@ pub(crate) enum Exit {
     Unreachable,
     /// Somebody interrupted it.
     Interrupted,
+    /// As a program ended that it ran.
+    Code(u8),
 }
 
 impl Exit {
@@ -65,6 +67,7 @@ impl From<Exit> for ExitCode {
             Exit::Failed => 1,
             Exit::Unreachable => 3,
             Exit::Interrupted => 130,
+            Exit::Code(code) => code,
         })
     }
 }

@@ -12,16 +12,16 @@ use std::{
 use anyhow::Context as _;
 use llm_engine::Models;
 use sha2::{Digest as _, Sha256};
-use worker_runtime::{Compiler, Confinement, Runtime, RuntimeBuildError, Store};
+use worker_runtime::{Compiler, Confinement, Root, Runtime, RuntimeBuildError, Store};
 use worker_types::{
-    ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RuntimeError,
-    RuntimeId,
+    ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RootName,
+    RuntimeError, RuntimeId,
 };
-use yoi_config::{ComponentSource, Config, ProfileConfig};
+use yoi_config::{ComponentSource, Config, GitDirectories, ProfileConfig, RootConfig};
 
 #[cfg(unix)]
 use crate::data_dir::allocations_dir;
-use crate::{confine::Confined, exit::ExplainedError, models::DEFAULT_ALIAS};
+use crate::{confine::Confined, dir_arg::Dirs, exit::ExplainedError, models::DEFAULT_ALIAS};
 
 /// The id of an embedded Runtime that the operator gave no other.
 const DEFAULT_RUNTIME_ID: &str = "backend-internal";
@@ -39,6 +39,8 @@ pub(crate) struct Setup<'a> {
     profiles: BTreeMap<ProfileName, Profile>,
     components: Vec<(ComponentRef, Cow<'static, [u8]>)>,
     policy: BTreeMap<ProfileName, Grants>,
+    roots: BTreeMap<RootName, Root>,
+    scratch: Option<PathBuf>,
     store: Store,
     component_cache: Option<PathBuf>,
     confined: Option<Confined>,
@@ -58,6 +60,8 @@ impl<'a> Setup<'a> {
                 COMPANION.parse()?,
                 Grants::none().with_llm([DEFAULT_ALIAS.parse()?]),
             )]),
+            roots: config.roots.iter().map(|(name, table)| (name.clone(), root(table))).collect(),
+            scratch: None,
             store: Store::memory(),
             component_cache: None,
             confined: None,
@@ -80,6 +84,8 @@ impl<'a> Setup<'a> {
         };
         self.components.retain(|(reference, _)| *reference == profile.component);
         self.policy.retain(|profile, _| profile == name);
+        let granted = self.grants(name).preopens;
+        self.roots.retain(|root, _| granted.iter().any(|preopen| preopen.root == *root));
         self.profiles = BTreeMap::from([(name.clone(), profile)]);
         Ok(self)
     }
@@ -102,6 +108,25 @@ impl<'a> Setup<'a> {
         self
     }
 
+    /// The same with private directories of Workers below `dir`.
+    pub(crate) fn scratch(mut self, dir: PathBuf) -> Self {
+        self.scratch = Some(dir);
+        self
+    }
+
+    /// The same, and Workers of `profile` are granted `dirs`, too.
+    pub(crate) fn dirs(mut self, profile: &ProfileName, dirs: &Dirs) -> Self {
+        self.roots.extend(dirs.roots.clone());
+        let granted = self.policy.entry(profile.clone()).or_default();
+        granted.preopens.extend(dirs.preopens.iter().cloned());
+        self
+    }
+
+    /// The names of all roots.
+    pub(crate) fn root_names(&self) -> BTreeSet<RootName> {
+        self.roots.keys().cloned().collect()
+    }
+
     /// What Workers of `profile` are granted.
     pub(crate) fn grants(&self, profile: &ProfileName) -> Grants {
         self.policy.get(profile).cloned().unwrap_or_default()
@@ -122,6 +147,15 @@ impl<'a> Setup<'a> {
             .collect()
     }
 
+    fn ceiling(&self) -> Grants {
+        let granted = self.policy.values().flat_map(|grants| &grants.preopens);
+        let ceiling = Grants { preopens: granted.cloned().collect(), ..Grants::none() };
+        match self.granted_aliases() {
+            aliases if aliases.is_empty() => ceiling,
+            aliases => ceiling.with_llm(aliases),
+        }
+    }
+
     /// Builds the Runtime. Its ceiling is what the policy grants, all of it together.
     pub(crate) async fn build(self, models: Models) -> anyhow::Result<Runtime> {
         let runtime = &self.config.runtime;
@@ -129,10 +163,7 @@ impl<'a> Setup<'a> {
             Some(id) => id.clone(),
             None => DEFAULT_RUNTIME_ID.parse()?,
         };
-        let ceiling = match self.granted_aliases() {
-            aliases if aliases.is_empty() => Grants::none(),
-            aliases => Grants::none().with_llm(aliases),
-        };
+        let ceiling = self.ceiling();
         let mut builder = Runtime::builder(id)
             .display_name(runtime.display_name.as_deref().unwrap_or("Backend"))
             .store(self.store)
@@ -151,6 +182,12 @@ impl<'a> Setup<'a> {
         };
         if let Some(dir) = self.component_cache {
             builder = builder.component_cache(dir);
+        }
+        if let Some(dir) = self.scratch {
+            builder = builder.scratch(dir);
+        }
+        for (name, root) in self.roots {
+            builder = builder.root(name, root);
         }
         #[cfg(unix)]
         match allocations_dir() {
@@ -236,8 +273,17 @@ impl<'a> Setup<'a> {
     }
 }
 
+/// The root that a table of the configuration means.
+fn root(table: &RootConfig) -> Root {
+    let root = Root::new(&table.path).access(table.access);
+    match table.git {
+        GitDirectories::Refused => root,
+        GitDirectories::Exposed => root.expose_git(),
+    }
+}
+
 /// Reads a component: a regular file of at most `max_bytes`.
-fn read_component(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_component(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     let found = fs::metadata(path)?;
     // A device has no end, and a pipe that nobody writes to would be waited for.
@@ -270,12 +316,6 @@ fn refused_component(config: &Config, name: &ProfileName, error: RuntimeError) -
     ExplainedError { message: at.to_string(), error }
 }
 
-/// Grants in a few words, for people; `None` where there are none.
-pub(crate) fn describe(grants: &Grants) -> Option<String> {
-    let models: Vec<&str> = grants.llm.as_ref()?.models.iter().map(ModelAlias::as_str).collect();
-    Some(format!("llm: {}", models.join(", ")))
-}
-
 #[cfg(test)]
 mod tests {
     use insta::assert_snapshot;
@@ -298,8 +338,9 @@ mod tests {
     fn without_a_policy_the_companion_may_talk_and_nobody_else_may_anything() {
         let config = Config::default();
         let setup = Setup::new(&config).expect("the default");
-        assert_eq!(describe(&setup.grants(&name("companion"))).as_deref(), Some("llm: default"));
-        assert_eq!(describe(&setup.grants(&name("echo"))), None);
+        let talk = Grants::none().with_llm(["default".parse().expect("an alias")]);
+        assert_eq!(setup.grants(&name("companion")), talk);
+        assert_eq!(setup.grants(&name("echo")), Grants::none());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use anyhow::Context as _;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
-    CreateWorker, Cursor, Input, InputOptions, ModelAlias, Outcome, ProfileName, RuntimeError,
-    TurnId, WorkerId,
+    CreateWorker, Cursor, Grants, Input, InputOptions, ModelAlias, Outcome, Preopen, ProfileName,
+    RuntimeError, TurnId, WorkerId,
 };
 use yoi_config::Config;
 
@@ -14,10 +14,12 @@ use crate::{
     answer::{self, AnswerPrinter},
     cli::RunArgs,
     commands::read_input,
+    dir_arg::Dirs,
     exit::{Exit, ExplainedError},
+    grants,
     models::{self, DEFAULT_ALIAS},
     output::Output,
-    runtime_setup::{self, Setup},
+    runtime_setup::Setup,
     signals::EndSignals,
 };
 
@@ -26,26 +28,67 @@ const SHUTDOWN_GRACE: Duration = Duration::ZERO;
 
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
     let setup = Setup::new(config)?.only(&args.profile)?;
-    let grants = setup.grants(&args.profile);
+    let dirs = Dirs::find(&args.dirs, &setup.root_names())?;
+    let mut setup = setup.dirs(&args.profile, &dirs);
+    let granted = setup.grants(&args.profile);
+    granted.validate()?;
     let models = models::models(config, &setup.granted_aliases()).await?;
-    match runtime_setup::describe(&grants) {
-        Some(granted) => output.note(&format!("grants: {granted}")),
-        None => output.note("no grants"),
+    let place = |preopen: &Preopen| match dirs.written(&preopen.guest_path) {
+        Some(written) => written.to_owned(),
+        None => grants::place(preopen),
+    };
+    let model = |alias: &ModelAlias| {
+        models.get(alias.as_str()).map(|model| models::describe(&model.info()))
+    };
+    let lines = grants::lines(&granted, place, model);
+    if lines.is_empty() {
+        output.note("no grants");
     }
-    for alias in grants.llm.iter().flat_map(|llm| &llm.models).map(ModelAlias::as_str) {
-        if let Some(model) = models.get(alias) {
-            output.note(&format!("model {alias}: {}", models::describe(&model.info())));
-        }
+    for line in lines {
+        output.note(&line);
     }
     let input = Input::text(read_input(args.input)?);
+    let scratch = own_directory(&granted)?;
+    if let Some(dir) = &scratch {
+        setup = setup.scratch(dir.path().to_owned());
+    }
     let runtime = setup.build(models).await?;
-    let worker = CreateWorker::profile(args.profile.clone()).grants(grants);
+    let worker = CreateWorker::profile(args.profile.clone()).grants(granted);
     let ended = match runtime.create(worker).await {
-        Ok(worker) => one_turn(&runtime, worker.worker_id, input, output).await,
-        Err(error) => Err(with_cure(error, &args.profile, config)),
+        Ok(worker) => {
+            let ended = one_turn(&runtime, worker.worker_id, input, output).await;
+            if scratch.is_some() {
+                remove(&runtime, worker.worker_id).await;
+            }
+            ended
+        }
+        Err(error @ RuntimeError::MissingGrant { .. }) => {
+            Err(with_cure(error, &args.profile, config))
+        }
+        Err(error) => Err(dirs.explain(error)),
     };
     runtime.shutdown(SHUTDOWN_GRACE).await;
     ended
+}
+
+/// A place for the Worker's private directory, if it is granted one. It goes when the result is
+/// dropped.
+fn own_directory(granted: &Grants) -> anyhow::Result<Option<tempfile::TempDir>> {
+    let is_granted = granted.preopens.iter().any(|preopen| preopen.root.is_scratch());
+    let made = is_granted.then(|| tempfile::Builder::new().prefix("yoi-").tempdir()).transpose();
+    made.context("failed to make a temporary directory for the Worker's own")
+}
+
+/// Deletes the Worker, with its private directory: the Runtime knows how to remove what a guest made
+/// there, however deep.
+async fn remove(runtime: &Runtime, worker: WorkerId) {
+    let removed = async {
+        runtime.stop(worker).await?;
+        runtime.delete(worker).await
+    };
+    if let Err(error) = removed.await {
+        tracing::warn!(%error, "the Worker's own directory is not removed");
+    }
 }
 
 /// The same error, and where it is a missing grant, what grants it.

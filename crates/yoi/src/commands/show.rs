@@ -5,7 +5,7 @@ use worker_types::{Outcome, StopReason, TokenUsage, TurnUsage, WorkerStatus, Wor
 
 use crate::{
     backend_client::BackendClient, backend_error::BackendError, cli::own_name,
-    commands::worker::turns as turns_of, output::Output, runtime_setup,
+    commands::worker::turns as turns_of, grants, output::Output,
 };
 
 /// Prints a Worker, and how its newest turns ended.
@@ -46,13 +46,15 @@ pub(super) async fn show(
         ("status".to_owned(), view.status.name().to_owned()),
         ("profile".to_owned(), view.profile.to_string()),
         ("component".to_owned(), view.component.to_string()),
-        (
-            "grants".to_owned(),
-            runtime_setup::describe(&view.grants).unwrap_or_else(|| "none".to_owned()),
-        ),
+    ];
+    let mut granted = grants::plain_lines(&view.grants).into_iter();
+    let first = granted.next().unwrap_or_else(|| "none".to_owned());
+    rows.push(("grants".to_owned(), first));
+    rows.extend(granted.map(|line| (String::new(), line)));
+    rows.extend([
         ("created".to_owned(), view.created_at.to_string()),
         ("turns".to_owned(), all_turns),
-    ];
+    ]);
     if let Some(name) = &view.display_name {
         rows.insert(1, ("name".to_owned(), name.clone()));
     }

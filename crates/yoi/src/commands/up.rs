@@ -28,6 +28,9 @@ use crate::{
 /// Where below its directory the Backend keeps compiled components.
 const COMPONENTS: &str = "components";
 
+/// The same for the private directories of Workers.
+const SCRATCH: &str = "scratch";
+
 /// How long running turns may take to end once the Backend is asked to: a model's answer is often
 /// there by then, and whoever asked waits for it.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -61,7 +64,10 @@ pub(crate) async fn run(
     let listener = listen(address).await?;
     let mut signals = EndSignals::listen()?;
 
-    let setup = Setup::new(config)?.component_cache(dir.join(COMPONENTS)).confined(confined);
+    let setup = Setup::new(config)?
+        .component_cache(dir.join(COMPONENTS))
+        .scratch(dir.join(SCRATCH))
+        .confined(confined);
     let models = models::models(config, &setup.granted_aliases()).await?;
     for model in models.iter() {
         let info = model.info();

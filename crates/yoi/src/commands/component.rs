@@ -1,0 +1,59 @@
+//! `yoi component`: what is in a file, without running it.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use worker_runtime::{Import, Inspection, Takes, inspect_component};
+use yoi_config::Config;
+
+use crate::{cli::ComponentCommand, exit::Exit, output::Output, runtime_setup::read_component};
+
+pub(crate) fn run(
+    command: &ComponentCommand,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    match command {
+        ComponentCommand::Inspect { file } => inspect(file, config, output),
+    }
+}
+
+fn inspect(file: &Path, config: &Config, output: Output) -> anyhow::Result<Exit> {
+    let read = || -> anyhow::Result<Inspection> {
+        let bytes = read_component(file, config.limits.component_bytes)?;
+        Ok(inspect_component(&bytes, &config.limits)?)
+    };
+    let found = read().with_context(|| format!("nothing can be said of {}", file.display()))?;
+    if output.is_json() {
+        output.json(&found)?;
+        return Ok(Exit::Done);
+    }
+    let Inspection { size, digest, kind, imports } = &found;
+    output.line(&format!("it is    {}", kind.words()))?;
+    output.line(&format!("size     {size} bytes"))?;
+    output.line(&format!("digest   {digest}"))?;
+    if imports.is_empty() {
+        output.line("it imports nothing: it can only compute")?;
+        return Ok(Exit::Done);
+    }
+    output.line("")?;
+    // What it takes somebody to decide about stands first.
+    let mut imports: Vec<&Import> = imports.iter().collect();
+    imports.sort_by_key(|import| match import.takes {
+        Takes::Refused => 0,
+        Takes::Grant(_) => 1,
+        Takes::Nothing => 2,
+    });
+    let rows: Vec<[String; 3]> = imports.into_iter().map(row).collect();
+    output.table(["IT COULD", "IF IT IS GRANTED", "IMPORT"], &rows)?;
+    Ok(Exit::Done)
+}
+
+fn row(import: &Import) -> [String; 3] {
+    let takes = match import.takes {
+        Takes::Nothing => "-".to_owned(),
+        Takes::Grant(capability) => capability.to_string(),
+        Takes::Refused => "never: it is refused".to_owned(),
+    };
+    [import.could.to_owned(), takes, import.name.clone()]
+}

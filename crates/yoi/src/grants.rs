@@ -1,0 +1,73 @@
+//! Authority in plain words: what a Worker may do, one line for each grant.
+
+use worker_types::{Access, Grants, ModelAlias, Preopen};
+
+/// What `grants` allow, each in a line that begins with `may`; nothing where they are none. `place` says
+/// which directory a preopen is, and `model` what stands behind an alias, where that is known.
+pub(crate) fn lines(
+    grants: &Grants,
+    place: impl Fn(&Preopen) -> String,
+    model: impl Fn(&ModelAlias) -> Option<String>,
+) -> Vec<String> {
+    let directories = grants.preopens.iter().map(|preopen| {
+        let what = match preopen.access {
+            Access::ReadOnly => "read",
+            Access::ReadWrite => "read and write",
+        };
+        let with = if preopen.shared { ", with others" } else { "" };
+        format!("may {what} {} ({}{with})", preopen.guest_path, place(preopen))
+    });
+    let models = grants.llm.iter().flat_map(|llm| &llm.models).map(|alias| match model(alias) {
+        Some(model) => format!("may ask the model {alias} ({model})"),
+        None => format!("may ask the model {alias}"),
+    });
+    directories.chain(models).collect()
+}
+
+/// The same for who knows nothing but the grants.
+pub(crate) fn plain_lines(grants: &Grants) -> Vec<String> {
+    lines(grants, place, |_| None)
+}
+
+/// Which directory a preopen is, by the names that grants use.
+pub(crate) fn place(preopen: &Preopen) -> String {
+    let Preopen { root, path, .. } = preopen;
+    match (root.is_scratch(), path.is_root()) {
+        (true, true) => "its own directory, which goes with it".to_owned(),
+        (true, false) => format!("{path} of its own directory, which goes with it"),
+        (false, true) => format!("root {root}"),
+        (false, false) => format!("root {root}, {path}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use worker_types::RootName;
+
+    use super::*;
+
+    #[test]
+    fn every_grant_is_a_line_in_plain_words() {
+        let preopen = |root: &str, at: &str| {
+            Preopen::new(root.parse().expect("a name"), at.parse().expect("a path"))
+        };
+        let grants = Grants::none()
+            .with_llm(["default".parse().expect("an alias")])
+            .with_preopen(preopen("docs", "/docs"))
+            .with_preopen(
+                preopen("project", "/workspace")
+                    .path("services/api".parse().expect("a path"))
+                    .access(Access::ReadWrite)
+                    .shared(),
+            )
+            .with_preopen(preopen(RootName::SCRATCH, "/tmp").access(Access::ReadWrite));
+        let expected = [
+            "may read /docs (root docs)",
+            "may read and write /workspace (root project, services/api, with others)",
+            "may read and write /tmp (its own directory, which goes with it)",
+            "may ask the model default",
+        ];
+        assert_eq!(plain_lines(&grants), expected);
+        assert!(plain_lines(&Grants::none()).is_empty());
+    }
+}
