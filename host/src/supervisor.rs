@@ -1,28 +1,27 @@
 //! The task of an active Worker: it alone writes the Worker's log, and it attends the Worker's turn.
 //! It exists while there is something to do; an idle Worker has none.
 
+mod component;
 mod request;
 mod scopes;
+mod trouble;
 mod turn_loop;
 
-use std::{collections::VecDeque, pin::pin, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use fail::fail_point;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 use worker_types::{
     Event, EventBody, FailureKind, InputAccepted, InputDisposition, Outcome, Receipt, RuntimeError,
-    Seq, TurnId, Upgraded, WorkerStatus, WorkerView,
+    Seq, TurnId, WorkerStatus, WorkerView,
 };
 
 use crate::{
     cell::WorkerCell,
-    journal::{Journal, Lost, now},
-    runtime::{
-        ClaimedScopes, CreationPlace, Inner, InstalledProfile, PendingKey, difference,
-        shutting_down, store_error,
-    },
-    store::{StoreError, StoreHealth},
+    journal::{Journal, Lost},
+    runtime::{ClaimedScopes, CreationPlace, Inner, PendingKey, shutting_down, store_error},
+    store::StoreError,
     turn::TurnMeter,
     worker::Command,
 };
@@ -31,9 +30,6 @@ use turn_loop::{Ran, gone};
 
 #[cfg(test)]
 mod tests;
-
-/// How long to wait after a read of the store that failed.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What a new Worker begins with.
 #[derive(Debug)]
@@ -416,35 +412,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Moves the Worker to the component of `profile`, unless it needs more than the Worker has.
-    async fn upgrade(
-        &mut self,
-        journal: &mut Journal,
-        profile: Arc<InstalledProfile>,
-        reply: Reply<Upgraded>,
-    ) -> Result<(), Lost> {
-        let difference = match difference(&self.cell.authority(), &profile) {
-            Ok(difference) => difference,
-            Err(refused) => {
-                let _ = reply.send(Err(refused));
-                return Ok(());
-            }
-        };
-        let command = Command::Upgrade {
-            profile: Box::new(profile.profile.clone()),
-            component: profile.digest,
-        };
-        let committed = journal.commit(vec![command]).await;
-        if matches!(committed, Ok(Ok(()))) {
-            self.cell.upgrade(profile);
-        }
-        let _ = reply.send(match &committed {
-            Ok(decided) => decided.clone().map(|()| difference),
-            Err(Lost(error)) => Err(store_error(error)),
-        });
-        committed.map(drop)
-    }
-
     /// Answers those who wait for turns that are over.
     fn settle(&mut self, journal: &Journal) {
         let state = journal.state();
@@ -453,47 +420,6 @@ impl Supervisor {
             let _ = reply.send(Ok(()));
         }
         self.waiting.retain(|(_, reply)| !reply.is_closed());
-    }
-
-    /// Whether the Worker's component can be instantiated; where it cannot, the Worker becomes
-    /// unavailable. Compiling one may take a while: whoever wants an end is served meanwhile.
-    async fn component_is_ready(&mut self, journal: &mut Journal) -> Result<bool, Lost> {
-        if !self.settle_scopes(journal).await {
-            return Ok(false);
-        }
-        let profile = self.cell.authority().profile;
-        if profile.loaded().is_some() {
-            return Ok(true);
-        }
-        let runtime = Arc::clone(&self.runtime);
-        let load = async move { profile.component(&runtime).await.map(drop) };
-        let mut loading = AbortOnDropHandle::new(self.runtime.host.spawn(load));
-        let runtime = Arc::clone(&self.runtime);
-        let loaded = loop {
-            tokio::select! {
-                biased;
-                () = runtime.interrupt.cancelled() => return Ok(false),
-                Some(request) = self.requests.recv() => {
-                    self.dispatch(journal, request).await?;
-                    if journal.state().is_deleted() {
-                        return Ok(false);
-                    }
-                }
-                loaded = &mut loading => break loaded,
-            }
-        };
-        let reason = match loaded {
-            Ok(Ok(())) => None,
-            Ok(Err(reason)) => Some(reason),
-            Err(_) => Some("loading its component failed".to_owned()),
-        };
-        let is_ready = reason.is_none();
-        self.runtime.count(self.cell.set_unavailable(reason));
-        if !is_ready {
-            let error = self.unavailable();
-            self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
-        }
-        Ok(is_ready)
     }
 
     /// Serves a request while no guest runs; an input that would begin a turn has to wait.
@@ -518,108 +444,6 @@ impl Supervisor {
             store_error(&StoreError::Full { worker_id })
         } else {
             self.unavailable()
-        }
-    }
-
-    fn unavailable(&self) -> RuntimeError {
-        let cell = self.cell.lock();
-        let reason = cell.unavailable().unwrap_or("it cannot be loaded").to_owned();
-        RuntimeError::WorkerUnavailable { reason }
-    }
-
-    /// Makes the Worker unavailable, and retires. The next request is the occasion to try again.
-    async fn give_up(mut self, error: &StoreError) {
-        tracing::error!(
-            worker_id = %self.cell.id,
-            error = error as &dyn std::error::Error,
-            "a Worker cannot be loaded"
-        );
-        self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
-        let refusal = self.unavailable();
-        self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(refusal.clone()))));
-        gone(&mut self.guest).await;
-        loop {
-            let held = self.held.pop_front();
-            let next = || self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests);
-            match held.or_else(next) {
-                None => return,
-                // It cannot be stopped: nothing can be added to its log but its end.
-                Some(Request::Delete { reply }) if error.is_damage() => {
-                    let buried = self.bury().await;
-                    let is_gone = buried.is_ok();
-                    let _ = reply.send(buried);
-                    if is_gone {
-                        let worker_id = self.cell.id;
-                        return self.refuse_all(&RuntimeError::UnknownWorker { worker_id });
-                    }
-                }
-                Some(request) => request.refuse(refusal.clone()),
-            }
-        }
-    }
-
-    /// Deletes a Worker whose log cannot be read.
-    async fn bury(&self) -> Result<(), RuntimeError> {
-        let (runtime, id) = (&self.runtime, self.cell.id);
-        let mut head = self.cell.lock().head;
-        let deleted = runtime.store.bury(id, head.last_seq, now()).await;
-        let deleted = deleted.map_err(|error| store_error(&error))?;
-        head.last_seq = deleted.seq;
-        runtime.publish(&self.cell, &[deleted], head);
-        runtime.workers.remove(id);
-        runtime.logs.forget(id);
-        runtime.remove_scratch(id).await;
-        Ok(())
-    }
-
-    /// Waits until the store works again, and refuses what is asked meanwhile. Returns whether it
-    /// does; otherwise the Runtime ends.
-    async fn healthy_again(&mut self) -> bool {
-        let runtime = Arc::clone(&self.runtime);
-        let mut health = runtime.store.health();
-        loop {
-            let StoreHealth::Failed { reason } = health.borrow_and_update().clone() else {
-                return true;
-            };
-            let error = store_error(&StoreError::Unavailable { reason });
-            self.refuse_all(&error);
-            let mut interrupted = pin!(runtime.interrupt.cancelled());
-            tokio::select! {
-                biased;
-                () = &mut interrupted => return false,
-                changed = health.changed() => if changed.is_err() { return false },
-                Some(request) = self.requests.recv() => request.refuse(error),
-            }
-        }
-    }
-
-    /// Waits a moment after a failure that may pass, and refuses what is asked meanwhile. Returns
-    /// whether to try again; otherwise the Runtime ends.
-    async fn pause(&mut self, error: &StoreError) -> bool {
-        let error = store_error(error);
-        self.refuse_all(&error);
-        let runtime = Arc::clone(&self.runtime);
-        let mut over = pin!(tokio::time::sleep(PAUSE));
-        loop {
-            tokio::select! {
-                biased;
-                () = runtime.interrupt.cancelled() => return false,
-                () = &mut over => return true,
-                Some(request) = self.requests.recv() => request.refuse(error.clone()),
-            }
-        }
-    }
-
-    /// Refuses what is waiting, and those who wait for an end.
-    fn refuse_all(&mut self, error: &RuntimeError) {
-        for (_, reply) in self.waiting.drain(..) {
-            let _ = reply.send(Err(error.clone()));
-        }
-        for request in self.held.drain(..) {
-            request.refuse(error.clone());
-        }
-        while let Ok(request) = self.requests.try_recv() {
-            request.refuse(error.clone());
         }
     }
 }

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, pin::pin};
 
 use tokio::sync::oneshot;
 use worker_types::{ComponentRef, CreateWorker, Cursor, Input, LiveEvent, Profile, WorkerId};
