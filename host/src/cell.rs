@@ -50,6 +50,9 @@ impl Authority {
 
     fn revoke<'a>(&mut self, taken: impl IntoIterator<Item = &'a Grant>) {
         for grant in taken {
+            if self.is_revoked(grant) {
+                continue;
+            }
             self.grants = Arc::new(Grants::clone(&self.grants).without(grant));
             Arc::make_mut(self.revoked.get_or_insert_default()).insert(grant.clone());
         }
@@ -69,8 +72,8 @@ pub(crate) struct WorkerCell {
 pub(crate) struct CellState {
     pub(crate) head: Head,
     pub(crate) authority: Authority,
-    /// Why the Worker cannot be loaded, if it cannot.
-    unavailable: Option<Box<str>>,
+    /// Why the Worker cannot run, if it cannot.
+    trouble: Option<Box<Trouble>>,
     last_end: LastEnd,
     /// The text so far of the items that are open.
     open: BTreeMap<ItemId, String>,
@@ -78,6 +81,15 @@ pub(crate) struct CellState {
     live: Weak<Live>,
     /// What the running turn prints.
     pub(crate) output: Option<Arc<OutputCapture>>,
+}
+
+/// Why a Worker cannot run. One cause that is gone says nothing of the other.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// What cannot be loaded of it.
+    loading: Option<String>,
+    /// Who has what it may write to.
+    scopes: Option<String>,
 }
 
 /// How the turn that ended last did, if it ended while this Runtime lived: most are completed.
@@ -149,7 +161,7 @@ pub(crate) struct Change {
 
 impl CellState {
     pub(crate) fn status(&self) -> WorkerStatus {
-        match self.unavailable {
+        match self.trouble {
             Some(_) => WorkerStatus::Unavailable,
             None => self.head.status,
         }
@@ -163,14 +175,22 @@ impl CellState {
         }
     }
 
-    /// Why the Worker cannot be loaded, if it cannot.
+    /// Why the Worker cannot run, if it cannot.
     pub(crate) fn unavailable(&self) -> Option<&str> {
-        self.unavailable.as_deref()
+        let Trouble { loading, scopes } = self.trouble.as_deref()?;
+        loading.as_deref().or(scopes.as_deref())
+    }
+
+    fn set_trouble(&mut self, change: impl FnOnce(&mut Trouble)) {
+        let mut trouble = self.trouble.take().unwrap_or_default();
+        change(&mut trouble);
+        let is_trouble = trouble.loading.is_some() || trouble.scopes.is_some();
+        self.trouble = is_trouble.then_some(trouble);
     }
 
     /// Whether there is something to do that cannot be done, since the Worker cannot be loaded.
     pub(crate) fn waits_to_be_loaded(&self) -> bool {
-        self.unavailable.is_some() && matches!(self.head.status, WorkerStatus::Running { .. })
+        self.trouble.is_some() && matches!(self.head.status, WorkerStatus::Running { .. })
     }
 
     /// What is known of a Worker that can be read.
@@ -203,7 +223,7 @@ impl CellState {
     /// What a change of the head or of what can be loaded amounts to.
     fn change(&mut self, change: impl FnOnce(&mut Self)) -> Change {
         // Before its first event a Worker is nothing.
-        let known = self.head.last_seq > Seq::ZERO || self.unavailable.is_some();
+        let known = self.head.last_seq > Seq::ZERO || self.trouble.is_some();
         let (before, used) = (known.then(|| self.status()), self.head.usage);
         change(self);
         Change { before, after: Some(self.status()), used: self.head.usage.since(used) }
@@ -220,7 +240,7 @@ impl WorkerCell {
         let inner = CellState {
             head: Head::default(),
             authority,
-            unavailable: None,
+            trouble: None,
             last_end: LastEnd::default(),
             open: BTreeMap::new(),
             live: Weak::new(),
@@ -232,6 +252,13 @@ impl WorkerCell {
     /// What the Worker goes by and may do now.
     pub(crate) fn authority(&self) -> Authority {
         self.lock().authority.clone()
+    }
+
+    /// What the Worker may do is this much, of what it was granted and was not taken away.
+    pub(crate) fn restore_grants(&self, grants: Arc<Grants>, revoked: &BTreeSet<Grant>) {
+        let authority = &mut self.lock().authority;
+        authority.grants = grants;
+        authority.revoked = (!revoked.is_empty()).then(|| Arc::new(revoked.clone()));
     }
 
     /// The Worker goes by another profile, or component, from here on.
@@ -283,7 +310,8 @@ impl WorkerCell {
         let mut change = cell.change(|cell| {
             cell.head = Head::of(state);
             cell.authority.revoke(state.revoked());
-            cell.unavailable = cell.authority.profile.damage().map(Into::into);
+            let damage = cell.authority.profile.damage().map(str::to_owned);
+            cell.set_trouble(|trouble| trouble.loading = damage);
             // What is here is newer than what the store has.
             let mut open = std::mem::take(&mut cell.open);
             for id in state.open_items() {
@@ -301,7 +329,15 @@ impl WorkerCell {
     /// Notes why the Worker cannot be loaded, or that it can.
     pub(crate) fn set_unavailable(&self, reason: Option<String>) -> Change {
         let mut cell = self.lock();
-        let change = cell.change(|cell| cell.unavailable = reason.map(Into::into));
+        let change = cell.change(|cell| cell.set_trouble(|trouble| trouble.loading = reason));
+        cell.tell_readers();
+        change
+    }
+
+    /// Notes who has what the Worker may write to, or that it has it itself.
+    pub(crate) fn set_scopes_taken(&self, reason: Option<String>) -> Change {
+        let mut cell = self.lock();
+        let change = cell.change(|cell| cell.set_trouble(|trouble| trouble.scopes = reason));
         cell.tell_readers();
         change
     }

@@ -153,8 +153,9 @@ impl Exec {
         let limits = Limits { live_turns: 1, ..self.limits };
         let CommandRequest { component, arguments, environment, grants } = request;
         let component = command_component(component, &limits).await?;
-        let roots = Roots::new(self.roots, None);
+        let roots = self.roots;
         let open = move || {
+            let roots = Roots::new(roots, None);
             roots.admit(&grants)?;
             roots.open_preopens(WorkerId::generate(), &grants)
         };

@@ -93,6 +93,7 @@ impl Journal {
         };
         journal.kept = texts.iter().map(|(id, text)| (*id, text.len())).collect();
         runtime.count(cell.restore(&journal.state, texts));
+        runtime.take_up(cell, &journal.state);
         Ok(journal)
     }
 

@@ -18,6 +18,7 @@ use worker_types::{
 };
 
 use crate::{
+    capability::filesystem::Handles,
     cell::WorkerCell,
     journal::{Journal, Lost},
     runtime::{ClaimedScopes, CreationPlace, Inner, PendingKey, shutting_down, store_error},
@@ -53,6 +54,8 @@ pub(crate) struct Supervisor {
     /// The guest of the turn, until its Store is gone: that may be after the end of the turn is in the
     /// log. The next turn does not begin before, unless this task panics.
     guest: Option<AbortOnDropHandle<Outcome>>,
+    /// The files that guests have, or a call of theirs that the system has not ended yet.
+    files: Handles,
     /// Who waits for the end of which turn.
     waiting: Vec<(TurnId, Reply<()>)>,
     /// Requests that came while something else had to be waited for.
@@ -75,6 +78,7 @@ impl Supervisor {
             requests,
             sender,
             guest: None,
+            files: Handles::default(),
             waiting: Vec::new(),
             held: VecDeque::new(),
             is_full: false,
@@ -99,6 +103,8 @@ impl Supervisor {
         let Creation { commands, permit, key, scopes } = creation;
         let mut journal = Journal::new(&self.runtime, &self.cell);
         if let Err(error) = journal.stage(commands) {
+            // Whoever asks again at once finds its place free.
+            drop((place, scopes));
             return drop(reply.send(Err(error)));
         }
         let record = key.as_ref().map(|key| key.record(&self.cell.id));
@@ -116,10 +122,13 @@ impl Supervisor {
                 }
             }
             Err(Lost(error)) => {
-                let in_doubt = matches!(error, StoreError::InDoubt { .. });
+                if !matches!(error, StoreError::InDoubt { .. }) {
+                    drop((place, scopes));
+                    return drop(reply.send(Err(store_error(&error))));
+                }
                 let _ = reply.send(Err(store_error(&error)));
                 // The Worker may be in the store all the same: then it is one.
-                while in_doubt && self.healthy_again().await {
+                while self.healthy_again().await {
                     match self.runtime.store.last_seq(self.cell.id).await {
                         Ok(Seq::ZERO) => return,
                         Ok(_) => {
@@ -315,7 +324,7 @@ impl Supervisor {
             Request::Delete { reply } => {
                 if journal.state().status() == WorkerStatus::Stopped {
                     // Nothing of it is to be there afterwards.
-                    gone(&mut self.guest).await;
+                    self.guest_is_gone().await;
                 }
                 (Command::Delete, reply)
             }

@@ -101,13 +101,14 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
             return Outcome::Failed { kind: FailureKind::MissingGrant, message };
         }
     };
-    let preopens = match runtime.open_preopens(cell.id, &authority.grants).await {
-        Ok(preopens) => preopens,
-        Err(error) => {
-            let message = error.to_string();
-            return Outcome::Failed { kind: FailureKind::PreopenUnavailable, message };
-        }
-    };
+    let preopens =
+        match runtime.open_preopens(cell.id, &authority.grants, session.files.clone()).await {
+            Ok(preopens) => preopens,
+            Err(error) => {
+                let message = error.to_string();
+                return Outcome::Failed { kind: FailureKind::PreopenUnavailable, message };
+            }
+        };
     let _ticking = runtime.engines.tick();
     let mut store = new_store(pre.engine(), session, preopens, &output);
     let mut call = pin!(async {

@@ -230,6 +230,27 @@ impl Grants {
         self
     }
 
+    /// These grants without those that were taken away when they were cut to another ceiling: a
+    /// directory may have been seen then as a part of what is granted here.
+    #[must_use]
+    pub fn without_revoked<'a>(mut self, revoked: impl IntoIterator<Item = &'a Grant>) -> Self {
+        for grant in revoked {
+            let granted = match grant {
+                Grant::Preopen(guest_path) => self
+                    .preopens
+                    .iter()
+                    .map(|preopen| &preopen.guest_path)
+                    .filter(|granted| guest_path.is_within(granted))
+                    .max_by_key(|granted| granted.as_str().len())
+                    .cloned()
+                    .map(Grant::Preopen),
+                Grant::Capability(_) => None,
+            };
+            self = self.without(&granted.unwrap_or_else(|| grant.clone()));
+        }
+        self
+    }
+
     /// Whether a guest can be given these grants at all.
     ///
     /// # Errors

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
     if matches!(cli.command, Command::Launcher) {
         return worker_runtime::serve_launcher([runtime_setup::COMPILE]);
     }
+    #[cfg(unix)]
+    raise_open_files();
     let output = Output::new(cli.json);
     let log_filter = cli.command.log_filter();
     tracing_subscriber::fmt()
@@ -58,4 +60,15 @@ fn main() -> ExitCode {
         Exit::of(&error)
     });
     ended.into()
+}
+
+/// Lets this process open as many files as it may: systems begin with few, for programs that cannot
+/// count beyond, and the directories of many Workers are open at once.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit on open files stays what it is");
+    }
 }

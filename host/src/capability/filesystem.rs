@@ -14,6 +14,7 @@
 
 mod calls;
 mod entries;
+mod handles;
 mod open;
 mod quota;
 mod streams;
@@ -34,6 +35,7 @@ use wasmtime_wasi::{
 };
 use worker_types::{Access, Limits};
 
+pub(crate) use self::handles::Handles;
 use self::{
     quota::{Quota, Written},
     streams::Calls,
@@ -56,6 +58,7 @@ pub(crate) struct FilesystemCtx {
     written: Arc<Written>,
     calls: Calls,
     files: OpenFiles,
+    handles: Handles,
     /// The right to have the preopens themselves open.
     _open: Option<OwnedSemaphorePermit>,
 }
@@ -151,7 +154,7 @@ impl FilesystemCtx {
         limits: &Limits,
         files: &Arc<Semaphore>,
     ) -> Self {
-        let TurnPreopens { opened, permit } = preopens;
+        let TurnPreopens { opened, permit, handles } = preopens;
         let mut quota = None;
         let preopens = opened.into_iter().map(|preopen| {
             let OpenPreopen { dir, guest_path, access, scratch, exposes_git, extent: _ } = preopen;
@@ -165,6 +168,7 @@ impl FilesystemCtx {
                 Access::ReadWrite => (FsPerms::ReadWrite, OpenMode::READ | OpenMode::WRITE),
             };
             let dir = Dir::new(dir.into_std_file(), perms, mode, false);
+            handles.add(&dir.dir);
             let area = Arc::new(Area { quota, exposes_git });
             (dir, guest_path.as_str().to_owned(), Held { area, in_git: false, _open: None })
         });
@@ -179,6 +183,7 @@ impl FilesystemCtx {
                 of_turn: Arc::new(Semaphore::new(open_files.min(Semaphore::MAX_PERMITS))),
                 of_runtime: Arc::clone(files),
             },
+            handles,
             _open: permit,
         }
     }

@@ -17,6 +17,7 @@ use super::{
     conversation::{
         arguments_from_text, conversation, message_bytes, message_for_guest, part_for_guest,
     },
+    filesystem::Handles,
     ledger::{Ledger, RecordError},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub(crate) struct SessionCtx {
     pub(crate) runtime: Arc<Inner>,
     pub(crate) cell: Arc<WorkerCell>,
     pub(crate) authority: Authority,
+    /// Where the handles of its files are remembered.
+    pub(crate) files: Handles,
     pub(crate) turn_id: TurnId,
     pub(crate) input: Arc<[InputPart]>,
     /// The interrupted turn that this one goes on from.

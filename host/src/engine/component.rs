@@ -29,8 +29,8 @@ pub(crate) struct LoadedComponent {
 
 enum Linked {
     Ready(CompanionPre<TurnState>),
-    /// It imports something that no grant provides.
-    Refused(String),
+    /// It imports these, which no grant provides.
+    Refused(Vec<String>),
 }
 
 /// Why bytes are no component that can be a Worker.
@@ -102,17 +102,17 @@ impl LoadedComponent {
         };
 
         let mut imports = Vec::new();
-        let mut refused = None;
+        let mut refused = Vec::new();
         for (name, _) in component.component_type().imports(engine) {
             match imports::need(name) {
                 Need::Base => {}
                 Need::Grant(capability) => imports.push((name.to_owned(), capability)),
-                Need::Never => refused = refused.or_else(|| Some(name.to_owned())),
+                Need::Never => refused.push(name.to_owned()),
             }
         }
-        let linked = match refused {
-            Some(interface) => Linked::Refused(interface),
-            None => Linked::Ready(link(engine, &component)?),
+        let linked = match refused.is_empty() {
+            false => Linked::Refused(refused),
+            true => Linked::Ready(link(engine, &component)?),
         };
         Ok(Self { digest, imports, linked })
     }
@@ -134,9 +134,10 @@ impl LoadedComponent {
     ) -> Result<&CompanionPre<TurnState>, RuntimeError> {
         let pre = match &self.linked {
             Linked::Ready(pre) => pre,
-            Linked::Refused(interface) => {
-                let interface = interface.clone();
-                let also = Vec::new();
+            Linked::Refused(interfaces) => {
+                let mut interfaces = interfaces.iter().cloned();
+                let interface = interfaces.next().unwrap_or_default();
+                let also = interfaces.collect();
                 return Err(RuntimeError::MissingGrant { interface, capability: None, also });
             }
         };

@@ -66,7 +66,7 @@ impl ScratchDirectories {
         match self.all.rename(&name, &removed, &name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
-            Ok(()) => remove_contents(&removed),
+            Ok(()) => remove_tree(&removed, &name),
         }
     }
 
@@ -83,8 +83,16 @@ impl ScratchDirectories {
         }
         gone.into_iter().try_for_each(|worker| self.remove(worker))?;
         self.make(REMOVED)?;
-        remove_contents(&self.all.open_dir_nofollow(REMOVED)?)
+        let removed = self.all.open_dir_nofollow(REMOVED)?;
+        let left: Vec<_> = removed.entries()?.collect::<io::Result<_>>()?;
+        left.iter().try_for_each(|entry| remove_tree(&removed, entry.file_name()))
     }
+}
+
+/// Removes a directory with all that is in it.
+fn remove_tree(above: &Dir, name: impl AsRef<Path>) -> io::Result<()> {
+    remove_contents(&above.open_dir_nofollow(name.as_ref())?)?;
+    above.remove_dir(name)
 }
 
 /// Removes everything in `dir`. Directories are first moved up into it, so that none is deeper than

@@ -8,6 +8,7 @@ use worker_types::{Grants, WorkerId};
 
 use super::{Inner, damage, scopes};
 use crate::{
+    capability::filesystem::Handles,
     error_chain,
     grants::{OpenPreopen, PreopenError},
 };
@@ -18,13 +19,14 @@ impl Inner {
         &self,
         worker: WorkerId,
         grants: &Arc<Grants>,
+        handles: Handles,
     ) -> Result<TurnPreopens, OpenPreopensError> {
         // More than there are would never be had.
         let all = u32::try_from(self.limits.open_files).unwrap_or(u32::MAX);
         let files = u32::try_from(grants.preopens.len()).unwrap_or(u32::MAX).min(all);
         let permit = Some(Arc::clone(&self.open_files).acquire_many_owned(files).await?);
         if grants.preopens.is_empty() {
-            return Ok(TurnPreopens { opened: Vec::new(), permit });
+            return Ok(TurnPreopens { opened: Vec::new(), permit, handles });
         }
         let (roots, grants) = (Arc::clone(&self.roots), Arc::clone(grants));
         let allocations = Arc::clone(&self.allocations);
@@ -34,7 +36,7 @@ impl Inner {
             Ok::<_, PreopenError>(opened)
         };
         let opened = self.threads.handle().spawn_blocking(open).await??;
-        Ok(TurnPreopens { opened, permit })
+        Ok(TurnPreopens { opened, permit, handles })
     }
 
     /// Removes the private directories of Workers that are not there any more.
@@ -80,11 +82,13 @@ pub(crate) struct TurnPreopens {
     pub(crate) opened: Vec<OpenPreopen>,
     /// Absent where nobody else could want it.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
+    /// Where the turn's handles are remembered.
+    pub(crate) handles: Handles,
 }
 
 impl From<Vec<OpenPreopen>> for TurnPreopens {
     fn from(opened: Vec<OpenPreopen>) -> Self {
-        Self { opened, permit: None }
+        Self { opened, permit: None, handles: Handles::default() }
     }
 }
 

@@ -119,10 +119,6 @@ impl Snapshots {
         };
         // What was granted then is no more than what may be granted now.
         let allowed = grants.meet(&runtime.ceiling);
-        if allowed != *grants {
-            let worker_id = created.worker_id;
-            tracing::warn!(%worker_id, "a Worker's grants are cut to the ceiling of today");
-        }
         let authority = Authority::new(self.snapshot(profile, *component), runtime.share(allowed));
         Some((WorkerMeta::new(display_name.clone(), labels.clone(), created.at), authority))
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use worker_types::WorkerId;
+use worker_types::{Event, EventBody, WorkerId};
 
 use super::{Inner, WorkerMeta, damage, table};
 use crate::{
@@ -51,12 +51,13 @@ impl Inner {
         };
         let cell = Arc::new(WorkerCell::new(stored.worker_id, meta, authority));
         if let Some(rest) = stored.rest {
-            self.take_up(&cell, &rest);
+            self.restore_grants(&cell, &stored.created, &rest);
             self.count(cell.restore(&rest, Default::default()));
+            self.take_up(&cell, &rest);
             self.restore_scopes(&cell, rest.status()).await;
             return self.workers.restore(cell, None);
         }
-        self.restore_active(cell).await;
+        self.restore_active(cell, Some(&stored.created)).await;
     }
 
     /// Takes up a Worker of which is not known what it was created with. It is unavailable; what else
@@ -68,14 +69,16 @@ impl Inner {
             let message = format!("Worker {worker_id} cannot be shown: {error}");
             return self.damage.note(damage::WORKER, message);
         };
-        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta, authority))).await;
+        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta, authority)), None).await;
     }
 
-    async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>) {
+    async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>, created: Option<&Event>) {
         let worker_id = cell.id;
         match Journal::load(self, &cell).await {
             Ok(journal) => {
-                self.take_up(&cell, journal.state());
+                if let Some(created) = created {
+                    self.restore_grants(&cell, created, journal.state());
+                }
                 // Before anybody can create a Worker.
                 self.restore_scopes(&cell, journal.state().status()).await;
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
@@ -93,8 +96,19 @@ impl Inner {
         }
     }
 
+    /// What a Worker was granted is cut to the ceiling of today only after what was taken away is taken
+    /// from it: a ceiling that changed never gives anything back.
+    fn restore_grants(&self, cell: &WorkerCell, created: &Event, state: &WorkerState) {
+        let EventBody::WorkerCreated { grants, .. } = &created.body else { return };
+        let left = grants.clone().without_revoked(state.revoked()).meet(&self.ceiling);
+        if left.meet(grants) != *grants {
+            tracing::warn!(worker_id = %cell.id, "a Worker's grants are cut to the ceiling of today");
+        }
+        cell.restore_grants(self.share(left), state.revoked());
+    }
+
     /// A Worker that was upgraded does not go by what it was created with.
-    fn take_up(&self, cell: &WorkerCell, state: &WorkerState) {
+    pub(crate) fn take_up(&self, cell: &WorkerCell, state: &WorkerState) {
         if let Some(Upgrade { profile, component }) = state.upgraded() {
             let profile = self.snapshots().snapshot(profile, *component);
             cell.upgrade(profile);

@@ -100,7 +100,7 @@ impl Inner {
         }
         if let Err(error) = self.hold_scopes(cell).await {
             tracing::warn!(worker_id = %cell.id, %error, "a Worker does not get its directories");
-            self.count(cell.set_unavailable(Some(error.to_string())));
+            self.count(cell.set_scopes_taken(Some(error.to_string())));
         }
     }
 

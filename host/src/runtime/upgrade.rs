@@ -71,6 +71,8 @@ impl Runtime {
     ) -> Result<Upgraded, RuntimeError> {
         self.0.check_accepting()?;
         let profile = self.0.workers.cell(id)?.authority().profile;
+        // To say what it loses. That it cannot be loaded may be why it is exchanged.
+        let _ = profile.component(&self.0).await;
         let digest = self.0.digest_of(component)?;
         let profile = Profile { component: component.clone(), ..profile.profile.clone() };
         let profile = self.0.snapshots().snapshot(&profile, digest);
@@ -117,7 +119,9 @@ pub(crate) fn difference(
     authority: &Authority,
     profile: &Arc<InstalledProfile>,
 ) -> Result<Upgraded, RuntimeError> {
-    let upgraded = Authority { profile: Arc::clone(profile), ..authority.clone() };
+    // What was taken away is no reason to take a component that needs it.
+    let grants = Arc::clone(&authority.grants);
+    let upgraded = Authority::new(Arc::clone(profile), grants);
     let imports = |profile: &InstalledProfile| -> BTreeSet<String> {
         profile.loaded().into_iter().flat_map(LoadedComponent::imports).map(str::to_owned).collect()
     };

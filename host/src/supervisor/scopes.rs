@@ -3,31 +3,27 @@
 use worker_types::{Grant, RuntimeError, WorkerStatus};
 
 use super::{Supervisor, gone};
-use crate::{grants::Scope, journal::Journal};
+use crate::journal::Journal;
 
 impl Supervisor {
     /// Claims what the Worker does not hold yet.
     pub(super) async fn hold_scopes(&self) -> Result<(), RuntimeError> {
-        if self.runtime.hold_scopes(&self.cell).await? {
-            self.runtime.count(self.cell.set_unavailable(None));
-        }
-        Ok(())
+        let held = self.runtime.hold_scopes(&self.cell).await;
+        let taken = held.as_ref().err().map(ToString::to_string);
+        self.runtime.count(self.cell.set_scopes_taken(taken));
+        held.map(drop)
     }
 
     /// Brings what the Worker holds in line with its log. Returns whether it may run: one whose
     /// directories are held elsewhere is unavailable until it is asked again and gets them.
     pub(super) async fn settle_scopes(&mut self, journal: &Journal) -> bool {
         self.release_scopes(journal).await;
-        if is_over(journal) {
+        if is_over(journal) || self.hold_scopes().await.is_ok() {
             return true;
         }
-        let held = self.hold_scopes().await;
-        if let Err(error) = &held {
-            self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
-            let error = self.unavailable();
-            self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
-        }
-        held.is_ok()
+        let error = self.unavailable();
+        self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
+        false
     }
 
     /// Releases what was taken away, and everything if the Worker is stopped or deleted. A guest that
@@ -37,14 +33,11 @@ impl Supervisor {
             return self.release_revoked().await;
         }
         if self.runtime.allocations.holds_any(self.cell.id) {
-            gone(&mut self.guest).await;
+            self.guest_is_gone().await;
             self.runtime.release_scopes(self.cell.id).await;
-        } else if self.cell.authority().grants.preopens.iter().any(Scope::is_granted_by)
-            && self.cell.lock().unavailable().is_some()
-        {
-            // It waits for nothing any more.
-            self.runtime.count(self.cell.set_unavailable(None));
         }
+        // It waits for nothing any more.
+        self.runtime.count(self.cell.set_scopes_taken(None));
     }
 
     async fn release_revoked(&mut self) {
@@ -53,10 +46,18 @@ impl Supervisor {
             if let Grant::Preopen(guest_path) = grant
                 && self.runtime.allocations.held(self.cell.id, guest_path).is_some()
             {
-                gone(&mut self.guest).await;
+                self.guest_is_gone().await;
                 self.runtime.release_scope(self.cell.id, guest_path).await;
             }
         }
+    }
+}
+
+impl Supervisor {
+    /// Waits until nothing of a guest is there any more, also no call of its that the system has begun.
+    pub(super) async fn guest_is_gone(&mut self) {
+        gone(&mut self.guest).await;
+        self.files.closed().await;
     }
 }
 

@@ -140,6 +140,7 @@ impl Supervisor {
             runtime: Arc::clone(&self.runtime),
             cell: Arc::clone(&self.cell),
             authority: self.cell.authority(),
+            files: self.files.clone(),
             turn_id,
             input: journal.state().input(),
             resumes: journal.state().resumes(),
@@ -242,6 +243,12 @@ impl Supervisor {
                 _ => return Ok(Some(TurnEnd::Cancel(reply))),
             },
             Request::Stop { reply } => return Ok(Some(TurnEnd::Stop(reply))),
+            // What was taken away before is no reason to end what runs without it.
+            Request::Revoke { grants, reply }
+                if grants.iter().all(|grant| journal.state().revoked().contains(grant)) =>
+            {
+                drop(reply.send(Ok(())));
+            }
             Request::Revoke { grants, reply } => return Ok(Some(TurnEnd::Revoke(grants, reply))),
             Request::Upgrade { reply, .. } => {
                 drop(reply.send(Err(RuntimeError::Busy { turn_id })));

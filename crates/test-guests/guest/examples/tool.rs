@@ -1,7 +1,7 @@
 //! A WASI command that does what its first argument says, on its standard streams.
 //!
 //! `args`, `env`, `tty`, `cat`, `yes`, `exit CODE`, `fail`, `panic`, `spin`, `grow MIB`, `ls PATH`,
-//! `read PATH`, `write PATH TEXT`.
+//! `read PATH`, `write PATH TEXT`, `fill PATH MIB`, `drain PATH`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -12,7 +12,7 @@
 use std::{
     env, fs,
     hint::black_box,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _, Read as _, Write as _},
     process::{self, ExitCode},
 };
 
@@ -63,6 +63,19 @@ fn run(arguments: &[&str]) -> io::Result<()> {
         }
         [_, "read", path] => print!("{}", fs::read_to_string(path)?),
         [_, "write", path, text] => fs::write(path, text)?,
+        [_, "fill", path, mib] => {
+            let mib: usize = mib.parse().map_err(io::Error::other)?;
+            let (mut file, chunk) = (fs::File::create(path)?, vec![b'x'; 64 << 10]);
+            for _ in 0..mib * 16 {
+                file.write_all(&chunk)?;
+            }
+        }
+        [_, "drain", path] => {
+            let (mut file, mut chunk) = (fs::File::open(path)?, vec![0; 64 << 10]);
+            while file.read(&mut chunk)? > 0 {
+                black_box(&chunk);
+            }
+        }
         _ => return Err(io::Error::other("unknown command")),
     }
     Ok(())

@@ -164,6 +164,13 @@ impl FromStr for RootPath {
 }
 
 impl GuestPath {
+    /// Whether this is `above` or lies in it.
+    #[must_use]
+    pub fn is_within(&self, above: &Self) -> bool {
+        let Some(rest) = self.0.strip_prefix(&above.0) else { return false };
+        rest.is_empty() || above.0 == "/" || rest.starts_with('/')
+    }
+
     /// The directory that `rest` leads to from here; `rest` is a valid path or empty.
     fn join(&self, rest: &str) -> Self {
         match (self.0.as_str(), rest) {

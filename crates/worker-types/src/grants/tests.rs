@@ -104,6 +104,33 @@ proptest! {
     }
 
     #[test]
+    fn what_is_revoked_under_one_ceiling_is_gone_under_every_other(
+        granted in grants(),
+        then in grants(),
+        later in grants(),
+    ) {
+        let seen = granted.meet(&then);
+        for revoked in seen.all() {
+            let taken = Grants {
+                preopens: seen.preopens.iter().filter(|preopen| {
+                    revoked == Grant::Preopen(preopen.guest_path.clone())
+                }).cloned().collect(),
+                llm: None,
+            };
+            let left = granted.clone().without_revoked([&revoked]).meet(&later);
+            // Unless it was granted twice, as it may be.
+            let once = granted.preopens.iter().filter(|preopen| {
+                taken.preopens.iter().any(|taken| preopen.meet(taken).is_some())
+            }).count() <= 1;
+            if once {
+                prop_assert!(left.preopens.iter().all(|left| {
+                    taken.preopens.iter().all(|taken| left.meet(taken).is_none())
+                }), "{revoked}: {left:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_grant_reads_back_as_it_was_written(a in grants()) {
         for grant in a.all() {
             prop_assert_eq!(grant.to_string().parse::<Grant>(), Ok(grant));

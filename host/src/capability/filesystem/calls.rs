@@ -204,6 +204,10 @@ impl HostDescriptor for FilesystemView<'_> {
             OpenError::Code(code) => code.into(),
             OpenError::Io(error) => FsError::from(error),
         })?;
+        match &opened {
+            Descriptor::File(file) => self.ctx.handles.add(&file.file),
+            Descriptor::Dir(dir) => self.ctx.handles.add(&dir.dir),
+        }
         let descriptor = self.table.push(opened)?;
         self.ctx.held.insert(descriptor.rep(), held);
         Ok(descriptor)
@@ -371,6 +375,9 @@ impl HostDescriptor for FilesystemView<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
+        if self.held(&descriptor)?.is_guarded() {
+            return Err(ErrorCode::NotPermitted.into());
+        }
         self.wasi().set_times(descriptor, accessed, modified).await
     }
 

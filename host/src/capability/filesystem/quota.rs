@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -87,20 +87,16 @@ pub(super) struct Quota {
     dir: Dir,
     limit: u64,
     meter: Arc<TurnMeter>,
-    used: Mutex<Used>,
+    /// At most this much is used; absent until the directory was measured.
+    used: Mutex<Option<u64>>,
+    /// Whether anything may have been removed since it was measured. Not under the lock: it is noted
+    /// where nothing may wait for a measurement.
+    freed: AtomicBool,
     /// Files that were opened to be written: one that is removed meanwhile takes its space until it
     /// is closed.
     open: Mutex<Vec<Weak<File>>>,
     /// Counts measurements, for tests.
     measured: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Used {
-    /// At most this much is used; absent until the directory was measured.
-    bytes: Option<u64>,
-    /// Whether anything may have been removed since then.
-    freed: bool,
 }
 
 impl Quota {
@@ -110,6 +106,7 @@ impl Quota {
             limit,
             meter,
             used: Mutex::default(),
+            freed: AtomicBool::new(false),
             open: Mutex::default(),
             measured: AtomicU64::new(0),
         }
@@ -117,28 +114,24 @@ impl Quota {
 
     /// Counts growth that is about to happen. This may measure, which blocks.
     fn charge(&self, bytes: u64) -> Result<(), ChargeError> {
-        let mut used = self.used();
-        let known = match used.bytes {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match *used {
             Some(known) if known.saturating_add(bytes) <= self.limit => known,
             // Measuring again would find the same.
-            Some(_) if !used.freed => return Err(OverQuota.into()),
-            _ => {
-                let measured = self.measure()?;
-                *used = Used { bytes: Some(measured), freed: false };
-                measured
-            }
+            Some(_) if !self.freed.swap(false, Relaxed) => return Err(OverQuota.into()),
+            _ => *used.insert(self.measure()?),
         };
         let after = known.saturating_add(bytes);
         if after > self.limit {
             return Err(OverQuota.into());
         }
-        used.bytes = Some(after);
+        *used = Some(after);
         Ok(())
     }
 
     /// Something was removed, or may have been.
     pub(super) fn freed(&self) {
-        self.used().freed = true;
+        self.freed.store(true, Relaxed);
     }
 
     /// A file is open to be written.
@@ -146,10 +139,6 @@ impl Quota {
         let mut open = self.open();
         open.retain(|file| file.strong_count() > 0);
         open.push(Arc::downgrade(file));
-    }
-
-    fn used(&self) -> MutexGuard<'_, Used> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> MutexGuard<'_, Vec<Weak<File>>> {

@@ -64,7 +64,16 @@ impl Mounts {
     /// that.
     pub(crate) fn locate(&self, dir: &Dir, _path: &Path) -> Result<Extent, LocateError> {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let list = match &mut *list {
+        let located = Self::locate_in(&mut list, dir);
+        if matches!(located, Err(LocateError::System(_))) {
+            // Each change is told once: the next call begins anew.
+            *list = None;
+        }
+        located
+    }
+
+    fn locate_in(list: &mut Option<List>, dir: &Dir) -> Result<Extent, LocateError> {
+        let list = match list {
             Some(list) => list,
             none => none.insert(List::open().map_err(LocateError::System)?),
         };
