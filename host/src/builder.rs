@@ -48,6 +48,7 @@ pub struct RuntimeBuilder {
     retention: Retention,
     compiler: Compiler,
     component_cache: Option<PathBuf>,
+    reserved: Vec<PathBuf>,
     confinement: Option<Confinement>,
 }
 
@@ -85,6 +86,15 @@ pub enum RuntimeBuildError {
          name another directory for one of them"
     )]
     RootHoldsData {
+        /// The root.
+        root: RootName,
+    },
+    /// Workers could rewrite what decides what they may do.
+    #[error(
+        "Workers may be let to write to the root `{root}`, and what sets up this Runtime lies in it (its \
+         configuration, or a component): move that, or make the root read-only"
+    )]
+    RootHoldsSetup {
         /// The root.
         root: RootName,
     },
@@ -143,6 +153,7 @@ impl RuntimeBuilder {
             retention: Retention::default(),
             compiler: Compiler::in_process(),
             component_cache: None,
+            reserved: Vec::new(),
             confinement: None,
         }
     }
@@ -224,6 +235,13 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn allocations(mut self, dir: impl Into<PathBuf>) -> Self {
         self.allocations = Some(dir.into());
+        self
+    }
+
+    /// A file that decides what Workers may do, or do: no root that can be written to may hold it.
+    #[must_use]
+    pub fn reserve(mut self, file: impl Into<PathBuf>) -> Self {
+        self.reserved.push(file.into());
         self
     }
 
@@ -356,6 +374,9 @@ impl RuntimeBuilder {
         for (name, root) in &self.roots {
             if own.into_iter().flatten().any(|own| root.overlaps(own)) {
                 return Err(RuntimeBuildError::RootHoldsData { root: name.clone() });
+            }
+            if root.is_writable() && self.reserved.iter().any(|file| root.overlaps(file)) {
+                return Err(RuntimeBuildError::RootHoldsSetup { root: name.clone() });
             }
         }
         Ok(Roots::new(std::mem::take(&mut self.roots), scratch))

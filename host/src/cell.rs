@@ -181,6 +181,11 @@ impl CellState {
         loading.as_deref().or(scopes.as_deref())
     }
 
+    /// Whether all that keeps the Worker from running is that somebody else has what it may write to.
+    pub(crate) fn lacks_scopes(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.loading.is_none())
+    }
+
     fn set_trouble(&mut self, change: impl FnOnce(&mut Trouble)) {
         let mut trouble = self.trouble.take().unwrap_or_default();
         change(&mut trouble);

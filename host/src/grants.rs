@@ -16,4 +16,4 @@ pub(crate) use location::{Extent, Location};
 pub(crate) use preopens::{OpenPreopen, PreopenError, PreopenFault, Scope};
 pub use roots::Root;
 pub(crate) use roots::Roots;
-pub(crate) use scratch::{ENTRY_BYTES, ScratchDirectories, Tree};
+pub(crate) use scratch::{ENTRY_BYTES, Scratch, ScratchDirectories, Tree};

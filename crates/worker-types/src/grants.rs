@@ -283,19 +283,7 @@ impl Grants {
         let llm = self.llm.as_ref().zip(other.llm.as_ref()).map(|(own, other)| LlmGrant {
             models: own.models.intersection(&other.models).cloned().collect(),
         });
-        let mut preopens: Vec<Preopen> = Vec::new();
-        for own in &self.preopens {
-            for met in other.preopens.iter().filter_map(|other| own.meet(other)) {
-                let same = |known: &&mut Preopen| {
-                    (&known.guest_path, &known.root, &known.path)
-                        == (&met.guest_path, &met.root, &met.path)
-                };
-                match preopens.iter_mut().find(same) {
-                    Some(known) => known.access = known.access.max(met.access),
-                    None => preopens.push(met),
-                }
-            }
-        }
+        let preopens = self.preopens.iter().flat_map(|own| own.meet_all(&other.preopens)).collect();
         Self { preopens, llm }
     }
 

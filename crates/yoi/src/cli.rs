@@ -178,7 +178,8 @@ It runs a component of WASI 0.2 that exports wasi:cli/run, or a core module of W
 [limits] of a turn, however long it waits. It has the standard streams, and no network. Of the
 environment it has only what --env names. What stands after COMPONENT is for the command.
 
-The exit code is the command's own, or
+The exit code is the command's own (of a component, WASI tells only whether it is 0; any other is 1),
+or
   1    it was refused
   130  interrupted
   134  it trapped, or went over a limit

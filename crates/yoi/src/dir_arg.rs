@@ -53,6 +53,11 @@ impl FromStr for DirArg {
         if path.is_empty() {
             return Err("it names no directory: expected PATH[:GUEST][:ro|:rw]".to_owned());
         }
+        if guest_path.contains(':') {
+            return Err(format!(
+                "`{guest_path}`: a guest path on the command line has no `:`; an access is `ro` or `rw`"
+            ));
+        }
         let guest_path = guest_path.parse().map_err(|error| format!("`{guest_path}`: {error}"))?;
         Ok(Self { path: path.to_owned(), guest_path, access })
     }

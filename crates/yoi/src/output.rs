@@ -102,7 +102,7 @@ impl Output {
         let head = head.map(str::to_owned);
         let rows: Vec<[String; N]> = std::iter::once(&head)
             .chain(rows)
-            .map(|row| std::array::from_fn(|column| one_line(&row[column]).into_owned()))
+            .map(|row| std::array::from_fn(|column| cell(&row[column])))
             .collect();
         let width: [usize; N] = std::array::from_fn(|column| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
@@ -116,6 +116,19 @@ impl Output {
         }
         Ok(())
     }
+}
+
+/// The longest cell of a table, in characters: what is in one may be a stranger's choice.
+const CELL: usize = 200;
+
+/// A cell of a table: one line, cut where it is long.
+fn cell(text: &str) -> String {
+    let mut cell: String = one_line(text).chars().take(CELL + 1).collect();
+    if cell.chars().count() > CELL {
+        cell.pop();
+        cell.push('…');
+    }
+    cell
 }
 
 #[derive(Serialize)]

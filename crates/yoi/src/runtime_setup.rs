@@ -189,6 +189,14 @@ impl<'a> Setup<'a> {
         for (name, root) in self.roots {
             builder = builder.root(name, root);
         }
+        if let Some(file) = &self.config.file {
+            builder = builder.reserve(file);
+        }
+        for profile in self.config.profiles.values() {
+            if let ComponentSource::File { path, .. } = &profile.component {
+                builder = builder.reserve(path);
+            }
+        }
         #[cfg(unix)]
         match allocations_dir() {
             Ok(dir) => builder = builder.allocations(dir),

@@ -17,13 +17,16 @@ use super::preopens::{PreopenFault, fault};
 pub(super) const MAX_ENTRIES: usize = 1_000_000;
 
 /// Directories that lie in each other and are looked at; each is a handle.
-const MAX_DEPTH: usize = 128;
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// The name of the git directory of a working tree, or of the file that leads to it.
 const NAME: &str = ".git";
 
-/// What every git directory has. Nothing else is needed to make `git` take it for one.
-const CONTENTS: [&str; 3] = ["HEAD", "objects", "refs"];
+/// Whether something with these names is what `git` takes for one of its directories: `HEAD`, and
+/// either all of its own or the way to where the rest is.
+fn is_one(has: impl Fn(&str) -> bool) -> bool {
+    has("HEAD") && (has("commondir") || has("objects") && has("refs"))
+}
 
 /// Whether a guest's `path` goes through a git directory, or ends with one. File systems that do not
 /// tell cases apart take any case for the name.
@@ -31,18 +34,21 @@ pub(crate) fn is_in(path: &str) -> bool {
     path.split('/').any(|name| name.eq_ignore_ascii_case(NAME))
 }
 
+/// Fails where `dir` is a git directory or lies in one.
+pub(super) fn check_above(dir: &Dir) -> Result<(), PreopenFault> {
+    if looks_like_one(dir) || lies_in_one(dir).map_err(|error| fault(&error))? {
+        return Err(PreopenFault::ExposesGit);
+    }
+    Ok(())
+}
+
 /// Fails where `dir` lies in a git directory, or has one in it. Links are not followed: a guest
 /// cannot follow them out, and what they lead to inside is looked at itself.
 pub(super) fn check(dir: &Dir) -> Result<(), PreopenFault> {
-    if lies_in_one(dir).map_err(|error| fault(&error))? {
-        return Err(PreopenFault::ExposesGit);
-    }
+    check_above(dir)?;
     let failed = |error: io::Error| fault(&error);
     let mut entries = 0;
     let mut open = vec![(dir.entries().map_err(failed)?, dir.try_clone().map_err(failed)?)];
-    if looks_like_one(dir) {
-        return Err(PreopenFault::ExposesGit);
-    }
     while let Some((listing, dir)) = open.last_mut() {
         let Some(entry) = listing.next() else {
             open.pop();
@@ -70,9 +76,13 @@ pub(super) fn check(dir: &Dir) -> Result<(), PreopenFault> {
             return Err(PreopenFault::ExposesGit);
         }
         if open.len() == MAX_DEPTH {
-            return Err(PreopenFault::TooLargeForGit);
+            return Err(PreopenFault::TooDeepForGit);
         }
-        open.push((below.entries().map_err(failed)?, below));
+        match below.entries() {
+            Ok(listing) => open.push((listing, below)),
+            Err(error) if is_harmless(&error) => {}
+            Err(error) => return Err(fault(&error)),
+        }
     }
     Ok(())
 }
@@ -83,14 +93,13 @@ fn is_harmless(error: &io::Error) -> bool {
 }
 
 fn looks_like_one(dir: &Dir) -> bool {
-    CONTENTS.iter().all(|name| dir.symlink_metadata(name).is_ok())
+    is_one(|name| dir.symlink_metadata(name).is_ok())
 }
 
 /// Looks at the directories above, up to the top of the file system.
 fn lies_in_one(dir: &Dir) -> io::Result<bool> {
     let path = path_of(dir)?;
-    let looks_like_one =
-        |at: &Path| CONTENTS.iter().all(|name| at.join(name).symlink_metadata().is_ok());
+    let looks_like_one = |at: &Path| is_one(|name| at.join(name).symlink_metadata().is_ok());
     Ok(path.ancestors().any(|at| {
         let is_named = at.file_name().is_some_and(|name| name.eq_ignore_ascii_case(NAME));
         is_named || looks_like_one(at)

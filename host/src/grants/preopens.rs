@@ -9,6 +9,7 @@ use super::{
     git_directory,
     location::{Extent, LocateError},
     roots::Roots,
+    scratch::Scratch,
 };
 
 /// A directory that a turn works in.
@@ -18,7 +19,7 @@ pub(crate) struct OpenPreopen {
     pub(crate) guest_path: GuestPath,
     pub(crate) access: Access,
     /// The Worker's own private directory, where this is in it: it has a quota.
-    pub(crate) scratch: Option<Dir>,
+    pub(crate) scratch: Option<Scratch>,
     /// Whether git directories in it may be written to.
     pub(crate) exposes_git: bool,
     /// Where it lies, where a Worker may write to it and it is not its own.
@@ -90,6 +91,12 @@ pub(crate) enum PreopenFault {
         "where it lies in its file system cannot be told, and so not who else writes there: {0}"
     )]
     Unlocatable(io::ErrorKind),
+    #[error(
+        "directories lie in each other more than {limit} deep in it, too deep to look for git \
+         directories. Grant a smaller directory, or set `git = \"exposed\"` for the root",
+        limit = git_directory::MAX_DEPTH
+    )]
+    TooDeepForGit,
     #[error("it cannot be opened: {0}")]
     Failed(io::ErrorKind),
 }
@@ -121,9 +128,9 @@ impl From<PreopenError> for RuntimeError {
         let PreopenError { preopen, fault } = error;
         let (guest_path, reason) = (preopen.guest_path.clone(), fault.to_string());
         match fault {
-            PreopenFault::ExposesGit | PreopenFault::TooLargeForGit => {
-                Self::ExposesGitDir { preopen: guest_path, reason }
-            }
+            PreopenFault::ExposesGit
+            | PreopenFault::TooLargeForGit
+            | PreopenFault::TooDeepForGit => Self::ExposesGitDir { preopen: guest_path, reason },
             _ => Self::PreopenUnavailable { preopen: guest_path, reason },
         }
     }
@@ -171,7 +178,11 @@ impl Roots {
     fn admit_preopen(&self, preopen: &Preopen) -> Result<Option<Scope>, PreopenFault> {
         let opened = self.open_below_root(preopen)?;
         match opened.access {
-            Access::ReadWrite if !opened.exposes_git => git_directory::check(&opened.dir)?,
+            Access::ReadWrite if !opened.exposes_git => {
+                // One at a time: each has many handles.
+                let _walk = self.walk();
+                git_directory::check(&opened.dir)?;
+            }
             Access::ReadWrite | Access::ReadOnly => {}
         }
         Ok(opened.scope(preopen))
@@ -186,14 +197,15 @@ impl Roots {
             return self.open_below_root(preopen);
         }
         let failed = |error: io::Error| fault(&error);
-        let scratch = self.scratch().ok_or(PreopenFault::NoScratch)?.of(worker).map_err(failed)?;
+        let all = self.scratch().ok_or(PreopenFault::NoScratch)?;
+        let scratch = all.of(worker).map_err(failed)?;
         let path = preopen.path.as_str();
         scratch.create_dir_all(path).map_err(failed)?;
         Ok(OpenPreopen {
             dir: scratch.open_dir(path).map_err(failed)?,
             guest_path: preopen.guest_path.clone(),
             access: preopen.access,
-            scratch: Some(scratch),
+            scratch: Some(all.to_measure(&scratch).map_err(failed)?),
             // Nobody runs git there but the Worker.
             exposes_git: true,
             extent: None,
@@ -207,6 +219,10 @@ impl Roots {
             true => root,
             false => root.open_dir(preopen.path.as_str()).map_err(|error| fault(&error))?,
         };
+        if preopen.access == Access::ReadWrite && !exposes_git {
+            // Whatever it was when it was granted.
+            git_directory::check_above(&dir)?;
+        }
         let extent = match Scope::is_granted_by(preopen) {
             true => Some(self.locate(&dir, preopen)?),
             false => None,

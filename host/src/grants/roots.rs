@@ -59,6 +59,10 @@ impl Root {
         root.starts_with(&own) || own.starts_with(&root)
     }
 
+    pub(crate) fn is_writable(&self) -> bool {
+        self.access == Access::ReadWrite
+    }
+
     pub(super) fn exposes_git(&self) -> bool {
         self.exposes_git
     }
@@ -80,6 +84,8 @@ impl fmt::Debug for Root {
 pub(crate) struct Roots {
     roots: BTreeMap<RootName, HeldRoot>,
     scratch: Option<ScratchDirectories>,
+    /// Held while a directory of the operator's is looked through.
+    walk: Mutex<()>,
     mounts: Mounts,
 }
 
@@ -137,7 +143,8 @@ impl Roots {
     ) -> Self {
         let held = |(name, root)| (name, HeldRoot { root, held: Mutex::default() });
         let mounts = Mounts::default();
-        let roots = Self { roots: roots.into_iter().map(held).collect(), scratch, mounts };
+        let roots = roots.into_iter().map(held).collect();
+        let roots = Self { roots, scratch, walk: Mutex::default(), mounts };
         for (name, held) in &roots.roots {
             // A root that is not there yet is opened when it is; until then it is a diagnostic.
             if let Err(fault) = held.open() {
@@ -167,6 +174,11 @@ impl Roots {
 
     pub(super) fn root(&self, name: &RootName) -> Option<&Root> {
         Some(&self.roots.get(name)?.root)
+    }
+
+    pub(super) fn walk(&self) -> MutexGuard<'_, ()> {
+        // Nothing is kept under it.
+        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn scratch(&self) -> Option<&ScratchDirectories> {

@@ -4,7 +4,13 @@
 //! in each other a hundred thousand deep. Nothing here follows a link, recurses, or holds more than
 //! a bounded number of handles.
 
-use std::{collections::HashSet, io, path::Path, str::FromStr as _};
+use std::{
+    collections::HashSet,
+    io,
+    path::Path,
+    str::FromStr as _,
+    sync::{Arc, Mutex},
+};
 
 use cap_fs_ext::DirExt as _;
 use cap_std::{
@@ -26,6 +32,15 @@ const REMOVED: &str = "removed";
 #[derive(Debug)]
 pub(crate) struct ScratchDirectories {
     all: Dir,
+    /// Held while one of them is measured: that takes a handle for each level.
+    measuring: Arc<Mutex<()>>,
+}
+
+/// The private directory of one Worker.
+#[derive(Debug)]
+pub(crate) struct Scratch {
+    pub(crate) dir: Dir,
+    pub(crate) measuring: Arc<Mutex<()>>,
 }
 
 impl ScratchDirectories {
@@ -36,7 +51,13 @@ impl ScratchDirectories {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)?;
-        Ok(Self { all: Dir::open_ambient_dir(path, ambient_authority())? })
+        let all = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(Self { all, measuring: Arc::default() })
+    }
+
+    /// The directory of `worker`, to be measured.
+    pub(super) fn to_measure(&self, dir: &Dir) -> io::Result<Scratch> {
+        Ok(Scratch { dir: dir.try_clone()?, measuring: Arc::clone(&self.measuring) })
     }
 
     /// The directory of `worker`, which is made where it is not there yet.
@@ -165,17 +186,18 @@ impl Tree<'_> {
     pub(crate) fn bytes(&self) -> io::Result<Option<u64>> {
         let mut bytes: u64 = 0;
         let mut linked = HashSet::new();
-        let mut open: Vec<(ReadDir, Dir)> = vec![(self.0.entries()?, self.0.try_clone()?)];
+        // One handle for each level.
+        let mut open: Vec<ReadDir> = vec![self.0.entries()?];
         loop {
             let depth = open.len();
-            let Some((listing, dir)) = open.last_mut() else { break };
+            let Some(listing) = open.last_mut() else { break };
             let Some(entry) = listing.next() else {
                 open.pop();
                 continue;
             };
-            let name = entry?.file_name();
+            let entry = entry?;
             bytes = bytes.saturating_add(ENTRY_BYTES);
-            let metadata = match dir.symlink_metadata(&name) {
+            let metadata = match entry.metadata() {
                 Ok(metadata) => metadata,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -184,8 +206,7 @@ impl Tree<'_> {
                 if depth == MAX_DEPTH {
                     return Ok(None);
                 }
-                let below = dir.open_dir_nofollow(&name)?;
-                open.push((below.entries()?, below));
+                open.push(entry.open_dir()?.entries()?);
             } else if is_first_name(&metadata, &mut linked) {
                 bytes = bytes.saturating_add(file_bytes(&metadata));
             }

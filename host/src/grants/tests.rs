@@ -165,6 +165,13 @@ fn a_directory_that_contains_or_lies_in_a_git_directory_is_found() {
     assert_eq!(git_fault(&mirror), Some(PreopenFault::ExposesGit));
     assert_eq!(git_fault(&mirror.join("deep/down/project")), Some(PreopenFault::ExposesGit));
     assert_eq!(git_fault(&mirror.join("deep/down/project/refs")), Some(PreopenFault::ExposesGit));
+    // Where the rest is elsewhere.
+    let linked = at.path().join("linked");
+    make(&linked.join("tree"));
+    fs::write(linked.join("tree/HEAD"), "ref: refs/heads/main\n").expect("a file");
+    assert_eq!(git_fault(&linked), None);
+    fs::write(linked.join("tree/commondir"), "elsewhere\n").expect("a file");
+    assert_eq!(git_fault(&linked), Some(PreopenFault::ExposesGit));
     let shouted = at.path().join("shouted");
     make(&shouted.join(".GIT"));
     assert_eq!(git_fault(&shouted), Some(PreopenFault::ExposesGit));
@@ -250,6 +257,43 @@ fn scratch_is_removed_however_deep_and_whatever_it_links_to() {
     scratch.remove(worker).expect("what is not there is no error");
     let left = fs::read_dir(at.path().join("scratch/removed")).expect("it is there").count();
     assert_eq!(left, 0);
+}
+
+#[test]
+fn workers_that_are_removed_at_the_same_time_do_not_stand_in_each_others_way() {
+    let at = directory();
+    let scratch = ScratchDirectories::open(at.path()).expect("a directory");
+    let workers: Vec<WorkerId> = (0..8).map(|_| WorkerId::generate()).collect();
+    for worker in &workers {
+        make_deep(&scratch.of(*worker).expect("made"), 50);
+    }
+    std::thread::scope(|scope| {
+        for worker in &workers {
+            scope.spawn(|| scratch.remove(*worker).expect("removed"));
+        }
+    });
+    let left = fs::read_dir(at.path().join("removed")).expect("it is there").count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn a_directory_too_deep_for_git_is_refused_with_what_it_is() {
+    let at = directory();
+    let dir = Dir::open_ambient_dir(at.path(), ambient_authority()).expect("it opens");
+    make_deep(&dir, 120);
+    assert_eq!(git_fault(at.path()), None);
+    make_deep(
+        &dir.open_dir("d/d")
+            .expect("it opens")
+            .open_dir("d")
+            .map(|dir| {
+                dir.create_dir("more").expect("a directory");
+                dir.open_dir("more").expect("it opens")
+            })
+            .expect("it opens"),
+        130,
+    );
+    assert_eq!(git_fault(at.path()), Some(PreopenFault::TooDeepForGit));
 }
 
 #[test]

@@ -316,7 +316,8 @@ impl Inner {
         let state = cell.lock();
         let (meta, authority) = (&cell.meta, &state.authority);
         let unavailable = state.unavailable().map(|reason| Diagnostic {
-            code: "worker_unavailable".to_owned(),
+            code: if state.lacks_scopes() { "scope_conflict" } else { "worker_unavailable" }
+                .to_owned(),
             message: reason.to_owned(),
         });
         WorkerView {

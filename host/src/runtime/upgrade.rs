@@ -79,7 +79,10 @@ impl Runtime {
         let loaded = profile.component(&self.0).await;
         loaded.map_err(|reason| match self.0.engines.known(digest) {
             Some(Err(error)) => not_loaded(&error),
-            _ => RuntimeError::UnknownComponent { component: format!("{component} ({reason})") },
+            _ => {
+                tracing::debug!(%component, %reason, "no such component");
+                RuntimeError::UnknownComponent { component: component.to_string() }
+            }
         })?;
         self.ask(id, |reply| Request::Upgrade { profile, reply }).await
     }

@@ -93,6 +93,56 @@ async fn a_revoked_directory_is_gone_and_stays_gone_after_a_restart() {
 }
 
 #[tokio::test]
+async fn what_was_revoked_stays_so_whatever_the_ceiling_becomes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(dir.path().join("project/sub/deep")).expect("a directory");
+    let below = |path: &str| {
+        let preopen = preopen("project", &format!("/{path}"), Access::ReadWrite);
+        preopen.path(path.parse().expect("a path"))
+    };
+    let narrow = Grants::none().with_preopen(below("sub")).with_preopen(below("sub/deep"));
+    let overlapping = narrow.preopens.iter().cloned().fold(everything(), Grants::with_preopen);
+    let open = async |ceiling: &Grants| {
+        let root = Root::new(dir.path().join("project")).access(Access::ReadWrite);
+        builder_of(["base"])
+            .root("project".parse().expect("a name"), root)
+            .store(Store::sqlite(dir.path().join("log")).expect("a store"))
+            .ceiling(ceiling.clone())
+            .build()
+            .await
+            .expect("a Runtime")
+    };
+    let work = || Grants::none().with_preopen(preopen("project", "/work", Access::ReadWrite));
+
+    let runtime = open(&overlapping).await;
+    let revoked = create(&runtime, "base", work()).await;
+    runtime.revoke(revoked, vec![grant("preopen:/work")]).await.expect("revoked");
+    let kept = create(&runtime, "base", work()).await;
+    let seen = async |ceiling: &Grants| {
+        let runtime = open(ceiling).await;
+        let grants = |id| runtime.worker(id).expect("it").grants;
+        let seen = (grants(revoked), grants(kept));
+        runtime.shutdown(Duration::ZERO).await;
+        seen
+    };
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    // A ceiling with parts of what it has anyway changes nothing.
+    assert_eq!(seen(&overlapping).await, (Grants::none(), work()));
+    let (left, cut) = seen(&narrow).await;
+    assert_eq!(left, Grants::none());
+    let [cut] = cut.preopens.try_into().expect("one directory");
+    assert_eq!((cut.guest_path.as_str(), cut.path.as_str()), ("/work/sub", "sub"));
+
+    // What is revoked while it is cut is all of it.
+    let runtime = open(&narrow).await;
+    runtime.revoke(kept, vec![grant("preopen:/work/sub")]).await.expect("revoked");
+    runtime.shutdown(Duration::ZERO).await;
+    drop(runtime);
+    assert_eq!(seen(&overlapping).await, (Grants::none(), Grants::none()));
+}
+
+#[tokio::test]
 async fn what_was_never_granted_cannot_be_revoked() {
     let runtime = runtime().await;
     let id = worker(&runtime, "base").await;

@@ -168,6 +168,53 @@ async fn a_root_that_holds_the_runtimes_own_data_is_refused_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_writable_root_holds_nothing_that_decides_what_workers_may_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("yoi.toml");
+    fs::write(&config, "").expect("a file");
+    let build = async |access| {
+        let root = Root::new(dir.path()).access(access);
+        let builder = builder().root("project".parse().expect("a name"), root);
+        builder.reserve(&config).build().await
+    };
+    let refused = build(Access::ReadWrite).await;
+    assert!(matches!(refused, Err(RuntimeBuildError::RootHoldsSetup { .. })), "{refused:?}");
+    build(Access::ReadOnly).await.expect("it can be looked at");
+}
+
+#[tokio::test]
+async fn a_git_directory_that_is_not_exposed_any_more_is_refused_to_workers_that_had_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(dir.path().join("project/.git/hooks")).expect("a directory");
+    let open = async |root: Root| {
+        let root = root.access(Access::ReadWrite);
+        builder_of(["base"])
+            .root("project".parse().expect("a name"), root)
+            .store(worker_runtime::Store::sqlite(dir.path().join("log")).expect("a store"))
+            .ceiling(grants(&[("project", "/p", Access::ReadWrite)]))
+            .build()
+            .await
+            .expect("a Runtime")
+    };
+    let root = Root::new(dir.path().join("project"));
+    let runtime = open(root.clone().expose_git()).await;
+    let hooks =
+        preopen("project", "/hooks", Access::ReadWrite).path(".git/hooks".parse().expect("a path"));
+    let request = CreateWorker::profile(name("base")).grants(Grants::none().with_preopen(hooks));
+    let worker = runtime.create(request).await.expect("a Worker").worker_id;
+    let make = "files: open\t/hooks\tpre-commit\twc";
+    assert_eq!(turn(&runtime, worker, make).await, Outcome::Completed);
+    runtime.shutdown(std::time::Duration::ZERO).await;
+    drop(runtime);
+    let runtime = open(root).await;
+    let failed = turn(&runtime, worker, make).await;
+    let Outcome::Failed { kind: FailureKind::PreopenUnavailable, message } = failed else {
+        panic!("{failed:?}")
+    };
+    assert!(message.contains("git directory"), "{message}");
+}
+
+#[tokio::test]
 async fn a_directory_that_went_away_fails_the_turn_by_name_and_the_worker_goes_on() {
     let disk = Disk::new(Limits::default()).await;
     let worker = disk.worker(grants(&BOTH)).await.expect("a Worker");
@@ -300,6 +347,21 @@ pub(crate) async fn scratch_bytes_bounds_files_names_and_holes() {
     assert_eq!(answers[..5], ["ok", over, over, over, "ok"]);
     assert_eq!(answers[5..], ["ok", over, over, "ok", over, "ok", "ok", "ok"]);
     assert!(disk.path("scratch").join(worker.to_string()).join("d").is_dir());
+    // A file that is only read keeps what it takes when it loses its name.
+    let script = [
+        "open\t/tmp\th\twc\th",
+        "fill\th\t60000",
+        "drop\th",
+        "open\t/tmp\th\tr\tread",
+        "unlink\t/tmp\th",
+        "open\t/tmp\ti\twc\ti",
+        "fill\ti\t60000",
+        "drop\tread",
+        "fill\ti\t60000",
+        "unlink\t/tmp\ti",
+    ];
+    let answers = disk.calls(worker, &script).await;
+    assert_eq!(answers[5..9], ["ok", over, "ok", "ok"]);
     // Names alone fill it, too; and it is full for the next turn as well.
     let many: Vec<String> = (0..100).map(|n| format!("symlink\t/tmp\tx\tlink-{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use worker_types::{
     Access, ComponentDigest, ComponentRef, CreateWorker, EventBody, Grant, Grants, IfBusy, Outcome,
-    Preopen, RootName, RuntimeError, StopReason, WorkerId,
+    Preopen, RootName, RuntimeError, StopReason, WorkerId, WorkerStatus,
 };
 
 use super::{
@@ -75,8 +75,13 @@ pub async fn a_revoked_grant_ends_the_turn_and_is_gone_from_the_next(host: &impl
     let view = host.worker(id).await.expect("it");
     assert_eq!((view.grants, view.revoked), (Grants::none(), vec![grant("preopen:/tmp")]));
 
-    // Once is enough, and what was never given cannot be taken.
+    // Once is enough, also while something runs without it; what was never given cannot be taken.
+    let turn_id = begin(host, id, "spin").await;
     host.revoke(id, vec![grant("preopen:/tmp")]).await.expect("it is gone already");
+    assert_eq!(host.worker(id).await.expect("it").status, WorkerStatus::Running { turn_id });
+    host.cancel(id, Some(turn_id)).await.expect("cancelled");
+    let started = |body: &EventBody| matches!(body, EventBody::TurnStarted { .. });
+    assert_eq!(log(host, id).await.iter().filter(|event| started(&event.body)).count(), 3);
     let revoked = |body: &EventBody| matches!(body, EventBody::GrantRevoked { .. });
     assert_eq!(log(host, id).await.iter().filter(|event| revoked(&event.body)).count(), 1);
     for grants in [vec![], vec![grant("llm")]] {

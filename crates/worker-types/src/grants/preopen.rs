@@ -246,6 +246,20 @@ impl Preopen {
         self.root == other.root && self.access <= other.access && self.path.is_within(&other.path)
     }
 
+    /// What both this and any of `others` allow: each part once, and no part of another that allows as
+    /// much.
+    pub(super) fn meet_all(&self, others: &[Self]) -> Vec<Self> {
+        let mut parts: Vec<Self> = Vec::new();
+        for part in others.iter().filter_map(|other| self.meet(other)) {
+            if parts.iter().any(|known| part.is_within(known)) {
+                continue;
+            }
+            parts.retain(|known| !known.is_within(&part));
+            parts.push(part);
+        }
+        parts
+    }
+
     /// What both this and `other` allow, where this one's guest sees it.
     pub(super) fn meet(&self, other: &Self) -> Option<Self> {
         if self.root != other.root {

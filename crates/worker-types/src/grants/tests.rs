@@ -69,6 +69,13 @@ proptest! {
     }
 
     #[test]
+    fn what_is_within_a_ceiling_is_not_cut_by_it(asked in grants(), ceiling in grants()) {
+        if asked.within(&ceiling).is_ok() {
+            prop_assert_eq!(asked.meet(&ceiling), asked);
+        }
+    }
+
+    #[test]
     fn delegation_never_widens(ceiling in grants(), parent in grants(), child in grants()) {
         let parent = parent.meet(&ceiling);
         let child = child.meet(&parent);

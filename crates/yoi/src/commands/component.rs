@@ -51,6 +51,8 @@ fn inspect(file: &Path, config: &Config, output: Output) -> anyhow::Result<Exit>
 
 fn row(import: &Import) -> [String; 3] {
     let takes = match import.takes {
+        // What they show is what was granted.
+        Takes::Nothing if import.name.starts_with("wasi:filesystem/") => "preopens".to_owned(),
         Takes::Nothing => "-".to_owned(),
         Takes::Grant(capability) => capability.to_string(),
         Takes::Refused => "never: it is refused".to_owned(),

@@ -58,6 +58,10 @@ pub(super) async fn show(
     if let Some(name) = &view.display_name {
         rows.insert(1, ("name".to_owned(), name.clone()));
     }
+    if !view.revoked.is_empty() {
+        let revoked: Vec<String> = view.revoked.iter().map(ToString::to_string).collect();
+        rows.push(("revoked".to_owned(), revoked.join(", ")));
+    }
     if !labels.is_empty() {
         rows.push(("labels".to_owned(), labels.join(", ")));
     }
@@ -83,7 +87,11 @@ pub(super) async fn show(
         rows.push(("look at".to_owned(), diagnostic.message.clone()));
     }
     if view.status == WorkerStatus::Unavailable {
-        let way_out = format!("`{} worker rm {}` deletes it", own_name(), view.worker_id);
+        let (yoi, id) = (own_name(), view.worker_id);
+        let way_out = match view.diagnostics.iter().any(|found| found.code == "scope_conflict") {
+            true => format!("it asks again at its next input; `{yoi} worker stop {id}` lets it be"),
+            false => format!("`{yoi} worker rm {id}` deletes it"),
+        };
         rows.push(("way out".to_owned(), way_out));
     }
     for (name, value) in rows {

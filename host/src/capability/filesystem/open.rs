@@ -138,9 +138,8 @@ pub(super) fn open(
         return Err(OpenError::Code(ErrorCode::NotDirectory));
     }
     let opened = filesystem::File::new(opened, perms, how.mode(), false);
-    if let Some(quota) = &account.quota
-        && how.write
-    {
+    if let Some(quota) = &account.quota {
+        // Also one that is only read keeps what it takes when it is removed.
         quota.opened(&Arc::clone(&opened.file));
         if how.truncate {
             quota.freed();

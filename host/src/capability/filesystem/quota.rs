@@ -11,10 +11,8 @@ use std::{
     time::Instant,
 };
 
-use cap_std::fs::Dir;
-
 use crate::{
-    grants::{ENTRY_BYTES, Tree},
+    grants::{ENTRY_BYTES, Scratch, Tree},
     turn::TurnMeter,
 };
 
@@ -84,7 +82,7 @@ impl Account {
 /// nothing where it does not.
 #[derive(Debug)]
 pub(super) struct Quota {
-    dir: Dir,
+    scratch: Scratch,
     limit: u64,
     meter: Arc<TurnMeter>,
     /// At most this much is used; absent until the directory was measured.
@@ -100,9 +98,9 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    pub(super) fn new(dir: Dir, limit: u64, meter: Arc<TurnMeter>) -> Self {
+    pub(super) fn new(scratch: Scratch, limit: u64, meter: Arc<TurnMeter>) -> Self {
         Self {
-            dir,
+            scratch,
             limit,
             meter,
             used: Mutex::default(),
@@ -155,8 +153,10 @@ impl Quota {
     }
 
     fn bytes(&self) -> io::Result<u64> {
+        // Nothing is kept under it.
+        let _one = self.scratch.measuring.lock().unwrap_or_else(PoisonError::into_inner);
         // What is too deep to be measured is full.
-        let Some(named) = Tree(&self.dir).bytes()? else { return Ok(u64::MAX) };
+        let Some(named) = Tree(&self.scratch.dir).bytes()? else { return Ok(u64::MAX) };
         let open: Vec<_> = self.open().iter().filter_map(Weak::upgrade).collect();
         let nameless = open.iter().map(|file| nameless_bytes(file)).sum::<io::Result<u64>>()?;
         Ok(named.saturating_add(nameless))
@@ -183,14 +183,15 @@ fn nameless_bytes(_: &File) -> io::Result<u64> {
 mod tests {
     use std::fs;
 
-    use cap_std::ambient_authority;
+    use cap_std::{ambient_authority, fs::Dir};
 
     use super::*;
 
     fn quota(limit: u64) -> (tempfile::TempDir, Quota) {
         let dir = tempfile::tempdir().expect("a directory");
         let handle = Dir::open_ambient_dir(dir.path(), ambient_authority()).expect("it opens");
-        (dir, Quota::new(handle, limit, Arc::new(TurnMeter::start())))
+        let scratch = Scratch { dir: handle, measuring: Arc::default() };
+        (dir, Quota::new(scratch, limit, Arc::new(TurnMeter::start())))
     }
 
     fn is_over(charged: Result<(), ChargeError>) -> bool {
