@@ -254,10 +254,19 @@ impl Supervisor {
         if let Some(request) = self.held.pop_front() {
             return Some(request);
         }
+        let (runtime, files) = (Arc::clone(&self.runtime), self.files.clone());
+        let nothing_is_left = async {
+            gone(&mut self.guest).await;
+            // Another task would not know of calls that the system has not ended yet.
+            tokio::select! {
+                () = files.closed() => {}
+                () = runtime.interrupt.cancelled() => {}
+            }
+        };
         tokio::select! {
             biased;
             Some(request) = self.requests.recv() => Some(request),
-            () = gone(&mut self.guest) => {
+            () = nothing_is_left => {
                 self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
             }
         }

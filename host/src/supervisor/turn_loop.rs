@@ -96,6 +96,11 @@ impl Supervisor {
                 None => runtime.permit().await,
             }
         });
+        // A call of the guest before that the system has not ended yet: so all calls of a Worker are those
+        // of one turn.
+        let files = self.files.clone();
+        let mut closed = pin!(files.closed());
+        let mut are_closed = false;
         let permit = loop {
             tokio::select! {
                 biased;
@@ -111,7 +116,8 @@ impl Supervisor {
                     }
                 }
                 () = gone(&mut self.guest), if self.guest.is_some() => {}
-                permit = &mut permit, if self.guest.is_none() => break permit,
+                () = &mut closed, if self.guest.is_none() && !are_closed => are_closed = true,
+                permit = &mut permit, if are_closed => break permit,
             }
         };
         if !has_started {
