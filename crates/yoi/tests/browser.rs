@@ -204,8 +204,18 @@ impl Browser {
     }
 
     async fn click(&self, selector: &str) {
-        let found = self.client.find(Locator::Css(selector)).await.expect("something to click");
-        found.click().await.expect("a click");
+        let click = async || {
+            let found = self.client.find(Locator::Css(selector)).await.expect("something to click");
+            found.click().await
+        };
+        let start = Instant::now();
+        while let Err(error) = click().await {
+            let error = format!("{error:?}");
+            // It moves while text comes in, and something else is where it was.
+            let has_moved = error.contains("ElementClickIntercepted");
+            assert!(has_moved && start.elapsed() < DEADLINE, "a click: {error}");
+            sleep(LOOK).await;
+        }
     }
 
     async fn transcript(&self) -> Value {
