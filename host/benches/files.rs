@@ -39,7 +39,7 @@ impl WasiView for Plain {
 fn arguments(what: &str) -> Vec<String> {
     let mib = MIB.to_string();
     let more: &[&str] = if what == "fill" { &[&mib] } else { &[] };
-    ["tool", what, "/work/file"]
+    ["tool", what, "/files/file"]
         .into_iter()
         .chain(more.iter().copied())
         .map(str::to_owned)
@@ -51,7 +51,7 @@ async fn plain(engine: &Engine, component: &Component, dir: &Path, what: &str) -
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("linked");
     let mut wasi = WasiCtxBuilder::new();
     wasi.args(&arguments(what));
-    wasi.preopened_dir(dir, "/work", FsPerms::ReadWrite).expect("a directory");
+    wasi.preopened_dir(dir, "/files", FsPerms::ReadWrite).expect("a directory");
     let state = Plain { wasi: wasi.build(), table: ResourceTable::new() };
     let mut store = Store::new(engine, state);
     let begun = Instant::now();
@@ -63,7 +63,7 @@ async fn plain(engine: &Engine, component: &Component, dir: &Path, what: &str) -
 
 async fn wrapped(dir: &Path, cache: &Path, what: &str) -> Duration {
     let root: RootName = "work".parse().expect("a name");
-    let preopen = Preopen::new(root.clone(), "/work".parse().expect("a guest path"));
+    let preopen = Preopen::new(root.clone(), "/files".parse().expect("a guest path"));
     let request = CommandRequest {
         component: test_guests::TOOL.to_vec(),
         arguments: arguments(what),

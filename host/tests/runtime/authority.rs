@@ -32,7 +32,7 @@ async fn open(dir: &Path) -> Runtime {
 }
 
 fn everything() -> Grants {
-    llm_grant().with_preopen(preopen("project", "/work", Access::ReadWrite))
+    llm_grant().with_preopen(preopen("project", "/project", Access::ReadWrite))
 }
 
 async fn create(runtime: &Runtime, profile: &str, grants: Grants) -> WorkerId {
@@ -79,7 +79,7 @@ async fn a_revoked_directory_is_gone_and_stays_gone_after_a_restart() {
     let request = || CreateWorker::profile(name("base")).grants(everything());
     let taken = runtime.create(request()).await.expect_err("a refusal");
     assert_eq!(taken.code(), "scope_conflict");
-    runtime.revoke(id, vec![grant("preopen:/work")]).await.expect("revoked");
+    runtime.revoke(id, vec![grant("preopen:/project")]).await.expect("revoked");
     runtime.create(request()).await.expect("nobody writes there any more");
     assert_eq!(turn(&runtime, id, "files: preopens").await, Outcome::Completed);
     runtime.shutdown(Duration::ZERO).await;
@@ -87,9 +87,9 @@ async fn a_revoked_directory_is_gone_and_stays_gone_after_a_restart() {
 
     let runtime = open(dir.path()).await;
     let view = runtime.worker(id).expect("it");
-    assert_eq!((view.grants, view.revoked), (llm_grant(), vec![grant("preopen:/work")]));
+    assert_eq!((view.grants, view.revoked), (llm_grant(), vec![grant("preopen:/project")]));
     assert_eq!(turn(&runtime, id, "files: preopens").await, Outcome::Completed);
-    assert_eq!(said(&runtime, id).await, ["ok /work", "ok", "ok"]);
+    assert_eq!(said(&runtime, id).await, ["ok /project", "ok", "ok"]);
 }
 
 #[tokio::test]
@@ -112,11 +112,11 @@ async fn what_was_revoked_stays_so_whatever_the_ceiling_becomes() {
             .await
             .expect("a Runtime")
     };
-    let work = || Grants::none().with_preopen(preopen("project", "/work", Access::ReadWrite));
+    let work = || Grants::none().with_preopen(preopen("project", "/project", Access::ReadWrite));
 
     let runtime = open(&overlapping).await;
     let revoked = create(&runtime, "base", work()).await;
-    runtime.revoke(revoked, vec![grant("preopen:/work")]).await.expect("revoked");
+    runtime.revoke(revoked, vec![grant("preopen:/project")]).await.expect("revoked");
     let kept = create(&runtime, "base", work()).await;
     let seen = async |ceiling: &Grants| {
         let runtime = open(ceiling).await;
@@ -132,11 +132,11 @@ async fn what_was_revoked_stays_so_whatever_the_ceiling_becomes() {
     let (left, cut) = seen(&narrow).await;
     assert_eq!(left, Grants::none());
     let [cut] = cut.preopens.try_into().expect("one directory");
-    assert_eq!((cut.guest_path.as_str(), cut.path.as_str()), ("/work/sub", "sub"));
+    assert_eq!((cut.guest_path.as_str(), cut.path.as_str()), ("/project/sub", "sub"));
 
     // What is revoked while it is cut is all of it.
     let runtime = open(&narrow).await;
-    runtime.revoke(kept, vec![grant("preopen:/work/sub")]).await.expect("revoked");
+    runtime.revoke(kept, vec![grant("preopen:/project/sub")]).await.expect("revoked");
     runtime.shutdown(Duration::ZERO).await;
     drop(runtime);
     assert_eq!(seen(&overlapping).await, (Grants::none(), Grants::none()));
@@ -146,7 +146,7 @@ async fn what_was_revoked_stays_so_whatever_the_ceiling_becomes() {
 async fn what_was_never_granted_cannot_be_revoked() {
     let runtime = runtime().await;
     let id = worker(&runtime, "base").await;
-    for grants in [vec![], vec![grant("llm")], vec![grant("preopen:/work")]] {
+    for grants in [vec![], vec![grant("llm")], vec![grant("preopen:/project")]] {
         let refused = runtime.revoke(id, grants).await.expect_err("a refusal");
         assert_eq!(refused.code(), "invalid_input");
     }
