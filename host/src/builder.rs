@@ -292,7 +292,7 @@ impl RuntimeBuilder {
     /// # Errors
     ///
     /// See [`RuntimeBuildError`].
-    pub async fn build(mut self) -> Result<Runtime, RuntimeBuildError> {
+    pub async fn build(self) -> Result<Runtime, RuntimeBuildError> {
         let host = Handle::try_current().map_err(RuntimeBuildError::NoTokio)?;
         if let Some(name) = &self.default_profile
             && !self.profiles.contains_key(name)
@@ -303,7 +303,15 @@ impl RuntimeBuilder {
         if turn > total {
             return Err(RuntimeBuildError::NoRoomForTurns { total, turn });
         }
-        let roots = self.open_roots()?;
+        // A root may lie on a disk that is slow to answer.
+        let opened = host.spawn_blocking(move || self.open_roots().map(|roots| (self, roots)));
+        let opened =
+            opened.await.map_err(|error| RuntimeBuildError::WorkerThreads(error.into()))?;
+        let (builder, roots) = opened?;
+        builder.build_on(roots, host).await
+    }
+
+    async fn build_on(self, roots: Roots, host: Handle) -> Result<Runtime, RuntimeBuildError> {
         let allocations = open_allocations(&self.id, &self.allocations, &roots, &host).await?;
         let threads = WorkerThreads::start().map_err(RuntimeBuildError::WorkerThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
@@ -359,7 +367,7 @@ impl RuntimeBuilder {
 
 impl RuntimeBuilder {
     /// Opens the roots, unless a Worker could reach through one what the Runtime itself keeps.
-    fn open_roots(&mut self) -> Result<Roots, RuntimeBuildError> {
+    fn open_roots(&self) -> Result<Roots, RuntimeBuildError> {
         if self.roots.contains_key(&RootName::scratch()) {
             return Err(RuntimeBuildError::RootName);
         }
@@ -379,7 +387,8 @@ impl RuntimeBuilder {
                 return Err(RuntimeBuildError::RootHoldsSetup { root: name.clone() });
             }
         }
-        Ok(Roots::new(std::mem::take(&mut self.roots), scratch))
+        let absent = self.confinement.as_ref().map_or(&[][..], |confined| &confined.absent_roots);
+        Ok(Roots::new(self.roots.clone(), scratch, absent))
     }
 }
 

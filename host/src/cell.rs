@@ -33,14 +33,18 @@ const DELTA_BYTES: usize = 4 << 10;
 #[derive(Debug, Clone)]
 pub(crate) struct Authority {
     pub(crate) profile: Arc<InstalledProfile>,
+    /// What it was granted at its creation.
+    pub(crate) granted: Arc<Grants>,
+    /// What is left of that.
     pub(crate) grants: Arc<Grants>,
     /// What was taken away; most Workers have everything.
     pub(crate) revoked: Option<Arc<BTreeSet<Grant>>>,
 }
 
 impl Authority {
-    pub(crate) fn new(profile: Arc<InstalledProfile>, grants: Arc<Grants>) -> Self {
-        Self { profile, grants, revoked: None }
+    /// All that is granted.
+    pub(crate) fn new(profile: Arc<InstalledProfile>, granted: Arc<Grants>) -> Self {
+        Self { profile, grants: Arc::clone(&granted), granted, revoked: None }
     }
 
     /// Whether this was granted once and was taken away.
@@ -259,13 +263,6 @@ impl WorkerCell {
         self.lock().authority.clone()
     }
 
-    /// What the Worker may do is this much, of what it was granted and was not taken away.
-    pub(crate) fn restore_grants(&self, grants: Arc<Grants>, revoked: &BTreeSet<Grant>) {
-        let authority = &mut self.lock().authority;
-        authority.grants = grants;
-        authority.revoked = (!revoked.is_empty()).then(|| Arc::new(revoked.clone()));
-    }
-
     /// The Worker goes by another profile, or component, from here on.
     pub(crate) fn upgrade(&self, profile: Arc<InstalledProfile>) {
         self.lock().authority.profile = profile;
@@ -304,17 +301,20 @@ impl WorkerCell {
         change
     }
 
-    /// Shows the state that was read from the store; `texts` are those of its open items, as far as
-    /// the store has them.
+    /// Shows the state that was read from the store, and that the Worker may do what is in `grants`;
+    /// `texts` are those of its open items, as far as the store has them.
     pub(crate) fn restore(
         &self,
         state: &WorkerState,
+        grants: Arc<Grants>,
         mut texts: BTreeMap<ItemId, String>,
     ) -> Change {
         let mut cell = self.lock();
         let mut change = cell.change(|cell| {
             cell.head = Head::of(state);
-            cell.authority.revoke(state.revoked());
+            let revoked = state.revoked();
+            cell.authority.grants = grants;
+            cell.authority.revoked = (!revoked.is_empty()).then(|| Arc::new(revoked.clone()));
             let damage = cell.authority.profile.damage().map(str::to_owned);
             cell.set_trouble(|trouble| trouble.loading = damage);
             // What is here is newer than what the store has.

@@ -155,7 +155,7 @@ impl Exec {
         let component = command_component(component, &limits).await?;
         let roots = self.roots;
         let open = move || {
-            let roots = Roots::new(roots, None);
+            let roots = Roots::new(roots, None, &[]);
             roots.admit(&grants)?;
             roots.open_preopens(WorkerId::generate(), &grants)
         };
@@ -197,10 +197,9 @@ async fn command_component(bytes: Vec<u8>, limits: &Limits) -> Result<Bytes, Exe
             other => return Err(ExecError::NoCommand(other)),
         };
         let is_ours = |name: &str| name.starts_with("yoi:");
-        let foreign = found
-            .imports
-            .iter()
-            .find(|import| import.takes != Takes::Nothing || is_ours(&import.name));
+        let foreign = found.imports.iter().find(|import| {
+            !matches!(import.takes, Takes::Nothing | Takes::Preopens) || is_ours(&import.name)
+        });
         if let Some(import) = foreign {
             let (interface, could) = (import.name.clone(), import.could);
             return Err(ExecError::Import { interface, could });

@@ -92,8 +92,7 @@ impl Journal {
             None => BTreeMap::new(),
         };
         journal.kept = texts.iter().map(|(id, text)| (*id, text.len())).collect();
-        runtime.count(cell.restore(&journal.state, texts));
-        runtime.take_up(cell, &journal.state);
+        runtime.show_restored(cell, &journal.state, texts);
         Ok(journal)
     }
 

@@ -53,7 +53,6 @@ pub(crate) use directories::TurnPreopens;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
 use idempotency::{Keyed, accepted};
 pub(crate) use profiles::{InstalledProfile, Snapshots};
-pub(crate) use scopes::ClaimedScopes;
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};
 pub(crate) use threads::WorkerThreads;
@@ -179,8 +178,6 @@ impl Runtime {
             component.admit(&Authority::new(Arc::clone(profile), grants))?;
         }
         let id = WorkerId::generate();
-        let scopes = runtime.admit_directories(id, &request.grants).await?;
-
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let created = EventBody::WorkerCreated {
             display_name: request.display_name.clone(),
@@ -204,7 +201,7 @@ impl Runtime {
         let (reply, created) = oneshot::channel();
         let supervisor = Supervisor::new(Arc::clone(runtime), cell);
         runtime.workers.spawn_creation(runtime, id, |place| {
-            supervisor.create(Creation { commands, permit, key, scopes }, place, reply)
+            supervisor.create(Creation { commands, permit, key }, place, reply)
         })?;
         created.await.map_err(|_| task_failed())?
     }
@@ -285,26 +282,32 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`.
+    /// `UnknownWorker`, `WorkerUnavailable`, `Capacity` where too many requests wait for the Worker,
+    /// `RuntimeUnavailable` where the store fails.
     pub async fn cancel(&self, id: WorkerId, turn_id: Option<TurnId>) -> Result<(), RuntimeError> {
         self.ask(id, |reply| Request::Cancel { turn_id, reply }).await
     }
 
-    /// Stops a Worker: its running turn is cancelled, and inputs are refused until it is started.
+    /// Stops a Worker: its running turn is cancelled, and inputs are refused until it is started. The
+    /// directories that it might have written to are free when this returns: it waits for the guest,
+    /// and for calls that the system has not ended.
     ///
     /// # Errors
     ///
-    /// `UnknownWorker`.
+    /// `UnknownWorker`, `WorkerUnavailable`, `Capacity` where too many requests wait for the Worker,
+    /// `RuntimeUnavailable` where the store fails.
     pub async fn stop(&self, id: WorkerId) -> Result<(), RuntimeError> {
         self.ask(id, |reply| Request::Stop { reply }).await
     }
 
-    /// Lets a stopped Worker take inputs again.
+    /// Lets a stopped Worker take inputs again. What it may write to is held against the same rules as
+    /// at its creation; where it breaks one, the Worker stays stopped.
     ///
     /// # Errors
     ///
-    /// `ScopeConflict` where another Worker may write to its directories now, `UnknownWorker`,
-    /// `RuntimeUnavailable` while the Runtime shuts down.
+    /// `ScopeConflict` where another Worker may write to its directories now, `PreopenUnavailable`,
+    /// `ExposesGitDir`, `UnknownWorker`, `WorkerUnavailable`, `Capacity`, `RuntimeUnavailable` while the
+    /// Runtime shuts down or the store fails.
     pub async fn start(&self, id: WorkerId) -> Result<(), RuntimeError> {
         self.0.check_accepting()?;
         self.ask(id, |reply| Request::Start { reply }).await
@@ -368,8 +371,9 @@ impl Inner {
 
     /// The grants, shared with those who have the same: idle Workers are many and alike.
     fn share(&self, grants: Grants) -> Arc<Grants> {
-        let newest = self.workers.newest().map(|cell| cell.authority().grants);
-        newest.filter(|shared| **shared == grants).unwrap_or_else(|| Arc::new(grants))
+        let newest = self.workers.newest().map(|cell| cell.authority());
+        let known = newest.into_iter().flat_map(|newest| [newest.granted, newest.grants]);
+        known.into_iter().find(|known| **known == grants).unwrap_or_else(|| Arc::new(grants))
     }
 
     /// The right to run a turn, if it can be had at once.

@@ -21,12 +21,13 @@ use crate::{
     capability::filesystem::Handles,
     cell::WorkerCell,
     journal::{Journal, Lost},
-    runtime::{ClaimedScopes, CreationPlace, Inner, PendingKey, shutting_down, store_error},
+    runtime::{CreationPlace, Inner, PendingKey, shutting_down, store_error},
     store::StoreError,
     turn::TurnMeter,
     worker::Command,
 };
 pub(crate) use request::{REQUEST_BACKLOG, Reply, Request, backlog_is_full};
+use scopes::is_gone;
 use turn_loop::{Ran, gone};
 
 #[cfg(test)]
@@ -39,8 +40,6 @@ pub(crate) struct Creation {
     /// The right to run the turn that `commands` start, if they do.
     pub(crate) permit: Option<OwnedSemaphorePermit>,
     pub(crate) key: Option<PendingKey>,
-    /// What it may write to; given back unless it is created.
-    pub(crate) scopes: Option<ClaimedScopes>,
 }
 
 /// The task.
@@ -100,7 +99,15 @@ impl Supervisor {
         place: CreationPlace,
         reply: Reply<WorkerView>,
     ) {
-        let Creation { commands, permit, key, scopes } = creation;
+        let Creation { commands, permit, key } = creation;
+        // What it may write to is given back unless it is created.
+        let scopes = match self.runtime.admit_directories(&self.cell) {
+            Ok(scopes) => scopes,
+            Err(error) => {
+                drop(place);
+                return drop(reply.send(Err(error)));
+            }
+        };
         let mut journal = Journal::new(&self.runtime, &self.cell);
         if let Err(error) = journal.stage(commands) {
             // Whoever asks again at once finds its place free.
@@ -254,20 +261,13 @@ impl Supervisor {
         if let Some(request) = self.held.pop_front() {
             return Some(request);
         }
-        let (runtime, files) = (Arc::clone(&self.runtime), self.files.clone());
-        let nothing_is_left = async {
-            gone(&mut self.guest).await;
-            // Another task would not know of calls that the system has not ended yet.
-            tokio::select! {
-                () = files.closed() => {}
-                () = runtime.interrupt.cancelled() => {}
-            }
-        };
+        let Self { runtime, requests, guest, files, .. } = self;
         tokio::select! {
             biased;
-            Some(request) = self.requests.recv() => Some(request),
-            () = nothing_is_left => {
-                self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests)
+            Some(request) = requests.recv() => Some(request),
+            // Another task would not know of calls that the system has not ended yet.
+            _ = is_gone(guest, files, runtime) => {
+                runtime.workers.next_or_retire(self.cell.id, requests)
             }
         }
     }
@@ -323,7 +323,7 @@ impl Supervisor {
             Request::Upgrade { profile, reply } => {
                 return self.upgrade(journal, profile, reply).await;
             }
-            Request::Start { reply } => match self.hold_scopes().await {
+            Request::Start { reply } => match self.take_scopes_to_start().await {
                 Ok(()) => (Command::Start, reply),
                 Err(taken) => {
                     let _ = reply.send(Err(taken));
@@ -331,9 +331,11 @@ impl Supervisor {
                 }
             },
             Request::Delete { reply } => {
-                if journal.state().status() == WorkerStatus::Stopped {
-                    // Nothing of it is to be there afterwards.
-                    self.guest_is_gone().await;
+                // Nothing of it is to be there afterwards.
+                if journal.state().status() == WorkerStatus::Stopped && !self.guest_is_gone().await
+                {
+                    let _ = reply.send(Err(shutting_down()));
+                    return Ok(());
                 }
                 (Command::Delete, reply)
             }

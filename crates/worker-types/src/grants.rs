@@ -49,7 +49,10 @@ pub enum Capability {
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::Llm];
+    pub const ALL: [Self; Self::COUNT] = [Self::Llm];
+
+    /// How many there are: the discriminants have no gaps, and this is the last.
+    const COUNT: usize = Self::Llm as usize + 1;
 
     /// The word for it in grants, config and messages.
     #[must_use]
@@ -230,25 +233,46 @@ impl Grants {
         self
     }
 
-    /// These grants without those that were taken away when they were cut to another ceiling: a
-    /// directory may have been seen then as a part of what is granted here.
+    /// These grants without those that were taken away, by the names that they had then: under another
+    /// ceiling, a directory may have been seen as a part of what is granted here. Then all of that goes.
     #[must_use]
-    pub fn without_revoked<'a>(mut self, revoked: impl IntoIterator<Item = &'a Grant>) -> Self {
-        for grant in revoked {
-            let granted = match grant {
-                Grant::Preopen(guest_path) => self
-                    .preopens
-                    .iter()
-                    .map(|preopen| &preopen.guest_path)
-                    .filter(|granted| guest_path.is_within(granted))
-                    .max_by_key(|granted| granted.as_str().len())
-                    .cloned()
-                    .map(Grant::Preopen),
-                Grant::Capability(_) => None,
-            };
-            self = self.without(&granted.unwrap_or_else(|| grant.clone()));
+    pub fn without_revoked<'a>(self, revoked: impl IntoIterator<Item = &'a Grant>) -> Self {
+        // Looked up in what was granted, and not in what is left of it: a name must not fall to the
+        // directory around the one that it belonged to.
+        let taken: Vec<Grant> = revoked.into_iter().map(|grant| self.granted_as(grant)).collect();
+        taken.iter().fold(self, Self::without)
+    }
+
+    /// The grant here that `grant` is, or is a part of.
+    fn granted_as(&self, grant: &Grant) -> Grant {
+        let Grant::Preopen(guest_path) = grant else { return grant.clone() };
+        let around = self.preopens.iter().map(|preopen| &preopen.guest_path);
+        let around = around.filter(|granted| guest_path.is_within(granted));
+        let nearest = around.max_by_key(|granted| granted.as_str().len());
+        Grant::Preopen(nearest.unwrap_or(guest_path).clone())
+    }
+
+    /// What is left of these grants under `ceiling`, as one guest can be given it: where the cut would
+    /// show a part of one directory in the place of another, or contradict it, the other stays. Valid
+    /// whatever the ceiling, and all of these grants where they are valid and within it.
+    #[must_use]
+    pub fn cut_to(&self, ceiling: &Self) -> Self {
+        let Self { preopens: _, llm } = self.meet(ceiling);
+        let mut parts: Vec<(bool, Preopen)> = Vec::new();
+        for own in &self.preopens {
+            let met = own.meet_all(&ceiling.preopens).into_iter();
+            parts.extend(met.map(|part| (part.guest_path != own.guest_path, part)));
         }
-        self
+        // What is seen where it was seen before goes first.
+        parts.sort_by_key(|(is_elsewhere, _)| *is_elsewhere);
+        let mut left = Self { preopens: Vec::new(), llm };
+        for (_, part) in parts {
+            left.preopens.push(part);
+            if left.validate().is_err() {
+                left.preopens.pop();
+            }
+        }
+        left
     }
 
     /// Whether a guest can be given these grants at all.
@@ -293,7 +317,7 @@ impl Grants {
     ///
     /// That thing.
     pub fn within(&self, ceiling: &Self) -> Result<(), Exceeds> {
-        // Taken apart, so that a grant added later is missed by the compiler and not by us.
+        // Taken apart, so that the compiler points here when a grant is added.
         let Self { preopens, llm } = self;
         preopens.iter().try_for_each(|asked| preopen_within(asked, &ceiling.preopens))?;
         llm_within(llm.as_ref(), ceiling.llm.as_ref())

@@ -150,6 +150,15 @@ impl Messages {
     }
 }
 
+/// How a turn that was cancelled ended, and why where nobody asked for that itself.
+pub(crate) fn cancelled(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Cancel | StopReason::Unknown => "cancelled",
+        StopReason::Stop => "cancelled: the Worker was stopped",
+        StopReason::GrantRevoked => "cancelled: a grant that it began with was revoked",
+    }
+}
+
 /// Says how a turn ended, where it did not complete.
 pub(crate) fn report(output: Output, outcome: &Outcome, interrupted: bool) -> Exit {
     match outcome {
@@ -157,15 +166,7 @@ pub(crate) fn report(output: Output, outcome: &Outcome, interrupted: bool) -> Ex
         Outcome::Failed { message, .. } => {
             output.error(&format!("the turn failed: {message}"), None);
         }
-        Outcome::Cancelled { reason: StopReason::Cancel | StopReason::Unknown } => {
-            output.note("cancelled");
-        }
-        Outcome::Cancelled { reason: StopReason::Stop } => {
-            output.note("cancelled: the Worker was stopped");
-        }
-        Outcome::Cancelled { reason: StopReason::GrantRevoked } => {
-            output.note("cancelled: a grant that it began with was revoked");
-        }
+        Outcome::Cancelled { reason } => output.note(cancelled(*reason)),
         Outcome::Interrupted => {
             output.note("interrupted: the Runtime went away before the turn ended");
         }

@@ -175,11 +175,12 @@ Examples:
   yoi exec --env LANG --env MODE=fast tool.wasm < input > output
 
 It runs a component of WASI 0.2 that exports wasi:cli/run, or a core module of WASI 0.1, within the
-[limits] of a turn, however long it waits. It has the standard streams, and no network. Of the
-environment it has only what --env names. What stands after COMPONENT is for the command.
+[limits] of a turn, however long it waits. It has the standard streams, and no network: one that
+imports sockets is refused, by the import's name. Of the environment it has only what --env names. What
+stands after COMPONENT is for the command.
 
-The exit code is the command's own (of a component, WASI tells only whether it is 0; any other is 1),
-or
+The exit code is the command's own where it uses exit-with-code of WASI 0.2.12; without, WASI tells
+only whether it is 0, and any other is 1. Or
   1    it was refused
   130  interrupted
   134  it trapped, or went over a limit

@@ -24,10 +24,6 @@ const LAUNCHER: &str = "launcher";
 /// The hidden subcommand that tries whether a process can be confined.
 const PROBE: &str = "confine-probe";
 
-/// What tells one boot of this machine from another.
-#[cfg(unix)]
-const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-
 /// How a process goes on that may be confined.
 #[derive(Debug)]
 pub(crate) struct Confined {
@@ -118,7 +114,7 @@ fn with_allocations(allowed: AllowedPaths) -> AllowedPaths {
     use std::os::unix::fs::DirBuilderExt as _;
     let Ok(dir) = allocations_dir() else { return allowed };
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir) {
-        Ok(()) => allowed.read_write(&dir).read_only(Path::new(BOOT_ID)),
+        Ok(()) => allowed.read_write(&dir),
         Err(_) => allowed,
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use worker_runtime::Root;
+use worker_runtime::{Root, RuntimeBuildError};
 use worker_types::{Access, GuestPath, Preopen, RootName, RootPath, RuntimeError};
 
 use crate::exit::ExplainedError;
@@ -131,6 +131,20 @@ impl Dirs {
     /// The directory of a preopen as it was written, if it was.
     pub(crate) fn written(&self, guest_path: &GuestPath) -> Option<&str> {
         self.written.get(guest_path).map(String::as_str)
+    }
+
+    /// Why the Runtime did not start, in words that name the option that is to be changed.
+    pub(crate) fn explain_start(&self, error: anyhow::Error) -> anyhow::Error {
+        let (root, what) = match error.downcast_ref::<RuntimeBuildError>() {
+            Some(RuntimeBuildError::RootHoldsData { root }) => (root, "what yoi itself keeps"),
+            Some(RuntimeBuildError::RootHoldsSetup { root }) => (root, "the configuration of yoi"),
+            _ => return error,
+        };
+        let written = self.preopens.iter().find(|preopen| preopen.root == *root);
+        match written.and_then(|preopen| self.written(&preopen.guest_path)) {
+            Some(dir) => anyhow::anyhow!("--dir {dir}: {what} lies in it, or it in that"),
+            None => error,
+        }
     }
 
     /// The same error in words that name the option that is to be changed.

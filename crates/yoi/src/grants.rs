@@ -9,7 +9,9 @@ pub(crate) fn lines(
     place: impl Fn(&Preopen) -> String,
     model: impl Fn(&ModelAlias) -> Option<String>,
 ) -> Vec<String> {
-    let directories = grants.preopens.iter().map(|preopen| {
+    // Taken apart, so that the compiler points here when a grant is added.
+    let Grants { preopens, llm } = grants;
+    let directories = preopens.iter().map(|preopen| {
         let what = match preopen.access {
             Access::ReadOnly => "read",
             Access::ReadWrite => "read and write",
@@ -17,7 +19,7 @@ pub(crate) fn lines(
         let with = if preopen.shared { ", with others" } else { "" };
         format!("may {what} {} ({}{with})", preopen.guest_path, place(preopen))
     });
-    let models = grants.llm.iter().flat_map(|llm| &llm.models).map(|alias| match model(alias) {
+    let models = llm.iter().flat_map(|llm| &llm.models).map(|alias| match model(alias) {
         Some(model) => format!("may ask the model {alias} ({model})"),
         None => format!("may ask the model {alias}"),
     });

@@ -186,6 +186,8 @@ impl<'a> Setup<'a> {
         if let Some(dir) = self.scratch {
             builder = builder.scratch(dir);
         }
+        #[cfg(unix)]
+        let is_writable = self.roots.values().any(Root::is_writable);
         for (name, root) in self.roots {
             builder = builder.root(name, root);
         }
@@ -200,7 +202,14 @@ impl<'a> Setup<'a> {
         #[cfg(unix)]
         match allocations_dir() {
             Ok(dir) => builder = builder.allocations(dir),
-            Err(error) => tracing::warn!("other Runtimes of this user are not seen: {error:#}"),
+            // Nobody can write where another might.
+            Err(_) if !is_writable => {}
+            Err(error) => {
+                return Err(error.context(
+                    "failed to see the other Runtimes of this user, which may write to the same \
+                     directories",
+                ));
+            }
         }
         let default_profile = match &runtime.default_profile {
             Some(name) => name.clone(),

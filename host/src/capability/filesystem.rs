@@ -40,11 +40,7 @@ use self::{
     quota::{Quota, Written},
     streams::Calls,
 };
-use crate::{
-    grants::{OpenPreopen, git_directory},
-    runtime::TurnPreopens,
-    turn::TurnMeter,
-};
+use crate::{grants::OpenPreopen, runtime::TurnPreopens, turn::TurnMeter};
 
 /// Reads and writes of one turn that may wait for the disk at once: each holds a thread.
 const CALLS_AT_ONCE: usize = 8;
@@ -63,7 +59,7 @@ pub(crate) struct FilesystemCtx {
     _open: Option<OwnedSemaphorePermit>,
 }
 
-/// A part of the disk and the rules there.
+/// A preopen and the rules there.
 #[derive(Debug)]
 struct Area {
     quota: Option<Arc<Quota>>,
@@ -83,12 +79,6 @@ struct Held {
 impl Held {
     fn quota(&self) -> Option<&Arc<Quota>> {
         self.area.quota.as_ref()
-    }
-
-    /// Fails where a change at `path` below would reach into a git directory, or make one.
-    fn check_git(&self, path: &str) -> FsResult<()> {
-        let refused = !self.area.exposes_git && (self.in_git || git_directory::is_in(path));
-        if refused { Err(ErrorCode::NotPermitted.into()) } else { Ok(()) }
     }
 
     /// Whether it is in a git directory that is not to be written to.

@@ -45,8 +45,15 @@ const CERTIFICATES: [&str; 12] = [
 ];
 
 /// What this machine has, and may be used of it.
-const MACHINE: [&str; 5] =
-    ["/dev/random", "/dev/urandom", "/proc/meminfo", "/sys/devices/system/cpu", "/sys/fs/cgroup"];
+const MACHINE: [&str; 6] = [
+    "/dev/random",
+    "/dev/urandom",
+    "/proc/meminfo",
+    // What tells one boot from another: locks do not outlive one.
+    "/proc/sys/kernel/random/boot_id",
+    "/sys/devices/system/cpu",
+    "/sys/fs/cgroup",
+];
 
 /// What a process finds out about itself. Not its environment, which has the keys of models, and not
 /// its memory.

@@ -9,8 +9,7 @@ use worker_types::{Capability, ComponentDigest, Grant, RuntimeError};
 
 use super::{
     artifact::{Artifact, CompileError},
-    imports,
-    imports::Need,
+    imports::{self, Takes},
     instances::InstancesError,
 };
 use crate::{
@@ -22,8 +21,8 @@ use crate::{
 /// A component that was compiled and linked, ready to be instantiated once per turn.
 pub(crate) struct LoadedComponent {
     pub(crate) digest: ComponentDigest,
-    /// The imports that need a grant.
-    imports: Vec<(String, Capability)>,
+    /// The imports that take something.
+    imports: Vec<(String, Takes)>,
     linked: Linked,
 }
 
@@ -104,10 +103,12 @@ impl LoadedComponent {
         let mut imports = Vec::new();
         let mut refused = Vec::new();
         for (name, _) in component.component_type().imports(engine) {
-            match imports::need(name) {
-                Need::Base => {}
-                Need::Grant(capability) => imports.push((name.to_owned(), capability)),
-                Need::Never => refused.push(name.to_owned()),
+            match imports::explain(name).0 {
+                Takes::Nothing => {}
+                takes @ (Takes::Preopens | Takes::Grant(_)) => {
+                    imports.push((name.to_owned(), takes));
+                }
+                Takes::Refused => refused.push(name.to_owned()),
             }
         }
         let linked = match refused.is_empty() {
@@ -117,7 +118,7 @@ impl LoadedComponent {
         Ok(Self { digest, imports, linked })
     }
 
-    /// The imports that need a grant.
+    /// The imports by which it could use what is granted.
     pub(crate) fn imports(&self) -> impl Iterator<Item = &str> {
         self.imports.iter().map(|(interface, _)| interface.as_str())
     }
@@ -146,11 +147,14 @@ impl LoadedComponent {
             let revoked = || authority.is_revoked(&Grant::Capability(capability));
             !grants.has(capability) && !profile.profile.optional.contains(&capability) && !revoked()
         };
-        let mut missing = self.imports.iter().filter(|(_, capability)| is_missing(*capability));
+        let mut missing = self.imports.iter().filter_map(|(interface, takes)| match takes {
+            Takes::Grant(capability) if is_missing(*capability) => Some((interface, *capability)),
+            Takes::Grant(_) | Takes::Preopens | Takes::Nothing | Takes::Refused => None,
+        });
         let Some((interface, capability)) = missing.next() else { return Ok(pre) };
         Err(RuntimeError::MissingGrant {
             interface: interface.clone(),
-            capability: Some(*capability),
+            capability: Some(capability),
             also: missing.map(|(interface, _)| interface.clone()).collect(),
         })
     }

@@ -1,5 +1,6 @@
-//! What a component may import, what each import needs, and what it is for.
+//! What a component may import, what each import takes, and what it is for.
 
+use serde::Serialize;
 use worker_types::Capability;
 
 /// The interfaces that every guest has, each with what it lets a guest do: clocks, random, standard
@@ -29,6 +30,13 @@ const BASE: [(&str, &str); 22] = [
     ("yoi:worker/types", "nothing: these are the types of the others"),
 ];
 
+/// Those of [`BASE`] that show what was granted and nothing else.
+const FILES: &str = "wasi:filesystem/";
+
+/// The interfaces that take a grant, each with what it lets a guest do.
+const GRANTED: [(&str, Capability, &str); 1] =
+    [("yoi:worker/llm", Capability::Llm, "ask the models that it is granted")];
+
 /// The same for a core module: the functions of WASI 0.1 by how their names begin.
 const CORE_BASE: [(&str, &str); 10] = [
     ("args_", "read the arguments that it is given"),
@@ -52,52 +60,53 @@ const NEVER: [(&str, &str); 2] = [
     ("wasi:http/", "make HTTP requests, or answer them"),
 ];
 
-/// What it takes to link an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Nothing.
-    Base,
-    /// A grant.
+/// What it takes to be given an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Takes {
+    /// Nothing: everybody has it.
+    Nothing,
+    /// Everybody has it, and sees in it the directories that are granted: none without.
+    Preopens,
+    /// This grant.
     Grant(Capability),
-    /// No grant provides it.
-    Never,
+    /// Nothing helps: it is refused.
+    Refused,
 }
 
-/// What it takes to link `import`, as a component names it: `package:name/interface@version`.
-pub(super) fn need(import: &str) -> Need {
-    explain(import).0
-}
-
-/// The same, and what the import lets a guest do.
-pub(super) fn explain(import: &str) -> (Need, &'static str) {
+/// What `import` takes, as a component names it (`package:name/interface@version`), and what it lets
+/// the component do.
+pub(super) fn explain(import: &str) -> (Takes, &'static str) {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     let ours = interface.starts_with("yoi:worker/");
     // Within a minor version of WASI 0.2, and within 0.1 of ours, interfaces only grow.
     let served = if ours { version.starts_with("0.1.") } else { version.starts_with("0.2.") };
-    let base = BASE.iter().find(|(base, _)| *base == interface);
-    match base {
-        _ if !served => {}
-        Some((_, words)) => return (Need::Base, words),
-        None if interface == "yoi:worker/llm" => {
-            return (Need::Grant(Capability::Llm), "ask the models that it is granted");
+    if served {
+        let granted = GRANTED.iter().find(|(name, ..)| *name == interface);
+        if let Some((_, capability, words)) = granted {
+            return (Takes::Grant(*capability), words);
         }
-        None => {}
+        if let Some((name, words)) = BASE.iter().find(|(name, _)| *name == interface) {
+            let takes = if name.starts_with(FILES) { Takes::Preopens } else { Takes::Nothing };
+            return (takes, words);
+        }
     }
     let known = NEVER.iter().find(|(prefix, _)| interface.starts_with(prefix));
-    (Need::Never, known.map_or("nobody here knows: no grant provides it", |(_, words)| words))
+    (Takes::Refused, known.map_or("nobody here knows: no grant provides it", |(_, words)| words))
 }
 
 /// What it takes to link the function `name` of `module` to a core module, and what it lets a guest
 /// do.
-pub(super) fn explain_core(module: &str, name: &str) -> (Need, &'static str) {
+pub(super) fn explain_core(module: &str, name: &str) -> (Takes, &'static str) {
     if module != WASI_0_1 {
-        return (Need::Never, "nobody here knows: a core module has WASI 0.1 and nothing else");
+        return (Takes::Refused, "nobody here knows: a core module has WASI 0.1 and nothing else");
     }
     match CORE_BASE.iter().find(|(prefix, _)| name.starts_with(prefix)) {
-        Some((_, words)) => (Need::Base, words),
+        Some((_, words)) => (Takes::Nothing, words),
         // A module is linked with what toolchains put there; the adapter has no socket behind it.
-        None if name.starts_with("sock_") => (Need::Base, "nothing: it has no socket to use"),
-        None => (Need::Never, "nobody here knows: WASI 0.1 has no such function"),
+        None if name.starts_with("sock_") => (Takes::Nothing, "nothing: it has no socket to use"),
+        None => (Takes::Refused, "nobody here knows: WASI 0.1 has no such function"),
     }
 }
 
@@ -109,9 +118,13 @@ mod tests {
     fn invariant_1_only_the_base_list_needs_no_grant() {
         for base in ["wasi:cli/stdout@0.2.6", "wasi:random/random@0.2.0", "yoi:worker/types@0.1.0"]
         {
-            assert_eq!(need(base), Need::Base, "{base}");
+            assert_eq!(explain(base).0, Takes::Nothing, "{base}");
         }
-        assert_eq!(need("yoi:worker/llm@0.1.0"), Need::Grant(Capability::Llm));
+        assert_eq!(explain("wasi:filesystem/types@0.2.6").0, Takes::Preopens);
+        for (name, capability, _) in GRANTED {
+            assert_eq!(explain(&format!("{name}@0.1.0")).0, Takes::Grant(capability));
+        }
+        assert_eq!(GRANTED.len(), Capability::ALL.len(), "each capability is an interface");
         for never in [
             "wasi:sockets/tcp@0.2.6",
             "wasi:sockets/ip-name-lookup@0.2.6",
@@ -124,7 +137,7 @@ mod tests {
             "yoi:worker/sessions@0.1.0",
             "env",
         ] {
-            assert_eq!(need(never), Need::Never, "{never}");
+            assert_eq!(explain(never).0, Takes::Refused, "{never}");
         }
     }
 
@@ -132,7 +145,7 @@ mod tests {
     fn every_import_that_is_linked_has_words_of_its_own() {
         let mut words: Vec<&str> = BASE.iter().map(|(_, words)| *words).collect();
         words.extend(CORE_BASE.iter().map(|(_, words)| *words));
-        words.push(explain("yoi:worker/llm@0.1.0").1);
+        words.extend(GRANTED.iter().map(|(_, _, words)| *words));
         let all = words.len();
         assert!(words.iter().all(|words| !words.is_empty()));
         words.sort_unstable();
@@ -143,11 +156,11 @@ mod tests {
 
     #[test]
     fn what_is_never_linked_says_what_it_would_be_for() {
-        let (need, words) = explain("wasi:sockets/udp@0.2.6");
-        assert_eq!(need, Need::Never);
+        let (takes, words) = explain("wasi:sockets/udp@0.2.6");
+        assert_eq!(takes, Takes::Refused);
         assert!(words.contains("other machines"), "{words}");
-        assert_eq!(explain_core(WASI_0_1, "fd_write").0, Need::Base);
-        assert_eq!(explain_core(WASI_0_1, "shell_out").0, Need::Never);
-        assert_eq!(explain_core("env", "fd_write").0, Need::Never);
+        assert_eq!(explain_core(WASI_0_1, "fd_write").0, Takes::Nothing);
+        assert_eq!(explain_core(WASI_0_1, "shell_out").0, Takes::Refused);
+        assert_eq!(explain_core("env", "fd_write").0, Takes::Refused);
     }
 }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use wasmparser::{BinaryReaderError, ComponentExternalKind, ExternalKind, Parser, Payload};
-use worker_types::{Capability, ComponentDigest, Limits};
+use worker_types::{ComponentDigest, Limits};
 
 use super::{
-    imports::{Need, WASI_0_1, explain, explain_core},
+    imports::{Takes, WASI_0_1, explain, explain_core},
     instances::{InstancesError, check_instances},
 };
 
@@ -52,28 +52,6 @@ pub struct Import {
     pub could: &'static str,
     /// What it takes.
     pub takes: Takes,
-}
-
-/// What it takes to be given an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Takes {
-    /// Nothing: everybody has it.
-    Nothing,
-    /// This grant.
-    Grant(Capability),
-    /// Nothing helps: it is refused.
-    Refused,
-}
-
-impl From<Need> for Takes {
-    fn from(need: Need) -> Self {
-        match need {
-            Need::Base => Self::Nothing,
-            Need::Grant(capability) => Self::Grant(capability),
-            Need::Never => Self::Refused,
-        }
-    }
 }
 
 /// Why there is nothing to say of a file.
@@ -205,12 +183,12 @@ fn module(bytes: &[u8]) -> Result<(ComponentKind, Vec<Import>), InspectError> {
 fn note(
     imports: &mut Vec<Import>,
     name: String,
-    (need, could): (Need, &'static str),
+    (takes, could): (Takes, &'static str),
 ) -> Result<(), InspectError> {
     if imports.len() == MAX_IMPORTS {
         return Err(InspectError::TooManyImports);
     }
-    imports.push(Import { name, could, takes: need.into() });
+    imports.push(Import { name, could, takes });
     Ok(())
 }
 
@@ -262,12 +240,13 @@ mod tests {
         let limits = Limits::default();
         let echo = inspect_component(builtin_workers::ECHO, &limits).expect("a component");
         assert_eq!(echo.kind, ComponentKind::Worker);
-        assert!(echo.imports.iter().all(|import| import.takes == Takes::Nothing), "{echo:?}");
+        let is_base = |import: &Import| matches!(import.takes, Takes::Nothing | Takes::Preopens);
+        assert!(echo.imports.iter().all(is_base), "{echo:?}");
         let companion = inspect_component(builtin_workers::COMPANION, &limits).expect("one");
         let grants: Vec<&str> = companion
             .imports
             .iter()
-            .filter(|import| import.takes == Takes::Grant(Capability::Llm))
+            .filter(|import| import.takes == Takes::Grant(worker_types::Capability::Llm))
             .map(|import| import.name.as_str())
             .collect();
         assert_eq!(grants, ["yoi:worker/llm@0.1.0"]);

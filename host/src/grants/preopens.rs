@@ -2,8 +2,9 @@
 
 use std::io;
 
+use cap_fs_ext::DirExt as _;
 use cap_std::fs::Dir;
-use worker_types::{Access, Grants, GuestPath, Preopen, RuntimeError, WorkerId};
+use worker_types::{Access, Grants, GuestPath, Preopen, RootPath, RuntimeError, WorkerId};
 
 use super::{
     git_directory,
@@ -62,12 +63,20 @@ pub(crate) enum PreopenFault {
          back, or restart the Runtime to take what is there now"
     )]
     RootMoved,
+    #[error(
+        "the root was not there when this process confined itself to what was: restart the Runtime \
+         to take what is there now"
+    )]
+    OutOfReach,
     #[error("it is not there")]
     NotThere,
     #[error("it is no directory")]
     NoDirectory,
-    #[error("a link on the way leads out of the root")]
-    Escapes,
+    #[error(
+        "a link lies on the way, and whoever may write there could lead it elsewhere. Grant the \
+         directory that it leads to, or name that one as a root"
+    )]
+    Link,
     #[error("the Runtime's user may not open it")]
     Denied,
     #[error(
@@ -101,15 +110,21 @@ pub(crate) enum PreopenFault {
     Failed(io::ErrorKind),
 }
 
+impl PreopenError {
+    pub(crate) fn of(preopen: &Preopen, fault: PreopenFault) -> Self {
+        Self { preopen: Box::new(preopen.clone()), fault }
+    }
+}
+
 /// What went wrong with a directory. The host's own words may name a path.
-pub(super) fn fault(error: &io::Error) -> PreopenFault {
-    match error.kind() {
-        io::ErrorKind::NotFound => PreopenFault::NotThere,
-        io::ErrorKind::NotADirectory => PreopenFault::NoDirectory,
-        // cap-std has this word for a way out, and no code of the system's with it.
-        io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => PreopenFault::Escapes,
-        io::ErrorKind::PermissionDenied => PreopenFault::Denied,
-        kind => PreopenFault::Failed(kind),
+impl From<io::Error> for PreopenFault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::NotThere,
+            io::ErrorKind::NotADirectory => Self::NoDirectory,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            kind => Self::Failed(kind),
+        }
     }
 }
 
@@ -144,8 +159,7 @@ impl Roots {
         grants: &Grants,
     ) -> Result<Vec<OpenPreopen>, PreopenError> {
         let open = |preopen: &Preopen| {
-            self.open_preopen(worker, preopen)
-                .map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault })
+            self.open_preopen(worker, preopen).map_err(|fault| PreopenError::of(preopen, fault))
         };
         grants.preopens.iter().map(open).collect()
     }
@@ -160,9 +174,7 @@ impl Roots {
                 true => self.scratch().map(|_| None).ok_or(PreopenFault::NoScratch),
                 false => self.admit_preopen(preopen),
             };
-            let admitted = admitted
-                .map_err(|fault| PreopenError { preopen: Box::new(preopen.clone()), fault });
-            scopes.extend(admitted?);
+            scopes.extend(admitted.map_err(|fault| PreopenError::of(preopen, fault))?);
         }
         Ok(scopes)
     }
@@ -175,7 +187,7 @@ impl Roots {
         }
     }
 
-    fn admit_preopen(&self, preopen: &Preopen) -> Result<Option<Scope>, PreopenFault> {
+    pub(crate) fn admit_preopen(&self, preopen: &Preopen) -> Result<Option<Scope>, PreopenFault> {
         let opened = self.open_below_root(preopen)?;
         match opened.access {
             Access::ReadWrite if !opened.exposes_git => {
@@ -196,16 +208,15 @@ impl Roots {
         if !preopen.root.is_scratch() {
             return self.open_below_root(preopen);
         }
-        let failed = |error: io::Error| fault(&error);
         let all = self.scratch().ok_or(PreopenFault::NoScratch)?;
-        let scratch = all.of(worker).map_err(failed)?;
+        let scratch = all.of(worker)?;
         let path = preopen.path.as_str();
-        scratch.create_dir_all(path).map_err(failed)?;
+        scratch.create_dir_all(path)?;
         Ok(OpenPreopen {
-            dir: scratch.open_dir(path).map_err(failed)?,
+            dir: scratch.open_dir(path)?,
             guest_path: preopen.guest_path.clone(),
             access: preopen.access,
-            scratch: Some(all.to_measure(&scratch).map_err(failed)?),
+            scratch: Some(all.to_measure(&scratch)?),
             // Nobody runs git there but the Worker.
             exposes_git: true,
             extent: None,
@@ -217,7 +228,7 @@ impl Roots {
         let root = self.open(&preopen.root)?;
         let dir = match preopen.path.is_root() {
             true => root,
-            false => root.open_dir(preopen.path.as_str()).map_err(|error| fault(&error))?,
+            false => open_below(root, &preopen.path)?,
         };
         if preopen.access == Access::ReadWrite && !exposes_git {
             // Whatever it was when it was granted.
@@ -236,6 +247,28 @@ impl Roots {
             extent,
         })
     }
+}
+
+/// Opens a directory below `root`, and follows no link on the way: a guest that may write there could
+/// plant one, and what others were granted would lie where it leads.
+fn open_below(root: Dir, path: &RootPath) -> Result<Dir, PreopenFault> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        if let Ok(dir) = openat2(&root, path.as_str(), flags, Mode::empty(), resolve) {
+            return Ok(Dir::from_std_file(dir.into()));
+        }
+        // What is wrong, or that this system has no such call, is found out below.
+    }
+    path.as_str().split('/').try_fold(root, |above, name| match above.open_dir_nofollow(name) {
+        Ok(below) => Ok(below),
+        Err(error) => match above.symlink_metadata(name) {
+            Ok(metadata) if metadata.is_symlink() => Err(PreopenFault::Link),
+            _ => Err(error.into()),
+        },
+    })
 }
 
 impl OpenPreopen {

@@ -12,7 +12,7 @@ use worker_types::{Access, Grants, Preopen, RootName, RootStatus};
 
 use super::{
     location::{Extent, LocateError, Mounts},
-    preopens::{PreopenFault, fault},
+    preopens::PreopenFault,
     scratch::ScratchDirectories,
 };
 
@@ -59,7 +59,9 @@ impl Root {
         root.starts_with(&own) || own.starts_with(&root)
     }
 
-    pub(crate) fn is_writable(&self) -> bool {
+    /// Whether a grant may ask to write to it.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
         self.access == Access::ReadWrite
     }
 
@@ -94,6 +96,8 @@ pub(crate) struct Roots {
 #[derive(Debug)]
 struct HeldRoot {
     root: Root,
+    /// Whether the system keeps this process from using it, whatever is there.
+    is_out_of_reach: bool,
     held: Mutex<Held>,
 }
 
@@ -112,18 +116,21 @@ impl HeldRoot {
 
     /// A handle of the root, which is where it was when it was opened first.
     fn open(&self) -> Result<Dir, PreopenFault> {
-        let opened = self.hold().and_then(|dir| dir.try_clone().map_err(|error| fault(&error)));
+        let opened = self.hold().and_then(|dir| dir.try_clone().map_err(PreopenFault::from));
         self.lock().fault = opened.as_ref().err().cloned();
         opened
     }
 
     /// Nothing that waits for the disk is done under the lock: others ask how the root fares.
     fn hold(&self) -> Result<Arc<Dir>, PreopenFault> {
+        if self.is_out_of_reach {
+            return Err(PreopenFault::OutOfReach);
+        }
         let path = &self.root.path;
         let held = self.lock().dir.clone();
         let Some(dir) = held else {
             let dir = Dir::open_ambient_dir(path, ambient_authority());
-            let dir = Arc::new(dir.map_err(|error| fault(&error))?);
+            let dir = Arc::new(dir?);
             // Somebody else may have been first.
             return Ok(Arc::clone(self.lock().dir.get_or_insert(dir)));
         };
@@ -131,17 +138,23 @@ impl HeldRoot {
             Ok(true) => Ok(dir),
             Ok(false) => Err(PreopenFault::RootMoved),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(PreopenFault::RootMoved),
-            Err(error) => Err(fault(&error)),
+            Err(error) => Err(error.into()),
         }
     }
 }
 
 impl Roots {
+    /// Opens `roots`, but for those in `out_of_reach`, which this process may not use any more. This
+    /// blocks.
     pub(crate) fn new(
         roots: BTreeMap<RootName, Root>,
         scratch: Option<ScratchDirectories>,
+        out_of_reach: &[RootName],
     ) -> Self {
-        let held = |(name, root)| (name, HeldRoot { root, held: Mutex::default() });
+        let held = |(name, root)| {
+            let is_out_of_reach = out_of_reach.contains(&name);
+            (name, HeldRoot { root, is_out_of_reach, held: Mutex::default() })
+        };
         let mounts = Mounts::default();
         let roots = roots.into_iter().map(held).collect();
         let roots = Self { roots, scratch, walk: Mutex::default(), mounts };

@@ -9,7 +9,7 @@ use std::{
     io,
     path::Path,
     str::FromStr as _,
-    sync::{Arc, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 use cap_fs_ext::DirExt as _;
@@ -32,15 +32,60 @@ const REMOVED: &str = "removed";
 #[derive(Debug)]
 pub(crate) struct ScratchDirectories {
     all: Dir,
-    /// Held while one of them is measured: that takes a handle for each level.
-    measuring: Arc<Mutex<()>>,
+    measuring: Arc<Measuring>,
 }
 
 /// The private directory of one Worker.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     pub(crate) dir: Dir,
-    pub(crate) measuring: Arc<Mutex<()>>,
+    pub(crate) measuring: Arc<Measuring>,
+}
+
+/// Directories that are measured at once: each takes a handle for each level.
+const MEASURED_AT_ONCE: u64 = 4;
+
+/// Bounds how many measure at once. Whoever came first goes first: one who measures again and again
+/// goes behind everybody else each time.
+#[derive(Debug, Default)]
+pub(crate) struct Measuring {
+    queue: Mutex<Queue>,
+    left: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    came: u64,
+    left: u64,
+}
+
+/// A place among those who measure.
+#[derive(Debug)]
+pub(crate) struct MeasuringPlace<'a>(&'a Measuring);
+
+impl Measuring {
+    /// Waits for a place. This blocks.
+    pub(crate) fn wait(&self) -> MeasuringPlace<'_> {
+        let mut queue = self.lock();
+        let number = queue.came;
+        queue.came += 1;
+        while number >= queue.left + MEASURED_AT_ONCE {
+            queue = self.left.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        MeasuringPlace(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics between a lock and the end of its change.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for MeasuringPlace<'_> {
+    fn drop(&mut self) {
+        self.0.lock().left += 1;
+        self.0.left.notify_all();
+    }
 }
 
 impl ScratchDirectories {
@@ -91,7 +136,8 @@ impl ScratchDirectories {
         }
     }
 
-    /// Removes what an earlier life left: the directories of Workers that are not `kept`.
+    /// Removes what an earlier life left: the directories of Workers that are not `kept`. One that
+    /// cannot be removed keeps no other; the first failure is told.
     pub(crate) fn sweep(&self, kept: impl Fn(WorkerId) -> bool) -> io::Result<()> {
         let mut gone = Vec::new();
         for entry in self.all.entries()? {
@@ -102,11 +148,12 @@ impl ScratchDirectories {
                 gone.push(worker);
             }
         }
-        gone.into_iter().try_for_each(|worker| self.remove(worker))?;
+        let swept = gone.into_iter().map(|worker| self.remove(worker)).fold(Ok(()), Result::and);
         self.make(REMOVED)?;
         let removed = self.all.open_dir_nofollow(REMOVED)?;
         let left: Vec<_> = removed.entries()?.collect::<io::Result<_>>()?;
-        left.iter().try_for_each(|entry| remove_tree(&removed, entry.file_name()))
+        let left = left.iter().map(|entry| remove_tree(&removed, entry.file_name()));
+        left.fold(swept, Result::and)
     }
 }
 
@@ -165,7 +212,10 @@ fn move_up(from: &Dir, name: &std::ffi::OsStr, dir: &Dir, moved: &mut u64) -> io
 }
 
 fn is_directory(dir: &Dir, name: &std::ffi::OsStr) -> io::Result<bool> {
-    Ok(dir.symlink_metadata(name)?.is_dir())
+    match dir.symlink_metadata(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        found => Ok(found?.is_dir()),
+    }
 }
 
 /// Somebody else may remove the same tree.

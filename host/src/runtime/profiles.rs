@@ -1,6 +1,9 @@
 //! Profiles as Workers have them: a snapshot, and its component once it is loaded.
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Weak},
+};
 
 use fail::fail_point;
 use jiff::Timestamp;
@@ -117,9 +120,11 @@ impl Snapshots {
         else {
             return None;
         };
-        // What was granted then is no more than what may be granted now.
-        let allowed = grants.meet(&runtime.ceiling);
-        let authority = Authority::new(self.snapshot(profile, *component), runtime.share(allowed));
+        // What of it was taken away is known once the rest of the log is.
+        let granted = runtime.share(grants.clone());
+        let grants = runtime.left_of(&granted, &BTreeSet::new());
+        let profile = self.snapshot(profile, *component);
+        let authority = Authority { grants, ..Authority::new(profile, granted) };
         Some((WorkerMeta::new(display_name.clone(), labels.clone(), created.at), authority))
     }
 

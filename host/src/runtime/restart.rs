@@ -1,8 +1,12 @@
 //! What a Runtime does first: it takes up the Workers that its store has.
 
-use std::{error::Error, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    sync::Arc,
+};
 
-use worker_types::{Event, EventBody, WorkerId};
+use worker_types::{Grant, Grants, ItemId, WorkerId};
 
 use super::{Inner, WorkerMeta, damage, table};
 use crate::{
@@ -51,13 +55,11 @@ impl Inner {
         };
         let cell = Arc::new(WorkerCell::new(stored.worker_id, meta, authority));
         if let Some(rest) = stored.rest {
-            self.restore_grants(&cell, &stored.created, &rest);
-            self.count(cell.restore(&rest, Default::default()));
-            self.take_up(&cell, &rest);
+            self.show_restored(&cell, &rest, Default::default());
             self.restore_scopes(&cell, rest.status()).await;
             return self.workers.restore(cell, None);
         }
-        self.restore_active(cell, Some(&stored.created)).await;
+        self.restore_active(cell).await;
     }
 
     /// Takes up a Worker of which is not known what it was created with. It is unavailable; what else
@@ -69,16 +71,13 @@ impl Inner {
             let message = format!("Worker {worker_id} cannot be shown: {error}");
             return self.damage.note(damage::WORKER, message);
         };
-        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta, authority)), None).await;
+        self.restore_active(Arc::new(WorkerCell::new(worker_id, meta, authority))).await;
     }
 
-    async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>, created: Option<&Event>) {
+    async fn restore_active(self: &Arc<Self>, cell: Arc<WorkerCell>) {
         let worker_id = cell.id;
         match Journal::load(self, &cell).await {
             Ok(journal) => {
-                if let Some(created) = created {
-                    self.restore_grants(&cell, created, journal.state());
-                }
                 // Before anybody can create a Worker.
                 self.restore_scopes(&cell, journal.state().status()).await;
                 let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&cell));
@@ -96,23 +95,33 @@ impl Inner {
         }
     }
 
-    /// What a Worker was granted is cut to the ceiling of today only after what was taken away is taken
-    /// from it: a ceiling that changed never gives anything back.
-    fn restore_grants(&self, cell: &WorkerCell, created: &Event, state: &WorkerState) {
-        let EventBody::WorkerCreated { grants, .. } = &created.body else { return };
-        let left = grants.clone().without_revoked(state.revoked()).meet(&self.ceiling);
-        if left.meet(grants) != *grants {
+    /// Shows what the store has of a Worker; `texts` are those of its open items.
+    pub(crate) fn show_restored(
+        &self,
+        cell: &WorkerCell,
+        state: &WorkerState,
+        texts: BTreeMap<ItemId, String>,
+    ) {
+        let granted = cell.authority().granted;
+        if granted.within(&self.ceiling).is_err() {
             tracing::warn!(worker_id = %cell.id, "a Worker's grants are cut to the ceiling of today");
         }
-        cell.restore_grants(self.share(left), state.revoked());
-    }
-
-    /// A Worker that was upgraded does not go by what it was created with.
-    pub(crate) fn take_up(&self, cell: &WorkerCell, state: &WorkerState) {
+        let grants = self.left_of(&granted, state.revoked());
+        self.count(cell.restore(state, grants, texts));
+        // One that was upgraded does not go by what it was created with.
         if let Some(Upgrade { profile, component }) = state.upgraded() {
             let profile = self.snapshots().snapshot(profile, *component);
             cell.upgrade(profile);
         }
+    }
+
+    /// What is left of what a Worker was `granted`. It is cut to the ceiling of today only after what was
+    /// taken away is taken from it: a ceiling that changed never gives anything back.
+    pub(super) fn left_of(&self, granted: &Arc<Grants>, revoked: &BTreeSet<Grant>) -> Arc<Grants> {
+        if revoked.is_empty() && granted.within(&self.ceiling).is_ok() {
+            return Arc::clone(granted);
+        }
+        self.share(Grants::clone(granted).without_revoked(revoked).cut_to(&self.ceiling))
     }
 
     fn log_damage(&self, worker_id: WorkerId, error: &StoreError) {

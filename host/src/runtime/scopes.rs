@@ -39,33 +39,37 @@ impl Drop for ClaimedScopes {
 }
 
 impl Inner {
-    /// Checks that the directories in `grants` can be had by `worker`, which is to be created, and gives
-    /// it those that it may write to.
-    pub(super) async fn admit_directories(
+    /// Checks that a Worker that is to be created can have the directories that it is granted, and gives
+    /// it those that it may write to. For its task: this blocks as long as the disk does, and leaves the
+    /// thread's other work to others meanwhile. To go to another thread and back would take longer than
+    /// all the rest.
+    pub(crate) fn admit_directories(
         self: &Arc<Self>,
-        worker: WorkerId,
-        grants: &Grants,
+        cell: &WorkerCell,
     ) -> Result<Option<ClaimedScopes>, RuntimeError> {
+        let (worker, grants) = (cell.id, cell.authority().grants);
         if grants.preopens.is_empty() {
             return Ok(None);
         }
-        let (runtime, grants) = (Arc::clone(self), grants.clone());
-        let admit = move || {
-            let scopes = runtime.roots.admit(&grants)?;
+        tokio::task::block_in_place(|| {
+            let scopes = self.roots.admit(&grants)?;
             if scopes.is_empty() {
                 return Ok(None);
             }
-            runtime.allocations.claim(worker, scopes)?;
-            // Made here: whoever asked may be gone.
+            self.allocations.claim(worker, scopes)?;
+            let runtime = Arc::clone(self);
             Ok(Some(ClaimedScopes { runtime, worker, is_created: false }))
-        };
-        let admitted = self.threads.handle().spawn_blocking(admit).await;
-        admitted.map_err(|error| internal(&error))?
+        })
     }
 
     /// Sees to it that the Worker holds its scopes, as far as its directories are there: what is not
-    /// fails the turn that wants it, by name. Returns whether anything had to be claimed.
-    pub(crate) async fn hold_scopes(&self, cell: &WorkerCell) -> Result<bool, RuntimeError> {
+    /// fails the turn that wants it, by name. Those of one that `starts` are looked at as at its
+    /// creation: anything may have come there since.
+    pub(crate) async fn hold_scopes(
+        &self,
+        cell: &WorkerCell,
+        starts: bool,
+    ) -> Result<(), RuntimeError> {
         let worker = cell.id;
         let is_missing = |preopen: &&Preopen| {
             Scope::is_granted_by(preopen)
@@ -74,22 +78,26 @@ impl Inner {
         let grants = cell.authority().grants;
         let missing: Vec<Preopen> = grants.preopens.iter().filter(is_missing).cloned().collect();
         if missing.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let (roots, allocations) = (Arc::clone(&self.roots), Arc::clone(&self.allocations));
         let claim = move || {
-            let scopes = missing.iter().filter_map(|preopen| match roots.scope(preopen) {
-                Ok(scope) => scope,
-                Err(fault) => {
-                    tracing::warn!(%worker, %preopen, %fault, "a Worker's directory is not there");
-                    None
+            let mut scopes = Vec::new();
+            for preopen in &missing {
+                let scope =
+                    if starts { roots.admit_preopen(preopen) } else { roots.scope(preopen) };
+                match scope {
+                    Ok(scope) => scopes.extend(scope),
+                    Err(fault) if starts => return Err(PreopenError::of(preopen, fault).into()),
+                    Err(fault) => {
+                        tracing::warn!(%worker, %preopen, %fault, "a Worker's directory is not there");
+                    }
                 }
-            });
-            allocations.claim(worker, scopes.collect())
+            }
+            Ok(allocations.claim(worker, scopes)?)
         };
         let claimed = self.threads.handle().spawn_blocking(claim).await;
-        claimed.map_err(|error| internal(&error))??;
-        Ok(true)
+        claimed.map_err(|error| internal(&error))?
     }
 
     /// Gives a Worker that the store has its scopes again, unless it was stopped. One that does not get
@@ -98,7 +106,7 @@ impl Inner {
         if status == WorkerStatus::Stopped {
             return;
         }
-        if let Err(error) = self.hold_scopes(cell).await {
+        if let Err(error) = self.hold_scopes(cell, false).await {
             tracing::warn!(worker_id = %cell.id, %error, "a Worker does not get its directories");
             self.count(cell.set_scopes_taken(Some(error.to_string())));
         }
@@ -136,8 +144,7 @@ pub(super) fn check(
         let Some(extent) = &opened.extent else { continue };
         let held = allocations.held(worker, &opened.guest_path);
         if !held.is_some_and(|held| extent.is_covered_by(&held)) {
-            let (preopen, fault) = (Box::new(preopen.clone()), PreopenFault::Exchanged);
-            return Err(PreopenError { preopen, fault });
+            return Err(PreopenError::of(preopen, PreopenFault::Exchanged));
         }
     }
     Ok(())

@@ -1,17 +1,23 @@
 //! The directories that the Worker may write to: held until it is stopped and its guest is gone.
 
-use worker_types::{Grant, RuntimeError, WorkerStatus};
+use tokio_util::task::AbortOnDropHandle;
+use worker_types::{Grant, Outcome, RuntimeError, WorkerStatus};
 
 use super::{Supervisor, gone};
-use crate::journal::Journal;
+use crate::{capability::filesystem::Handles, journal::Journal, runtime::Inner};
 
 impl Supervisor {
+    /// Claims for a stopped Worker what it was granted. One that does not get it stays stopped.
+    pub(super) async fn take_scopes_to_start(&self) -> Result<(), RuntimeError> {
+        self.runtime.hold_scopes(&self.cell, true).await
+    }
+
     /// Claims what the Worker does not hold yet.
-    pub(super) async fn hold_scopes(&self) -> Result<(), RuntimeError> {
-        let held = self.runtime.hold_scopes(&self.cell).await;
+    async fn hold_scopes(&self) -> Result<(), RuntimeError> {
+        let held = self.runtime.hold_scopes(&self.cell, false).await;
         let taken = held.as_ref().err().map(ToString::to_string);
         self.runtime.count(self.cell.set_scopes_taken(taken));
-        held.map(drop)
+        held
     }
 
     /// Brings what the Worker holds in line with its log. Returns whether it may run: one whose
@@ -32,8 +38,7 @@ impl Supervisor {
         if !is_over(journal) {
             return self.release_revoked().await;
         }
-        if self.runtime.allocations.holds_any(self.cell.id) {
-            self.guest_is_gone().await;
+        if self.runtime.allocations.holds_any(self.cell.id) && self.guest_is_gone().await {
             self.runtime.release_scopes(self.cell.id).await;
         }
         // It waits for nothing any more.
@@ -45,19 +50,31 @@ impl Supervisor {
         for grant in &*revoked {
             if let Grant::Preopen(guest_path) = grant
                 && self.runtime.allocations.held(self.cell.id, guest_path).is_some()
+                && self.guest_is_gone().await
             {
-                self.guest_is_gone().await;
                 self.runtime.release_scope(self.cell.id, guest_path).await;
             }
         }
     }
+
+    /// Waits until nothing of a guest is there any more, also no call of its that the system has begun.
+    /// Returns whether that is so: a Runtime that ends does not wait for a disk that answers no more.
+    pub(super) async fn guest_is_gone(&mut self) -> bool {
+        is_gone(&mut self.guest, &self.files, &self.runtime).await
+    }
 }
 
-impl Supervisor {
-    /// Waits until nothing of a guest is there any more, also no call of its that the system has begun.
-    pub(super) async fn guest_is_gone(&mut self) {
-        gone(&mut self.guest).await;
-        self.files.closed().await;
+/// The same, of its parts.
+pub(super) async fn is_gone(
+    guest: &mut Option<AbortOnDropHandle<Outcome>>,
+    files: &Handles,
+    runtime: &Inner,
+) -> bool {
+    gone(guest).await;
+    tokio::select! {
+        biased;
+        () = files.closed() => true,
+        () = runtime.interrupt.cancelled() => false,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use worker_types::RuntimeError;
 
-use super::{Request, Supervisor, gone};
+use super::{Request, Supervisor};
 use crate::{
     journal::now,
     runtime::store_error,
@@ -31,7 +31,7 @@ impl Supervisor {
         self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
         let refusal = self.unavailable();
         self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(refusal.clone()))));
-        gone(&mut self.guest).await;
+        self.guest_is_gone().await;
         loop {
             let held = self.held.pop_front();
             let next = || self.runtime.workers.next_or_retire(self.cell.id, &mut self.requests);

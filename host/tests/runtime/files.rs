@@ -1,6 +1,6 @@
 //! What a guest reaches of the disk, by the calls of WASI itself.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use tempfile::TempDir;
 use worker_runtime::{Root, Runtime, RuntimeBuildError};
@@ -319,6 +319,103 @@ async fn a_guest_makes_no_git_directory_and_reaches_into_none_that_comes_later()
     assert_eq!(answers[..5], ["ok", "ok", refused, refused, "ok"]);
     assert_eq!(answers[5..], [refused; 4]);
     assert!(Path::exists(&disk.path("open/a/.git/hooks")));
+}
+
+#[tokio::test]
+async fn a_link_that_is_there_leads_no_guest_into_a_git_directory_that_comes_later() {
+    let disk = Disk::new(Limits::default()).await;
+    // As it comes with a repository, or out of an archive.
+    for (target, name) in [(".git/hooks", "hk"), (".git/config", "cf"), ("hk", "chain")] {
+        symlink(target, disk.path("open").join(name)).expect("a link");
+    }
+    let worker = disk.worker(grants(&BOTH)).await.expect("a Worker");
+    fs::create_dir_all(disk.path("open/.git/hooks")).expect("the operator's");
+    for file in ["config", "hooks/old"] {
+        fs::write(disk.path("open/.git").join(file), "as it was").expect("a file");
+    }
+    for call in [
+        "open\t/work\thk/pre-commit\twcx",
+        "open\t/work\tchain/pre-commit\twc",
+        "open\t/work\thk/old\trw",
+        "open\t/work\thk/../config\twt",
+        "open\t/work\tcf\twt",
+        "open\t/work\tcf\trw",
+        "mkdir\t/work\thk/x",
+        "rmdir\t/work\thk/x",
+        "unlink\t/work\thk/old",
+        "symlink\t/work\ta\thk/x",
+        "link\t/work\thk/old\t/work\tmine",
+        "link-follow\t/work\tcf\t/work\tmine",
+        "rename\t/work\thk/old\t/work\tmine",
+        "times\t/work\tcf\t1",
+    ] {
+        assert_eq!(disk.calls(worker, &[call]).await, ["not-permitted"], "{call}");
+    }
+    let script = [
+        "open\t/work\tchain\trd\thooks",
+        "open\thooks\told\tr\told",
+        "read\told",
+        "open\thooks\tpre-commit\twc",
+        "write\told\t0\tx",
+        "ftimes\thooks\t9",
+    ];
+    let answers = disk.calls(worker, &script).await;
+    let refused = "not-permitted";
+    assert_eq!(answers, ["ok", "ok", "ok as it was", refused, refused, refused]);
+    // The links themselves are files like others.
+    assert_eq!(disk.calls(worker, &["rename\t/work\tcf\t/work\tother"]).await, ["ok"]);
+    let left: Vec<_> = fs::read_dir(disk.path("open/.git/hooks")).expect("listed").collect();
+    assert_eq!(left.len(), 1);
+    for file in ["config", "hooks/old"] {
+        let kept = fs::read_to_string(disk.path("open/.git").join(file)).expect("read");
+        assert_eq!(kept, "as it was");
+    }
+}
+
+#[tokio::test]
+async fn a_file_gets_no_name_in_another_directory_where_it_would_outlive_a_revocation() {
+    let disk = Disk::new(Limits::default()).await;
+    for dir in ["open/one", "open/two"] {
+        fs::create_dir(disk.path(dir)).expect("a directory");
+    }
+    fs::write(disk.path("open/one/file"), "").expect("a file");
+    let below = |path: &str| {
+        let preopen = preopen("open", &format!("/{path}"), Access::ReadWrite);
+        preopen.path(path.parse().expect("a path"))
+    };
+    let both = Grants::none().with_preopen(below("one")).with_preopen(below("two"));
+    let worker = disk.worker(both).await.expect("a Worker");
+    let script = [
+        "link\t/one\tfile\t/two\tfile",
+        "link\t/one\tfile\t/one\tagain",
+        "rename\t/one\tagain\t/two\tagain",
+    ];
+    assert_eq!(disk.calls(worker, &script).await, ["cross-device", "ok", "ok"]);
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_is_held_against_what_came_into_its_directory_meanwhile() {
+    let disk = Disk::new(Limits::default()).await;
+    let worker = disk.worker(grants(&BOTH)).await.expect("a Worker");
+    disk.runtime.stop(worker).await.expect("stopped");
+    fs::create_dir_all(disk.path("open/a/.git")).expect("the operator's");
+    let refused = disk.runtime.start(worker).await.expect_err("a git directory");
+    assert_eq!(refused.code(), "exposes_git_dir");
+    fs::remove_dir_all(disk.path("open/a")).expect("removed");
+    disk.runtime.start(worker).await.expect("started");
+}
+
+#[tokio::test]
+async fn a_path_is_of_the_directory_that_lies_deepest_around_it() {
+    let disk = Disk::new(Limits::default()).await;
+    fs::write(disk.path("closed/mark"), "inner").expect("a file");
+    fs::create_dir(disk.path("open/out")).expect("a directory");
+    fs::write(disk.path("open/out/mark"), "outer").expect("a file");
+    let nested =
+        grants(&[("open", "/w", Access::ReadOnly), ("closed", "/w/out", Access::ReadOnly)]);
+    let worker = disk.worker(nested).await.expect("a Worker");
+    let script = ["std-read\t/w/out/mark", "open\t/w\tout/mark\tr\touter", "read\touter"];
+    assert_eq!(disk.calls(worker, &script).await, ["ok inner", "ok", "ok outer"]);
 }
 
 #[tokio::test]

@@ -7,10 +7,13 @@
 //! - `preopens`, `open DIR PATH FLAGS [NAME]` (read, write, create, xclusive, truncate, directory,
 //!   nofollow, each by its first letter), `open-many DIR PATH COUNT`, `drop NAME`,
 //! - `mkdir DIR PATH`, `rmdir DIR PATH`, `unlink DIR PATH`, `symlink DIR TARGET PATH`,
-//!   `readlink DIR PATH`, `link DIR PATH DIR PATH`, `rename DIR PATH DIR PATH`,
-//! - `stat DIR PATH`, `lstat DIR PATH`, `hash DIR PATH`, `times DIR PATH SECONDS`, `list DIR`,
+//!   `readlink DIR PATH`, `link DIR PATH DIR PATH`, `link-follow DIR PATH DIR PATH`,
+//!   `rename DIR PATH DIR PATH`,
+//! - `stat DIR PATH`, `hash DIR PATH`, `times DIR PATH SECONDS`, and with an `l` before their names the
+//!   same of a link itself, `list DIR`,
 //! - `read NAME`, `write NAME OFFSET TEXT`, `append NAME TEXT`, `fill NAME BYTES` (one stream),
-//!   `size NAME BYTES`, `ftimes NAME SECONDS`, `fstat NAME`, `sync NAME`.
+//!   `size NAME BYTES`, `ftimes NAME SECONDS`, `fstat NAME`, `sync NAME`,
+//! - `std-read PATH`, which is `std`'s, and finds the directory by the path as every program does.
 
 use worker_guest::{Failure, Turn};
 
@@ -123,6 +126,9 @@ mod wasi {
                 ["link", from, old, to, new] => {
                     self.get(from)?.link_at(none, old, self.get(to)?, new)
                 }
+                ["link-follow", from, old, to, new] => {
+                    self.get(from)?.link_at(follow, old, self.get(to)?, new)
+                }
                 ["rename", from, old, to, new] => {
                     self.get(from)?.rename_at(old, self.get(to)?, new)
                 }
@@ -134,18 +140,18 @@ mod wasi {
                     let stat = self.get(dir)?.stat_at(none, path).map_err(code)?;
                     return Ok(format!("{:?} {}", stat.type_, stat.size));
                 }
-                ["hash", dir, path] => {
-                    return self
-                        .get(dir)?
-                        .metadata_hash_at(follow, path)
-                        .map(|_| done())
-                        .map_err(code);
+                [call @ ("hash" | "lhash"), dir, path] => {
+                    let flags = if call == "hash" { follow } else { none };
+                    self.get(dir)?.metadata_hash_at(flags, path).map(drop)
                 }
-                ["times", dir, path, seconds] => {
-                    let time = at(seconds)?;
-                    self.get(dir)?.set_times_at(follow, path, time, time)
+                [call @ ("times" | "ltimes"), dir, path, seconds] => {
+                    let (time, flags) = (at(seconds)?, if call == "times" { follow } else { none });
+                    self.get(dir)?.set_times_at(flags, path, time, time)
                 }
                 ["list", dir] => return self.list(dir),
+                ["std-read", path] => {
+                    return std::fs::read_to_string(path).map_err(|error| error.to_string());
+                }
                 ["read", name] => return self.read(name),
                 ["write", name, offset, text] => {
                     let offset = number(offset)?;

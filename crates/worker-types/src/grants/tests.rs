@@ -112,28 +112,56 @@ proptest! {
 
     #[test]
     fn what_is_revoked_under_one_ceiling_is_gone_under_every_other(
-        granted in grants(),
+        granted in grants().prop_filter("valid", |granted| granted.validate().is_ok()),
         then in grants(),
         later in grants(),
+        picks in prop::collection::vec(any::<bool>(), 64),
     ) {
-        let seen = granted.meet(&then);
-        for revoked in seen.all() {
-            let taken = Grants {
-                preopens: seen.preopens.iter().filter(|preopen| {
-                    revoked == Grant::Preopen(preopen.guest_path.clone())
-                }).cloned().collect(),
-                llm: None,
-            };
-            let left = granted.clone().without_revoked([&revoked]).meet(&later);
+        let seen = granted.cut_to(&then);
+        let is_picked: Vec<(Grant, bool)> = seen.all().zip(picks).collect();
+        let revoked = || is_picked.iter().filter(|(_, picked)| *picked).map(|(grant, _)| grant);
+        let left = granted.clone().without_revoked(revoked()).cut_to(&later);
+        for taken in seen.preopens.iter() {
+            let name = Grant::Preopen(taken.guest_path.clone());
             // Unless it was granted twice, as it may be.
-            let once = granted.preopens.iter().filter(|preopen| {
-                taken.preopens.iter().any(|taken| preopen.meet(taken).is_some())
-            }).count() <= 1;
-            if once {
-                prop_assert!(left.preopens.iter().all(|left| {
-                    taken.preopens.iter().all(|taken| left.meet(taken).is_none())
-                }), "{revoked}: {left:?}");
+            let once = granted.preopens.iter().filter(|own| own.meet(taken).is_some()).count() <= 1;
+            if once && revoked().any(|revoked| *revoked == name) {
+                let is_left = left.preopens.iter().any(|left| left.meet(taken).is_some());
+                prop_assert!(!is_left, "{name}: {left:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_not_revoked_stays(
+        granted in grants().prop_filter("valid", |granted| granted.validate().is_ok()),
+        then in grants(),
+        picks in prop::collection::vec(any::<bool>(), 64),
+    ) {
+        let seen = granted.cut_to(&then);
+        let revoked: Vec<Grant> =
+            seen.all().zip(picks).filter(|(_, picked)| *picked).map(|(grant, _)| grant).collect();
+        let left = granted.clone().without_revoked(&revoked);
+        for own in &granted.preopens {
+            let nearest = |guest_path: &GuestPath| {
+                let around = granted.preopens.iter().map(|preopen| &preopen.guest_path);
+                around.filter(|around| guest_path.is_within(around)).max_by_key(|path| path.as_str().len())
+            };
+            let is_touched = revoked.iter().any(|revoked| match revoked {
+                Grant::Preopen(guest_path) => nearest(guest_path) == Some(&own.guest_path),
+                Grant::Capability(_) => false,
+            });
+            prop_assert_eq!(left.preopens.contains(own), !is_touched, "{:?} of {:?}", own, revoked);
+        }
+    }
+
+    #[test]
+    fn what_is_cut_can_be_given_to_a_guest(a in grants(), ceiling in grants()) {
+        let cut = a.cut_to(&ceiling);
+        prop_assert!(cut.validate().is_ok(), "{cut:?}");
+        prop_assert!(cut.within(&a).is_ok() && cut.within(&ceiling).is_ok());
+        if a.validate().is_ok() && a.within(&ceiling).is_ok() {
+            prop_assert_eq!(cut, a);
         }
     }
 
@@ -216,4 +244,23 @@ fn grants_that_contradict_themselves_are_refused() {
     };
     assert_eq!(many(MAX_PREOPENS).validate(), Ok(()));
     assert_eq!(many(MAX_PREOPENS + 1).validate(), Err(InvalidGrants::TooMany));
+}
+
+#[test]
+fn a_part_is_not_shown_in_the_place_of_another_directory() {
+    let (ro, rw) = (Access::ReadOnly, Access::ReadWrite);
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let granted = grants(&[preopen("one", "", "/w", ro), preopen("one", "out", "/w/out", rw)]);
+    let ceiling = grants(&[preopen("one", "out", "/", rw)]);
+    let left = grants(&[preopen("one", "out", "/w/out", rw)]);
+    assert_eq!(granted.cut_to(&ceiling), left);
+}
+
+#[test]
+fn revoking_the_parts_of_a_directory_leaves_the_one_around_it() {
+    let ro = Access::ReadOnly;
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let granted = grants(&[preopen("two", "", "/w", ro), preopen("one", "out", "/w/out", ro)]);
+    let revoked = ["/w/out/a", "/w/out/b"].map(|path| Grant::Preopen(parsed(path)));
+    assert_eq!(granted.without_revoked(&revoked), grants(&[preopen("two", "", "/w", ro)]));
 }

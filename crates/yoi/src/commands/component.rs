@@ -42,7 +42,8 @@ fn inspect(file: &Path, config: &Config, output: Output) -> anyhow::Result<Exit>
     imports.sort_by_key(|import| match import.takes {
         Takes::Refused => 0,
         Takes::Grant(_) => 1,
-        Takes::Nothing => 2,
+        Takes::Preopens => 2,
+        _ => 3,
     });
     let rows: Vec<[String; 3]> = imports.into_iter().map(row).collect();
     output.table(["IT COULD", "IF IT IS GRANTED", "IMPORT"], &rows)?;
@@ -51,11 +52,10 @@ fn inspect(file: &Path, config: &Config, output: Output) -> anyhow::Result<Exit>
 
 fn row(import: &Import) -> [String; 3] {
     let takes = match import.takes {
-        // What they show is what was granted.
-        Takes::Nothing if import.name.starts_with("wasi:filesystem/") => "preopens".to_owned(),
-        Takes::Nothing => "-".to_owned(),
+        Takes::Preopens => "preopens".to_owned(),
         Takes::Grant(capability) => capability.to_string(),
         Takes::Refused => "never: it is refused".to_owned(),
+        _ => "-".to_owned(),
     };
     [import.could.to_owned(), takes, import.name.clone()]
 }

@@ -11,8 +11,9 @@ use std::{
 use anyhow::Context as _;
 use llm_engine::Models;
 use serde::Serialize;
+use tempfile::TempDir;
 use tokio::{process::Command, time::error::Elapsed};
-use worker_runtime::{Enforcement, Runtime};
+use worker_runtime::{Enforcement, Runtime, RuntimeBuildError};
 use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Outcome};
 use yoi_config::{Config, ConfigError, Confine};
 
@@ -262,7 +263,7 @@ fn look_at_confinement(wanted: Confine) -> Finding {
     }
 }
 
-type Trial = Result<anyhow::Result<(Runtime, String)>, Elapsed>;
+type Trial = Result<anyhow::Result<(Runtime, TempDir, String)>, Elapsed>;
 
 async fn try_guests(config: &Config) -> Trial {
     tokio::time::timeout(TRIAL_TIMEOUT, trial(config)).await
@@ -271,11 +272,16 @@ async fn try_guests(config: &Config) -> Trial {
 async fn look_at_guests(trial: Trial) -> Vec<Finding> {
     let name = "guests";
     match trial {
-        Ok(Ok((runtime, detail))) => {
+        Ok(Ok((runtime, _scratch, detail))) => {
             let mut findings = vec![Finding::ok(name, detail)];
             findings.extend(look_at_runtime(&runtime));
             runtime.shutdown(Duration::ZERO).await;
             findings
+        }
+        // What it says names what is to be changed.
+        Ok(Err(error)) if error.is::<RuntimeBuildError>() => {
+            let remedy = "change that in the configuration; `yoi up` would not start either";
+            vec![Finding::fail("Runtime", format!("{error:#}"), remedy)]
         }
         Ok(Err(error)) => vec![Finding::fail(
             name,
@@ -292,10 +298,11 @@ async fn look_at_guests(trial: Trial) -> Vec<Finding> {
 
 /// Starts the Runtime that `yoi up` would, and really runs a guest in it: the smallest one that
 /// ships with the product.
-async fn trial(config: &Config) -> anyhow::Result<(Runtime, String)> {
+async fn trial(config: &Config) -> anyhow::Result<(Runtime, TempDir, String)> {
     let echo = "echo".parse()?;
     let started = Instant::now();
-    let setup = Setup::new(config)?;
+    let scratch = tempfile::tempdir().context("failed to make a temporary directory")?;
+    let setup = Setup::new(config)?.scratch(scratch.path().to_owned());
     // A model that cannot be used is a finding of its own.
     let models =
         models::models(config, &setup.granted_aliases()).await.unwrap_or_else(|_| Models::none());
@@ -312,7 +319,7 @@ async fn trial(config: &Config) -> anyhow::Result<(Runtime, String)> {
                 built.as_millis(),
                 started.elapsed().as_secs_f64() * 1_000.0
             );
-            Ok((runtime, detail))
+            Ok((runtime, scratch, detail))
         }
         Outcome::Failed { message, .. } => anyhow::bail!("the trial failed: {message}"),
         Outcome::Cancelled { .. } | Outcome::Interrupted | Outcome::Unknown => {

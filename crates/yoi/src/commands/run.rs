@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use anyhow::Context as _;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
-    CreateWorker, Cursor, Grants, Input, InputOptions, ModelAlias, Outcome, Preopen, ProfileName,
-    RuntimeError, TurnId, WorkerId,
+    Capability, CreateWorker, Cursor, Grants, Input, InputOptions, ModelAlias, Outcome, Preopen,
+    ProfileName, RuntimeError, TurnId, WorkerId,
 };
 use yoi_config::Config;
 
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyho
     if let Some(dir) = &scratch {
         setup = setup.scratch(dir.path().to_owned());
     }
-    let runtime = setup.build(models).await?;
+    let runtime = setup.build(models).await.map_err(|error| dirs.explain_start(error))?;
     let worker = CreateWorker::profile(args.profile.clone()).grants(granted);
     let ended = match runtime.create(worker).await {
         Ok(worker) => {
@@ -93,14 +93,14 @@ async fn remove(runtime: &Runtime, worker: WorkerId) {
 
 /// The same error, and where it is a missing grant, what grants it.
 fn with_cure(error: RuntimeError, profile: &ProfileName, config: &Config) -> anyhow::Error {
-    let key = match &error {
-        RuntimeError::MissingGrant { capability: Some(capability), .. } => capability.name(),
+    let line = match &error {
+        RuntimeError::MissingGrant { capability: Some(Capability::Llm), .. } => {
+            format!("llm = [\"{DEFAULT_ALIAS}\"]")
+        }
         _ => return error.into(),
     };
     let file = config.file.as_deref().unwrap_or(Path::new("yoi.toml")).display();
-    let message = format!(
-        "{error}: write `[policy.{profile}]` and below it `{key} = [\"{DEFAULT_ALIAS}\"]` in {file}"
-    );
+    let message = format!("{error}: write `[policy.{profile}]` and below it `{line}` in {file}");
     ExplainedError { message, error }.into()
 }
 

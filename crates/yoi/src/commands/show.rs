@@ -1,7 +1,9 @@
 //! `yoi worker show`: one Worker, for people and for programs.
 
 use serde::Serialize;
-use worker_types::{Outcome, StopReason, TokenUsage, TurnUsage, WorkerStatus, WorkerView};
+use worker_types::{
+    FailureKind, Outcome, StopReason, TokenUsage, TurnUsage, WorkerStatus, WorkerView,
+};
 
 use crate::{
     backend_client::BackendClient, backend_error::BackendError, cli::own_name,
@@ -116,13 +118,19 @@ fn took(wall_us: u64, cpu_us: u64, model_calls: u64, tokens: TokenUsage) -> Opti
     Some(took)
 }
 
-/// How a turn ended, in a word or two.
+/// How a turn ended, in a few words.
 fn ended(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Completed => "completed",
+        Outcome::Failed { kind: FailureKind::PreopenUnavailable, .. } => {
+            "failed (a directory could not be had)"
+        }
+        Outcome::Failed { kind: FailureKind::MissingGrant, .. } => "failed (a grant is missing)",
+        Outcome::Failed { kind: FailureKind::Limit, .. } => "failed (it ran into a limit)",
         Outcome::Failed { .. } => "failed",
         Outcome::Cancelled { reason: StopReason::Stop } => "cancelled by the stop",
-        Outcome::Cancelled { .. } => "cancelled",
+        Outcome::Cancelled { reason: StopReason::GrantRevoked } => "cancelled by a revocation",
+        Outcome::Cancelled { reason: StopReason::Cancel | StopReason::Unknown } => "cancelled",
         Outcome::Interrupted => "interrupted",
         Outcome::Unknown => "ended",
     }

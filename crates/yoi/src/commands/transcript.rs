@@ -9,7 +9,7 @@ use worker_types::{
     WorkerView,
 };
 
-use crate::{backend_client::BackendClient, cli::own_name, output::Output};
+use crate::{answer::cancelled, backend_client::BackendClient, cli::own_name, output::Output};
 
 /// Prints all of a Worker's transcript. Items that the Backend cuts say so.
 pub(super) async fn print(
@@ -88,7 +88,7 @@ fn print_outcome(
         Outcome::Cancelled { .. } if !has_begun => {
             output.line(&format!("turn {turn} cancelled before it did anything"))
         }
-        Outcome::Cancelled { .. } => output.line("turn cancelled"),
+        Outcome::Cancelled { reason } => output.line(&format!("turn {}", cancelled(*reason))),
         Outcome::Interrupted => output.line("turn interrupted"),
         Outcome::Unknown => output.line("turn ended in a way that this version does not know"),
     }

@@ -126,7 +126,11 @@ async fn an_input_for_a_busy_worker_is_refused_queued_or_steered() {
         assert!(shown.contains("turn 1       cancelled by the stop in "), "{shown}");
         assert!(shown.contains("turn 2       cancelled by the stop\n"), "it took nothing: {shown}");
         let said = home.succeed(&["worker", "transcript", &id]);
-        assert!(said.starts_with("you: hi\n") && said.contains("\nturn cancelled\n"), "{said}");
+        assert!(
+            said.starts_with("you: hi\n")
+                && said.contains("\nturn cancelled: the Worker was stopped\n"),
+            "{said}"
+        );
         assert!(said.contains("\nturn 2 cancelled before it did anything\n"), "{said}");
         let some = home.succeed(&["worker", "show", &id, "--turns", "1"]);
         assert!(

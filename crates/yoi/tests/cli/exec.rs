@@ -201,6 +201,33 @@ fn what_no_command_is_given_is_refused_by_name() {
 }
 
 #[test]
+fn a_code_is_passed_on_whole_where_wasi_tells_it() {
+    let component = with_module(
+        r#"(component
+            (import "wasi:cli/exit@0.2.12" (instance $wasi
+                (export "exit-with-code" (func (param "status-code" u8)))))
+            (core func $exit (canon lower (func $wasi "exit-with-code")))
+            (core module $module
+                (import "wasi" "exit" (func $exit (param i32)))
+                (func (export "run") (result i32) (call $exit (i32.const 7)) unreachable))
+            (core instance $main (instantiate $module
+                (with "wasi" (instance (export "exit" (func $exit))))))
+            (func $run (result (result)) (canon lift (core func $main "run")))
+            (instance $exported (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.12" (instance $exported)))"#,
+    );
+    assert_eq!(component.yoi(&["exec", "old.wasm"]).code, Some(7));
+    // WASI 0.1 is adapted to what WASI 0.2 told at first: success or none.
+    let module = with_module(
+        r#"(module
+            (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (memory (export "memory") 1)
+            (func (export "_start") (call $exit (i32.const 7))))"#,
+    );
+    assert_eq!(module.yoi(&["exec", "old.wasm"]).code, Some(1));
+}
+
+#[test]
 fn a_core_module_for_wasi_0_1_runs_and_one_for_anything_else_does_not() {
     let home = with_module(
         r#"(module

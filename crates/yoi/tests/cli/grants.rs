@@ -66,3 +66,19 @@ fn run_refuses_a_directory_by_the_name_of_the_option() {
     assert!(ended.stderr.contains("yoi: --dir docs: a git directory"), "{ended:?}");
     assert!(ended.stderr.contains("--expose-git"), "{ended:?}");
 }
+
+#[test]
+fn run_writes_nowhere_that_others_might_write_to_without_its_knowing() {
+    let home = home("");
+    fs::create_dir(home.path().join("work")).expect("a directory");
+    let run = |dir: &str| {
+        let mut command = home.command(&["run", "--dir", dir, "echo", "hi"]);
+        let output = command.env_remove("HOME").env_remove("XDG_STATE_HOME").output();
+        let output = output.expect("yoi run");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = run("work:rw");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("other Runtimes of this user") && told.contains("set HOME"), "{told}");
+    assert_eq!(run("work").0, Some(0), "to look at needs nobody's leave");
+}

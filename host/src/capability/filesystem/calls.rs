@@ -27,7 +27,6 @@ use super::{
     quota::{Account, ChargeError, OverQuota},
     streams::{FileReader, FileWriter, Place},
 };
-use crate::grants::git_directory;
 
 /// The same descriptor, to be looked at.
 fn borrow(descriptor: &Resource<Descriptor>) -> Resource<Descriptor> {
@@ -80,13 +79,33 @@ impl FilesystemView<'_> {
         Ok(file)
     }
 
-    /// Whether a name may be changed below a directory.
-    fn check_change(&self, dir: &Resource<Descriptor>, path: &str) -> FsResult<()> {
-        self.held(dir)?.check_git(path)
+    /// Fails where a change at `path` below a directory would reach into a git directory, or make one.
+    async fn check_change(
+        &mut self,
+        dir: &Resource<Descriptor>,
+        path: &str,
+        follow: bool,
+    ) -> FsResult<()> {
+        let held = self.held(dir)?;
+        if held.area.exposes_git {
+            return Ok(());
+        }
+        let (handle, path) = (Arc::clone(&self.dir(dir)?.dir), path.to_owned());
+        let is_reached = move || open::reaches_git(&handle, &path, follow);
+        if held.in_git || blocking(is_reached).await?? {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        Ok(())
     }
 
-    /// What moves or is linked stays where the same rules are: it would leave its quota, or bring a git
-    /// directory with it.
+    /// A second name stays where the first one is: what is revoked is not to live on elsewhere.
+    fn check_link(&self, from: &Resource<Descriptor>, to: &Resource<Descriptor>) -> FsResult<()> {
+        let (from, to) = (&self.held(from)?.area, &self.held(to)?.area);
+        if Arc::ptr_eq(from, to) { Ok(()) } else { Err(ErrorCode::CrossDevice.into()) }
+    }
+
+    /// What moves stays where the same rules are: it would leave its quota, or bring a git directory
+    /// with it.
     fn check_move(&self, from: &Resource<Descriptor>, to: &Resource<Descriptor>) -> FsResult<()> {
         let (from, to) = (&self.held(from)?.area, &self.held(to)?.area);
         let same_quota = match (&from.quota, &to.quota) {
@@ -185,25 +204,21 @@ impl HostDescriptor for FilesystemView<'_> {
     ) -> FsResult<Resource<Descriptor>> {
         let how = How::new(path_flags, open_flags, flags)?;
         let Dir { dir: handle, perms, .. } = self.dir(&dir)?.clone();
-        if how.changes() {
-            if perms.write_not_permitted() {
-                return Err(ErrorCode::NotPermitted.into());
-            }
-            self.check_change(&dir, &path)?;
-        }
         let parent = self.held(&dir)?;
-        let open = self.ctx.files.open(&parent.area)?;
-        let held = Held {
-            area: Arc::clone(&parent.area),
-            in_git: parent.in_git || git_directory::is_in(&path),
-            _open: Some(open),
-        };
+        let is_refused = perms.write_not_permitted() || parent.is_guarded();
+        if how.changes() && is_refused {
+            return Err(ErrorCode::NotPermitted.into());
+        }
+        let (area, guards_git) = (Arc::clone(&parent.area), !parent.area.exposes_git);
+        let open = self.ctx.files.open(&area)?;
         let account = self.account(&dir)?;
-        let opened = blocking(move || open::open(&handle, &path, how, perms, &account));
-        let opened = opened.await?.map_err(|error| match error {
+        let opened =
+            blocking(move || open::open(&handle, &path, how.guarded(guards_git), perms, &account));
+        let (opened, in_git) = opened.await?.map_err(|error| match error {
             OpenError::Code(code) => code.into(),
             OpenError::Io(error) => FsError::from(error),
         })?;
+        let held = Held { area, in_git, _open: Some(open) };
         match &opened {
             Descriptor::File(file) => self.ctx.handles.add(&file.file),
             Descriptor::Dir(dir) => self.ctx.handles.add(&dir.dir),
@@ -267,10 +282,12 @@ impl HostDescriptor for FilesystemView<'_> {
         let length = self.wasi().stat(borrow(&file)).await?.size;
         let growth = size.saturating_sub(length);
         self.charge(&file, growth, growth).await?;
+        let held = self.held(&file)?.clone();
+        self.wasi().set_size(file, size).await?;
         if size < length {
-            self.held(&file)?.freed();
+            held.freed();
         }
-        self.wasi().set_size(file, size).await
+        Ok(())
     }
 
     async fn read_directory(
@@ -281,7 +298,7 @@ impl HostDescriptor for FilesystemView<'_> {
         let area = Arc::clone(&self.held(&dir)?.area);
         let open = self.ctx.files.open(&area)?;
         let held = Held { area, in_git: false, _open: Some(open) };
-        let entries = blocking(move || Entries::open(&handle, held)).await??;
+        let entries = blocking(move || Entries::open(handle, held)).await??;
         // A resource is its place in the table, whatever is there.
         Ok(Resource::new_own(self.table.push(entries)?.rep()))
     }
@@ -291,7 +308,7 @@ impl HostDescriptor for FilesystemView<'_> {
         dir: Resource<Descriptor>,
         path: String,
     ) -> FsResult<()> {
-        self.check_change(&dir, &path)?;
+        self.check_change(&dir, &path, false).await?;
         self.charge_entry(&dir).await?;
         self.wasi().create_directory_at(dir, path).await
     }
@@ -302,9 +319,9 @@ impl HostDescriptor for FilesystemView<'_> {
         target: String,
         path: String,
     ) -> FsResult<()> {
-        self.check_change(&dir, &path)?;
+        self.check_change(&dir, &path, false).await?;
         // What the link leads to may become a git directory.
-        self.check_change(&dir, &target)?;
+        self.check_change(&dir, &target, false).await?;
         self.charge_entry(&dir).await?;
         self.wasi().symlink_at(dir, target, path).await
     }
@@ -318,9 +335,10 @@ impl HostDescriptor for FilesystemView<'_> {
         new_path: String,
     ) -> FsResult<()> {
         // Through another name, the same file could be written to.
-        self.check_change(&old_dir, &old_path)?;
-        self.check_change(&new_dir, &new_path)?;
-        self.check_move(&old_dir, &new_dir)?;
+        let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
+        self.check_change(&old_dir, &old_path, follow).await?;
+        self.check_change(&new_dir, &new_path, false).await?;
+        self.check_link(&old_dir, &new_dir)?;
         self.charge_entry(&new_dir).await?;
         self.wasi().link_at(old_dir, flags, old_path, new_dir, new_path).await
     }
@@ -332,17 +350,22 @@ impl HostDescriptor for FilesystemView<'_> {
         new_dir: Resource<Descriptor>,
         new_path: String,
     ) -> FsResult<()> {
-        self.check_change(&old_dir, &old_path)?;
-        self.check_change(&new_dir, &new_path)?;
+        self.check_change(&old_dir, &old_path, false).await?;
+        self.check_change(&new_dir, &new_path, false).await?;
         self.check_move(&old_dir, &new_dir)?;
-        self.held(&new_dir)?.freed();
-        self.wasi().rename_at(old_dir, old_path, new_dir, new_path).await
+        let held = self.held(&new_dir)?.clone();
+        self.wasi().rename_at(old_dir, old_path, new_dir, new_path).await?;
+        // Something may have been there.
+        held.freed();
+        Ok(())
     }
 
     async fn unlink_file_at(&mut self, dir: Resource<Descriptor>, path: String) -> FsResult<()> {
-        self.check_change(&dir, &path)?;
-        self.held(&dir)?.freed();
-        self.wasi().unlink_file_at(dir, path).await
+        self.check_change(&dir, &path, false).await?;
+        let held = self.held(&dir)?.clone();
+        self.wasi().unlink_file_at(dir, path).await?;
+        held.freed();
+        Ok(())
     }
 
     async fn remove_directory_at(
@@ -350,9 +373,11 @@ impl HostDescriptor for FilesystemView<'_> {
         dir: Resource<Descriptor>,
         path: String,
     ) -> FsResult<()> {
-        self.check_change(&dir, &path)?;
-        self.held(&dir)?.freed();
-        self.wasi().remove_directory_at(dir, path).await
+        self.check_change(&dir, &path, false).await?;
+        let held = self.held(&dir)?.clone();
+        self.wasi().remove_directory_at(dir, path).await?;
+        held.freed();
+        Ok(())
     }
 
     async fn set_times_at(
@@ -363,7 +388,8 @@ impl HostDescriptor for FilesystemView<'_> {
         accessed: NewTimestamp,
         modified: NewTimestamp,
     ) -> FsResult<()> {
-        self.check_change(&dir, &path)?;
+        let follow = flags.contains(PathFlags::SYMLINK_FOLLOW);
+        self.check_change(&dir, &path, follow).await?;
         self.wasi().set_times_at(dir, flags, path, accessed, modified).await
     }
 

@@ -1,6 +1,6 @@
 //! Listing a directory piece by piece: however many entries it has, a listing holds a few.
 
-use std::{collections::VecDeque, fs::File, io};
+use std::{collections::VecDeque, fs::File, io, sync::Arc};
 
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use wasmtime_wasi::p2::{
@@ -17,9 +17,16 @@ const BATCH: usize = 256;
 #[derive(Debug)]
 pub(super) struct Entries {
     /// Absent while it is read elsewhere, and at the end.
-    rest: Option<ReadDir>,
+    rest: Option<Rest>,
     read: VecDeque<io::Result<Entry>>,
-    _held: Held,
+}
+
+/// What is not read yet, and what goes with it wherever it is read: its handle, which is open until
+/// the system is done with it, and the right to have it open.
+#[derive(Debug)]
+pub(super) struct Rest {
+    listing: ReadDir,
+    _open: (Arc<File>, Held),
 }
 
 #[derive(Debug)]
@@ -31,9 +38,9 @@ struct Entry {
 
 impl Entries {
     /// Begins to list. This blocks.
-    pub(super) fn open(dir: &File, held: Held) -> io::Result<Self> {
+    pub(super) fn open(dir: Arc<File>, held: Held) -> io::Result<Self> {
         let listing = Dir::from_std_file(dir.try_clone()?).entries()?;
-        Ok(Self { rest: Some(listing), read: VecDeque::new(), _held: held })
+        Ok(Self { rest: Some(Rest { listing, _open: (dir, held) }), read: VecDeque::new() })
     }
 
     /// The next entry, if it has been read.
@@ -49,7 +56,7 @@ impl Entries {
     }
 
     /// What is left to be read, if anything is.
-    pub(super) fn take_rest(&mut self) -> Option<ReadDir> {
+    pub(super) fn take_rest(&mut self) -> Option<Rest> {
         self.rest.take()
     }
 
@@ -64,13 +71,13 @@ impl Entries {
 #[derive(Debug)]
 pub(super) struct Batch {
     read: VecDeque<io::Result<Entry>>,
-    rest: Option<ReadDir>,
+    rest: Option<Rest>,
 }
 
 /// Reads the next piece. This blocks.
-pub(super) fn read_batch(mut rest: ReadDir) -> Batch {
-    let read: VecDeque<_> =
-        rest.by_ref().take(BATCH).map(|entry| entry.and_then(|entry| describe(&entry))).collect();
+pub(super) fn read_batch(mut rest: Rest) -> Batch {
+    let listed = rest.listing.by_ref().take(BATCH);
+    let read: VecDeque<_> = listed.map(|entry| entry.and_then(|entry| describe(&entry))).collect();
     let rest = (read.len() == BATCH).then_some(rest);
     Batch { read, rest }
 }

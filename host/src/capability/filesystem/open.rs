@@ -15,6 +15,7 @@ use wasmtime_wasi::{
 };
 
 use super::quota::{Account, ChargeError, OverQuota};
+use crate::grants::git_directory;
 
 /// How a guest wants something opened.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +27,8 @@ pub(super) struct How {
     directory: bool,
     read: bool,
     write: bool,
+    /// Whether git directories are not to be written to.
+    guards_git: bool,
 }
 
 /// Why it was not.
@@ -80,7 +83,13 @@ impl How {
             // What is not to be written has to be opened for something.
             read: descriptor.contains(DescriptorFlags::READ) || !write,
             write: write || create || truncate,
+            guards_git: false,
         })
+    }
+
+    /// The same, where git directories are not to be written to, or may be.
+    pub(super) fn guarded(self, guards_git: bool) -> Self {
+        Self { guards_git, ..self }
     }
 
     /// Whether it may change anything.
@@ -106,15 +115,27 @@ impl How {
     }
 }
 
-/// Opens what a guest names below `dir`. This blocks as long as the disk does, and no longer.
+/// Whether a change at `path` below `dir` would reach into a git directory. This blocks.
+pub(super) fn reaches_git(dir: &File, path: &str, follow: bool) -> io::Result<bool> {
+    let dir = Dir::from_std_file(dir.try_clone()?);
+    Ok(git_directory::is_reached(&dir, path, follow))
+}
+
+/// Opens what a guest names below `dir`, and tells whether it lies in a git directory, where that
+/// matters. This blocks as long as the disk does, and no longer.
 pub(super) fn open(
     dir: &File,
     path: &str,
     how: How,
     perms: FsPerms,
     account: &Account,
-) -> Result<filesystem::Descriptor, OpenError> {
+) -> Result<(filesystem::Descriptor, bool), OpenError> {
     let dir = Dir::from_std_file(dir.try_clone()?);
+    // Before anything is made or cut short there, and once more when it is open: others may exchange
+    // a link in between.
+    if how.guards_git && how.changes() && git_directory::is_reached(&dir, path, how.follow) {
+        return Err(OpenError::Code(ErrorCode::NotPermitted));
+    }
     match file_type(&dir, path, how.follow) {
         Ok(file_type) => check(file_type)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -126,10 +147,14 @@ pub(super) fn open(
         Err(_) => {}
     }
     let opened = dir.open_with(Path::new(path), &how.options())?.into_std();
+    let in_git = how.guards_git && git_directory::lies_in_named(&opened);
+    if in_git && how.changes() {
+        return Err(OpenError::Code(ErrorCode::NotPermitted));
+    }
     let file_type = opened.metadata()?.file_type();
     if file_type.is_dir() {
         let opened = filesystem::Dir::new(opened, perms, how.mode(), false);
-        return Ok(filesystem::Descriptor::Dir(opened));
+        return Ok((filesystem::Descriptor::Dir(opened), in_git));
     }
     if !file_type.is_file() {
         return Err(OpenError::Code(ErrorCode::NotPermitted));
@@ -145,7 +170,7 @@ pub(super) fn open(
             quota.freed();
         }
     }
-    Ok(filesystem::Descriptor::File(opened))
+    Ok((filesystem::Descriptor::File(opened), in_git))
 }
 
 fn file_type(dir: &Dir, path: &str, follow: bool) -> io::Result<FileType> {

@@ -60,18 +60,17 @@ impl Account {
     /// Counts bytes that a file is about to be given, of which it grows by `growth`. This may measure,
     /// which blocks.
     pub(super) fn charge(&self, bytes: u64, growth: u64) -> Result<(), ChargeError> {
+        // What the directory refuses is not written, and does not count for the turn.
+        self.quota.as_ref().map_or(Ok(()), |quota| quota.charge(growth))?;
         self.written.charge(bytes)?;
-        if let Some(quota) = &self.quota {
-            quota.charge(growth)?;
-        }
         self.written.meter.count_file_bytes(bytes);
         Ok(())
     }
 
     /// Counts a new name. This may measure, which blocks.
     pub(super) fn charge_entry(&self) -> Result<(), ChargeError> {
-        self.written.charge(ENTRY_BYTES)?;
-        self.quota.as_ref().map_or(Ok(()), |quota| quota.charge(ENTRY_BYTES))
+        self.quota.as_ref().map_or(Ok(()), |quota| quota.charge(ENTRY_BYTES))?;
+        Ok(self.written.charge(ENTRY_BYTES)?)
     }
 }
 
@@ -145,6 +144,8 @@ impl Quota {
 
     /// A guest that makes the host measure again and again does so in its own time.
     fn measure(&self) -> io::Result<u64> {
+        let _place = self.scratch.measuring.wait();
+        // Not the time that others take, who measure theirs.
         let started = Instant::now();
         let bytes = self.bytes();
         self.meter.count_cpu(started.elapsed());
@@ -153,8 +154,6 @@ impl Quota {
     }
 
     fn bytes(&self) -> io::Result<u64> {
-        // Nothing is kept under it.
-        let _one = self.scratch.measuring.lock().unwrap_or_else(PoisonError::into_inner);
         // What is too deep to be measured is full.
         let Some(named) = Tree(&self.scratch.dir).bytes()? else { return Ok(u64::MAX) };
         let open: Vec<_> = self.open().iter().filter_map(Weak::upgrade).collect();
