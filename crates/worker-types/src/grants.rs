@@ -245,15 +245,21 @@ impl Grants {
 
     /// The grant here that `grant` is, or is a part of.
     fn granted_as(&self, grant: &Grant) -> Grant {
-        let Grant::Preopen(guest_path) = grant else { return grant.clone() };
-        let around = self.preopens.iter().map(|preopen| &preopen.guest_path);
-        let around = around.filter(|granted| guest_path.is_within(granted));
-        let nearest = around.max_by_key(|granted| granted.as_str().len());
-        Grant::Preopen(nearest.unwrap_or(guest_path).clone())
+        match grant {
+            Grant::Preopen(guest_path) => Grant::Preopen(self.nearest(guest_path).clone()),
+            Grant::Capability(_) => grant.clone(),
+        }
     }
 
-    /// What is left of these grants under `ceiling`, as one guest can be given it: where the cut would
-    /// show a part of one directory in the place of another, or contradict it, the other stays. Valid
+    /// Where the directory is seen that `guest_path` is in; itself where there is none.
+    fn nearest<'a>(&'a self, guest_path: &'a GuestPath) -> &'a GuestPath {
+        let around = self.preopens.iter().map(|preopen| &preopen.guest_path);
+        let around = around.filter(|granted| guest_path.is_within(granted));
+        around.max_by_key(|granted| granted.as_str().len()).unwrap_or(guest_path)
+    }
+
+    /// What is left of these grants under `ceiling`, as one guest can be given it. Nothing is shown where
+    /// another directory was: a path goes on to mean the same, and so does the name of a grant. Valid
     /// whatever the ceiling, and all of these grants where they are valid and within it.
     #[must_use]
     pub fn cut_to(&self, ceiling: &Self) -> Self {
@@ -261,6 +267,7 @@ impl Grants {
         let mut parts: Vec<(bool, Preopen)> = Vec::new();
         for own in &self.preopens {
             let met = own.meet_all(&ceiling.preopens).into_iter();
+            let met = met.filter(|part| *self.nearest(&part.guest_path) == own.guest_path);
             parts.extend(met.map(|part| (part.guest_path != own.guest_path, part)));
         }
         // What is seen where it was seen before goes first.

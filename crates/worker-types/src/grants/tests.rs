@@ -254,6 +254,11 @@ fn a_part_is_not_shown_in_the_place_of_another_directory() {
     let ceiling = grants(&[preopen("one", "out", "/", rw)]);
     let left = grants(&[preopen("one", "out", "/w/out", rw)]);
     assert_eq!(granted.cut_to(&ceiling), left);
+
+    // Nor in the place of one of which nothing is left: a revocation there would not know which it was.
+    let granted = grants(&[preopen("one", "", "/y/a", ro), preopen("two", "", "/y", rw)]);
+    let ceiling = grants(&[preopen("two", "a", "/", rw), preopen("two", "b", "/", rw)]);
+    assert_eq!(granted.cut_to(&ceiling), grants(&[preopen("two", "b", "/y/b", rw)]));
 }
 
 #[test]
