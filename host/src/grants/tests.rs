@@ -331,23 +331,19 @@ fn workers_that_are_removed_at_the_same_time_do_not_stand_in_each_others_way() {
     assert_eq!(left, 0);
 }
 
+/// A new directory at `path` below `dir`.
+fn made(dir: &Dir, path: &str) -> Dir {
+    dir.create_dir(path).expect("a directory");
+    dir.open_dir(path).expect("it opens")
+}
+
 #[test]
 fn a_directory_too_deep_for_git_is_refused_with_what_it_is() {
     let at = directory();
     let dir = Dir::open_ambient_dir(at.path(), ambient_authority()).expect("it opens");
     make_deep(&dir, 120);
     assert_eq!(git_fault(at.path()), None);
-    make_deep(
-        &dir.open_dir("d/d")
-            .expect("it opens")
-            .open_dir("d")
-            .map(|dir| {
-                dir.create_dir("more").expect("a directory");
-                dir.open_dir("more").expect("it opens")
-            })
-            .expect("it opens"),
-        130,
-    );
+    make_deep(&made(&dir, "d/d/d/more"), 130);
     assert_eq!(git_fault(at.path()), Some(PreopenFault::TooDeepForGit));
 }
 
@@ -380,16 +376,6 @@ fn a_tree_too_deep_to_measure_is_said_to_be_so() {
     make_deep(&dir, 100);
     let bytes = Tree(&dir).bytes().expect("measured").expect("not too deep");
     assert!(bytes >= 100 * (2 * ENTRY_BYTES + 7), "{bytes}");
-    make_deep(
-        &dir.open_dir("d/d/d/d/d")
-            .expect("it opens")
-            .open_dir("d")
-            .map(|dir| {
-                dir.create_dir("more").expect("a directory");
-                dir.open_dir("more").expect("it opens")
-            })
-            .expect("it opens"),
-        200,
-    );
+    make_deep(&made(&dir, "d/d/d/d/d/d/more"), 200);
     assert_eq!(Tree(&dir).bytes().expect("measured"), None);
 }

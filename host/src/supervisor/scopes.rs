@@ -7,9 +7,12 @@ use super::{Supervisor, gone};
 use crate::{capability::filesystem::Handles, journal::Journal, runtime::Inner};
 
 impl Supervisor {
-    /// Claims for a stopped Worker what it was granted. One that does not get it stays stopped.
+    /// Claims for a Worker that is to start what it was granted. One that does not get it stays as it
+    /// is: stopped, as a rule.
     pub(super) async fn take_scopes_to_start(&self) -> Result<(), RuntimeError> {
-        self.runtime.hold_scopes(&self.cell, true).await
+        self.runtime.hold_scopes(&self.cell, true).await?;
+        self.runtime.count(self.cell.set_scopes_taken(None));
+        Ok(())
     }
 
     /// Claims what the Worker does not hold yet.

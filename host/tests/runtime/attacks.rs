@@ -86,7 +86,7 @@ fn out_by_name(outside: &Path) -> Vec<String> {
         "/etc/passwd".to_owned(),
         format!("{outside}/secret"),
         "/open/file".to_owned(),
-        "/proc/self/root/etc/passwd".to_owned(),
+        "/proc/self/cwd/secret".to_owned(),
     ];
     with_ends(ways)
 }

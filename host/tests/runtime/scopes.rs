@@ -257,6 +257,23 @@ mod across {
     }
 
     #[tokio::test]
+    async fn a_start_makes_a_worker_available_that_gets_its_directory_by_it() {
+        let place = Place::new();
+        let one = place.one_of_many("one").await;
+        let worker = create(&one, scope("top", "a")).await.expect("free");
+        close(one).await;
+        let two = place.one_of_many("two").await;
+        let taker = create(&two, scope("top", "a")).await.expect("free");
+        let one = place.one_of_many("one").await;
+        let status = || one.worker(worker).expect("a Worker").status;
+        assert_eq!(holder(one.start(worker).await.map(|()| worker)), held_by(&two, taker));
+        assert_eq!(status(), WorkerStatus::Unavailable);
+        two.stop(taker).await.expect("stopped");
+        one.start(worker).await.expect("free");
+        assert_eq!(status(), WorkerStatus::Idle);
+    }
+
+    #[tokio::test]
     async fn a_record_that_cannot_be_used_is_refused_at_the_start_where_it_is_needed() {
         let place = Place::new();
         let at = place.path("allocations");
