@@ -13,10 +13,12 @@
     reason = "generated code"
 )]
 
-// The widest world: a component imports only what its code calls.
+// The widest world: a component imports only what its code calls. `wasi:io` comes with `shell`: its
+// pollables are those of std's own imports, whatever 0.2 either of them says.
 wit_bindgen::generate!({
     path: "wit",
-    world: "companion",
+    world: "coder",
+    generate_all,
     pub_export_macro: true,
     export_macro_name: "__export_worker",
     default_bindings_module: "worker_guest::bindings",

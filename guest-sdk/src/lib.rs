@@ -44,6 +44,7 @@ mod error;
 mod host;
 mod message;
 mod model;
+pub mod shell;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 mod turn;

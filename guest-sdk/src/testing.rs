@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 use crate::{
     CompletionEvent, ConfigValue, Failure, FinishReason, LlmError, Message, Part, Request,
     ToolRequestPiece, Turn, Worker,
-    host::scripted::{self, Host, Said},
+    host::scripted::{
+        self, Host, Said,
+        shell::{Plan, Ran},
+    },
+    shell::{Ending, Piece, Script},
 };
 
 /// A turn to run: its input, what came before, and what the model will do.
@@ -38,6 +42,8 @@ pub struct TestOutcome {
     pub state: BTreeMap<String, String>,
     /// The model calls that the Worker made, refused ones included.
     pub requests: Vec<Request>,
+    /// The scripts that the Worker started, in all of its sessions.
+    pub scripts: Vec<TestScript>,
 }
 
 /// What the model said in one call.
@@ -47,6 +53,19 @@ pub struct TestAnswer {
     pub text: String,
     /// Whether the Worker read it to its finish.
     pub complete: bool,
+}
+
+/// A script that the Worker started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestScript {
+    /// The script. Its input is not here, but in `stdin`.
+    pub script: Script,
+    /// What it was given to read.
+    pub stdin: Vec<u8>,
+    /// Whether the Worker ended its standard input.
+    pub stdin_closed: bool,
+    /// Whether the Worker read its end; else it was cancelled.
+    pub ended: bool,
 }
 
 /// A tool call.
@@ -150,12 +169,36 @@ impl TestTurn {
         self
     }
 
+    /// The next script writes this to its standard output, and exits with 0.
+    pub fn shell_says(self, text: impl Into<String>) -> Self {
+        self.shell_gives([Piece::Stdout(text.into().into_bytes()), Piece::Ended(Ending::Exited(0))])
+    }
+
+    /// The next script gives exactly these pieces, and takes whatever it is given to read.
+    pub fn shell_gives(mut self, pieces: impl IntoIterator<Item = Piece>) -> Self {
+        self.host.scripts.planned.push_back(Plan::Give(pieces.into_iter().collect()));
+        self
+    }
+
+    /// The next script gives back what it reads, like `cat` with a pipe of 64 KiB: it takes no more
+    /// until its output is taken.
+    pub fn shell_copies_input(mut self) -> Self {
+        self.host.scripts.planned.push_back(Plan::Copy(Vec::new().into()));
+        self
+    }
+
+    /// Scripts beyond those that were planned one by one give the pieces that `shell` answers.
+    pub fn shell(mut self, shell: impl FnMut(&Script) -> Vec<Piece> + 'static) -> Self {
+        self.host.scripts.otherwise = Some(Box::new(shell));
+        self
+    }
+
     /// Runs the turn.
     ///
     /// # Panics
     ///
-    /// If the Worker does, or if it calls a model more often than the test said what the model
-    /// does.
+    /// If the Worker does, if it calls a model or starts a script more often than the test said what
+    /// they do, or if it waits for a script that waits for it.
     #[must_use]
     pub fn run<W: Worker>(self) -> TestOutcome {
         let Self { mut host, history } = self;
@@ -187,6 +230,17 @@ impl TestTurn {
                 .collect(),
             state: host.state,
             requests: host.requests,
+            scripts: host
+                .scripts
+                .ran
+                .into_iter()
+                .map(|Ran { script, stdin, stdin_closed, ended }| TestScript {
+                    script,
+                    stdin,
+                    stdin_closed,
+                    ended,
+                })
+                .collect(),
         }
     }
 }

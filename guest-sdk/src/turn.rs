@@ -4,7 +4,7 @@ use std::{cell::OnceCell, fmt};
 
 use crate::{
     Completion, ConfigError, Error, FromConfig, HistoryPage, LlmError, Part, Request, host,
-    message::text_of,
+    message::text_of, shell::Shell,
 };
 
 /// The turn that is running: its input, and everything the Worker may do about it.
@@ -130,6 +130,12 @@ impl Turn {
     /// Starts a model call and returns at once. Most failures arrive with the first piece.
     pub fn complete(&self, request: Request) -> Result<Completion, LlmError> {
         host::complete(request).map(Completion::new)
+    }
+
+    /// Opens a session of the shell, in the first directory of the Worker. Sessions share nothing
+    /// but the directories. Fails with `NotGranted` unless the Worker was granted `shell`.
+    pub fn shell(&self) -> Result<Shell, Error> {
+        Shell::open()
     }
 }
 

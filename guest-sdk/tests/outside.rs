@@ -28,6 +28,19 @@ fn an_authors_crate_outside_the_workspace_passes_its_test_and_builds() {
     assert_eq!(component[..8], *b"\0asm\x0d\0\x01\0", "a component, not a module");
 }
 
+#[test]
+fn the_package_has_the_whole_contract() {
+    let output = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo starts");
+    let listed = String::from_utf8(output.stdout).expect("names in UTF-8");
+    for file in ["wit/worker.wit", "wit/shell.wit", "wit/deps/io/poll.wit"] {
+        assert!(listed.lines().any(|line| line == file), "{file} is not in the package:\n{listed}");
+    }
+}
+
 fn cargo(folder: &Path, arguments: &[&str]) {
     let status = Command::new(env!("CARGO"))
         .args(arguments)

@@ -1,5 +1,7 @@
 //! The host of a component: the generated bindings in the SDK's own words.
 
+mod shell;
+
 use std::time::Duration;
 
 use crate::{
@@ -8,6 +10,8 @@ use crate::{
     ToolResponse, Usage,
     bindings::yoi::worker::{llm, session, types},
 };
+
+pub(crate) use shell::{RunningScript, ShellSession};
 
 pub(crate) fn turn_id() -> u64 {
     session::turn_id()

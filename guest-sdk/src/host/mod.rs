@@ -5,14 +5,14 @@
 mod component;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use component::{
-    Completion, ToolCall, Utterance, capabilities, complete, config, history, input, resumes, say,
-    state_get, state_set, take_steering, turn_id,
+    Completion, RunningScript, ShellSession, ToolCall, Utterance, capabilities, complete, config,
+    history, input, resumes, say, state_get, state_set, take_steering, turn_id,
 };
 
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod scripted;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) use scripted::{
-    Completion, ToolCall, Utterance, capabilities, complete, config, history, input, resumes, say,
-    state_get, state_set, take_steering, turn_id,
+    Completion, RunningScript, ShellSession, ToolCall, Utterance, capabilities, complete, config,
+    history, input, resumes, say, state_get, state_set, take_steering, turn_id,
 };

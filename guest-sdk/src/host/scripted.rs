@@ -1,5 +1,7 @@
 //! The host of a native test: one turn on this thread, with the answers that the test wrote down.
 
+pub(crate) mod shell;
+
 use std::{
     cell::RefCell,
     collections::{BTreeMap, VecDeque},
@@ -9,6 +11,8 @@ use crate::{
     AssistantMessage, CompletionEvent, ConfigValue, Context, Entry, Error, HistoryPage, LlmError,
     Message, Part, Request, ToolRequest, ToolRequestPiece, ToolResponse,
 };
+
+pub(crate) use shell::{RunningScript, ShellSession};
 
 /// The bound of a Worker's state unless an operator says otherwise.
 const MAX_STATE_BYTES: usize = 64 << 10;
@@ -42,6 +46,7 @@ pub(crate) struct Host {
     pub(crate) answers: Vec<Said>,
     pub(crate) calls: Vec<Call>,
     pub(crate) requests: Vec<Request>,
+    pub(crate) scripts: shell::Scripts,
 }
 
 /// A message that comes in pieces.
