@@ -47,6 +47,8 @@ mod model;
 pub mod shell;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+#[cfg(feature = "tools")]
+pub mod tools;
 mod turn;
 
 pub use config::{ConfigValue, FromConfig};
