@@ -1,7 +1,7 @@
 //! Tools for models, and for whoever else wants files read, found and changed: `read`, `write`,
 //! `edit`, `glob`, `grep` and `shell`. With the feature `tools`.
 //!
-//! Every tool has a [`ToolSchema`](crate::ToolSchema), takes its arguments as JSON text, and answers
+//! Every tool has a [`ToolSchema`], takes its arguments as JSON text, and answers
 //! with bounded text that says what it left out and how to get the rest. Errors are written for a
 //! model: they name what is wrong and what would be right. The tools on files are types of their
 //! own that any guest can use without a model; they see the Worker's directories and nothing else.

@@ -214,6 +214,23 @@ fn glob_is_sorted_and_leaves_out_what_git_ignores() {
     );
 }
 
+#[test]
+fn what_is_too_deep_or_too_large_is_said() {
+    let deep = "d/".repeat(201);
+    let files = directory(&[(&format!("{deep}a.txt"), "needle")]);
+    let large = fs::File::create(files.path().join("large")).expect("made");
+    large.set_len((16 << 20) + 1).expect("as large");
+    let shown = ok(files.path(), "glob", r#"{"pattern": "**/*.txt"}"#);
+    assert_eq!(shown, "[nothing matches]\n[1 directory could not be read]\n");
+    assert_eq!(
+        ok(files.path(), "grep", r#"{"pattern": "needle"}"#),
+        "[nothing matches]\n[left out: 1 file larger than 16 MiB]\n[1 directory could not be read]\n"
+    );
+    let overwritten = ok(files.path(), "write", r#"{"path": "large", "content": "small"}"#);
+    assert_eq!(overwritten, "overwrote `large`: 5 bytes, before 16777217");
+    assert_eq!(fs::read(files.path().join("large")).expect("read"), b"small");
+}
+
 #[cfg(unix)]
 #[test]
 fn links_are_named_and_not_followed() {
@@ -253,6 +270,16 @@ fn grep_shows_lines_files_or_counts() {
         error(files.path(), "grep", r#"{"pattern": "fn", "path": "c.bin"}"#),
         "`c.bin` is a binary file"
     );
+}
+
+#[test]
+fn grep_shows_the_match_in_a_long_line() {
+    let files =
+        directory(&[("min.js", &format!("{}needle{}", "é".repeat(9000), "x".repeat(9000)))]);
+    let shown = ok(files.path(), "grep", r#"{"pattern": "needle"}"#);
+    assert!(shown.starts_with("min.js:1:…éé") && shown.contains("ééneedlexx"), "{shown}");
+    assert!(shown.ends_with("xx… [27006 bytes in this line]\n"), "{shown}");
+    assert!(shown.len() < 600, "{}", shown.len());
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(crate) const GATES: [Gate; 10] = [
 pub(crate) const TESTS: Gate = Gate { title: "tests", quick: true, check: tests };
 
 /// The crates whose features a user chooses one by one.
-const CRATES_WITH_FEATURES: [&str; 2] = ["llm-engine", "worker-runtime"];
+const CRATES_WITH_FEATURES: [&str; 3] = ["llm-engine", "worker-guest", "worker-runtime"];
 
 fn format(setting: &Setting) -> Result<()> {
     process::run(process::cargo(&setting.workspace.root).args(["fmt", "--all", "--check"]))
@@ -87,7 +87,7 @@ fn clippy(setting: &Setting) -> Result<()> {
 /// guests run natively, and are checked with the rest.
 fn clippy_of_guests(setting: &Setting) -> Result<()> {
     let mut clippy = process::cargo(&setting.workspace.root);
-    clippy.args(["clippy", "--target", GUEST_TARGET, "--lib", "--examples"]);
+    clippy.args(["clippy", "--target", GUEST_TARGET, "--lib", "--examples", "--all-features"]);
     for guest in setting.workspace.guests() {
         clippy.args(["--package", guest]);
     }

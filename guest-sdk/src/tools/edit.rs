@@ -16,6 +16,12 @@ const SHOWN_AROUND: usize = 3;
 /// Lines that the answer shows in all.
 const MAX_SHOWN: usize = 40;
 
+/// Occurrences that are replaced at once: they are collected, and memory has an end.
+const MAX_OCCURRENCES: usize = 100_000;
+
+/// Lines that an error names: enough to tell occurrences apart.
+const MAX_NAMED_LINES: usize = 20;
+
 /// Replaces text in a file, exactly. The rest of the file stays byte for byte.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
@@ -73,7 +79,7 @@ impl FileTool for Edit {
         }
         let edited = replace(&old, &self.old_text, &self.new_text, self.replace_all)
             .map_err(|error| ToolError::failed(error.explain(&name, &old, &self.old_text)))?;
-        overwrite(&path, &old, &edited.bytes)
+        overwrite(&path, Some(&old), &edited.bytes)
             .map_err(ToolError::file(format!("cannot write `{name}`")))?;
         let places = count(edited.starts.len(), "occurrence");
         Ok(format!("edited `{name}`: replaced {places}\n{}", excerpt(&edited)))
@@ -95,27 +101,29 @@ struct Edited {
 enum NotReplaced {
     /// The text does not occur.
     Absent,
-    /// It occurs more than once, in these lines.
-    Ambiguous(Vec<usize>),
+    /// It occurs this often, first in these lines.
+    Ambiguous { times: usize, lines: Vec<usize> },
+    /// It occurs more often than can be replaced.
+    TooOften,
 }
 
 impl NotReplaced {
     fn explain(&self, name: &str, file: &[u8], old: &str) -> String {
-        /// Enough lines to tell occurrences apart.
-        const MAX_LINES: usize = 20;
         match self {
             Self::Absent => mismatch::explain(name, file, old),
-            Self::Ambiguous(lines) => {
-                let shown: Vec<String> =
-                    lines.iter().take(MAX_LINES).map(ToString::to_string).collect();
-                let more = if lines.len() > MAX_LINES { ", …" } else { "" };
+            Self::Ambiguous { times, lines } => {
+                let shown: Vec<String> = lines.iter().map(ToString::to_string).collect();
+                let more = if lines.len() < *times { ", …" } else { "" };
                 format!(
-                    "`old_text` occurs {} times in `{name}`, in the lines {}{more}: add lines around \
-                     it so that it occurs once, or set `replace_all`",
-                    lines.len(),
+                    "`old_text` occurs {times} times in `{name}`, in the lines {}{more}: add lines \
+                     around it so that it occurs once, or set `replace_all`",
                     shown.join(", ")
                 )
             }
+            Self::TooOften => format!(
+                "`old_text` occurs more than {MAX_OCCURRENCES} times in `{name}`: a script can replace \
+                 it"
+            ),
         }
     }
 }
@@ -126,11 +134,13 @@ fn replace(file: &[u8], old: &str, new: &str, all: bool) -> Result<Edited, NotRe
     let places = occurrences(file, old);
     match places.len() {
         0 => return Err(NotReplaced::Absent),
+        times if times > MAX_OCCURRENCES => return Err(NotReplaced::TooOften),
         1 => {}
         _ if all => {}
-        _ => {
-            let lines = places.iter().map(|place| line_of(file, place.start)).collect();
-            return Err(NotReplaced::Ambiguous(lines));
+        times => {
+            let first = places.iter().take(MAX_NAMED_LINES);
+            let lines = first.map(|place| line_of(file, place.start)).collect();
+            return Err(NotReplaced::Ambiguous { times, lines });
         }
     }
     let mut edited =
@@ -156,6 +166,8 @@ fn occurrences(file: &[u8], wanted: &str) -> Vec<Range<usize>> {
         memchr::memmem::find_iter(file, wanted)
             .map(|start| start..start + wanted.len())
             // Nothing of a CR LF is left behind.
+            // One more than can be replaced tells that there are too many.
+            .take(MAX_OCCURRENCES + 1)
             .filter(|place| !(wanted.starts_with('\n') && file[..place.start].ends_with(b"\r")))
             .collect()
     };
@@ -251,6 +263,19 @@ mod tests {
             "{words}"
         );
         assert_eq!(edit(b"a\nb\na\n", "a", "x", true).1, b"x\nb\nx\n");
+    }
+
+    #[test]
+    fn what_occurs_too_often_is_refused() {
+        let file = "a\n".repeat(MAX_OCCURRENCES + 1);
+        let words = edit(file.as_bytes(), "a", "b", false).0.expect_err("refused");
+        assert!(words.contains("more than 100000 times"), "{words}");
+        let words = edit(&file.as_bytes()[2..], "a", "b", false).0.expect_err("refused");
+        assert!(
+            words.contains("occurs 100000 times") && words.contains("19, 20, …: add"),
+            "{words}"
+        );
+        assert!(edit(&file.as_bytes()[2..], "a", "b", true).0.is_ok());
     }
 
     #[test]

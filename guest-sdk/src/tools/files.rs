@@ -131,22 +131,22 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     made
 }
 
-/// Puts `new` in the place of what is in a file, which was `old`.
+/// Puts `new` in the place of what is in a file, which was `old`, if somebody still has that.
 ///
 /// It is written over and not replaced by another file: WASI tells and sets no mode, so another file
 /// would lose that it is executable, or private, and its other names. Nothing is cut off before all
 /// is written, and after an error what was there is written back.
-pub(super) fn overwrite(path: &Path, old: &[u8], new: &[u8]) -> io::Result<()> {
+pub(super) fn overwrite(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<()> {
     let write = |bytes: &[u8]| {
         let mut file = OpenOptions::new().write(true).open(path)?;
         file.write_all(bytes)?;
         file.set_len(bytes.len() as u64)
     };
-    write(new).map_err(|error| match write(old) {
-        Ok(()) => error,
-        Err(_) => io::Error::new(
+    write(new).map_err(|error| match old.map(write) {
+        Some(Ok(())) => error,
+        Some(Err(_)) | None => io::Error::new(
             error.kind(),
-            format!("{error}; the file is damaged: it has new bytes and old ones"),
+            format!("{error}; the file may have new bytes and old ones now"),
         ),
     })
 }
@@ -180,10 +180,34 @@ mod tests {
         fs::write(&path, "#!/bin/sh\nlong").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("set");
         let before = fs::metadata(&path).expect("metadata");
-        overwrite(&path, b"", b"short").expect("written over");
+        overwrite(&path, None, b"short").expect("written over");
         let after = fs::metadata(&path).expect("metadata");
         assert_eq!(fs::read(&path).expect("read"), b"short");
         assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_error_says_what_became_of_the_file() {
+        let full = Path::new("/dev/full");
+        let error = overwrite(full, Some(b"old"), b"new").expect_err("nothing has room there");
+        assert!(
+            error.to_string().ends_with("the file may have new bytes and old ones now"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_refused_before_it_is_held() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let folder = Folder::new(directory.path());
+        let path = folder.resolve("a");
+        File::create(&path).and_then(|file| file.set_len(MAX_FILE_BYTES + 1)).expect("made");
+        let error = read_whole(&folder, &path).expect_err("too large");
+        assert_eq!(
+            error.to_string(),
+            "`a` is larger than 16 MiB, the most that this tool works on"
+        );
     }
 
     #[test]

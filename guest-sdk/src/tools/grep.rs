@@ -276,7 +276,7 @@ impl<'grep> Search<'grep> {
                 text.push_str("--\n");
             }
             text.push_str(&lines.show(name, before.max(next)..index, '-'));
-            text.push_str(&lines.show(name, index..index + 1, ':'));
+            text.push_str(&lines.show_match(name, index, self.regex));
             self.show(&text);
             if self.is_full {
                 return;
@@ -337,7 +337,10 @@ struct Lines<'bytes> {
 
 impl<'bytes> Lines<'bytes> {
     fn new(bytes: &'bytes [u8]) -> Self {
-        let mut starts = vec![0];
+        // Counted first: a list that grows takes up to three times the memory, and a file may be
+        // nothing but line ends.
+        let mut starts = Vec::with_capacity(memchr::memchr_iter(b'\n', bytes).count() + 1);
+        starts.push(0);
         starts.extend(memchr::memchr_iter(b'\n', bytes).map(|end| end + 1));
         // What follows the last line end is a line only if there is something.
         if starts.last() == Some(&bytes.len()) {
@@ -375,6 +378,22 @@ impl<'bytes> Lines<'bytes> {
             }
             None
         })
+    }
+
+    /// A line that matches. Of a long one, what is around its first match.
+    fn show_match(&self, name: &str, index: usize, regex: &Regex) -> String {
+        /// What is shown before the match.
+        const BEFORE_BYTES: usize = 100;
+        let line = self.line(index);
+        let start = regex.find(line).map_or(0, |found| found.start().saturating_sub(BEFORE_BYTES));
+        if line.len() <= MAX_LINE_BYTES || start == 0 {
+            return self.show(name, index..index + 1, ':');
+        }
+        let shown = &line[start..line.len().min(start + MAX_LINE_BYTES)];
+        let shown = String::from_utf8_lossy(shown);
+        let shown = shown.trim_matches(char::REPLACEMENT_CHARACTER);
+        let length = line.len();
+        format!("{name}:{}:…{shown}… [{length} bytes in this line]\n", index + 1)
     }
 
     fn show(&self, name: &str, range: std::ops::Range<usize>, mark: char) -> String {

@@ -31,17 +31,18 @@ pub(super) fn explain(name: &str, file: &[u8], old: &str) -> String {
     }
     let there: Vec<&str> = text.lines().take(MAX_COMPARED).collect();
     let wanted: Vec<&str> = old.lines().collect();
+    let length = |at: usize| wanted.len().min(there.len() - at);
     let missing = format!("`old_text` does not occur in `{name}`");
     if let Some(at) = equal_but_for_space(&there, &wanted) {
-        let shown = show(&there, at, wanted.len());
+        let shown = show(&there, at, length(at));
         return format!(
-            "{missing}, but {} differ from it in white space only; there it is\n{shown}",
-            range(at, wanted.len())
+            "{missing}, but for white space it is in {}:\n{shown}",
+            range(at, length(at))
         );
     }
     if let Some(at) = most_alike(&there, &wanted) {
-        let shown = show(&there, at, wanted.len());
-        return format!("{missing}; the nearest is in {}\n{shown}", range(at, wanted.len()));
+        let shown = show(&there, at, length(at));
+        return format!("{missing}; the nearest is in {}:\n{shown}", range(at, length(at)));
     }
     format!("{missing}, and nothing like it; `read` shows what is there")
 }
@@ -143,14 +144,14 @@ mod tests {
     fn white_space_is_pointed_out() {
         let words =
             explain("a.rs", FILE.as_bytes(), "    let count = 1;\n    println!(\"{count}\");");
-        assert!(words.contains("the lines 2-3 differ from it in white space only"), "{words}");
+        assert!(words.contains("but for white space it is in the lines 2-3:\n"), "{words}");
         assert!(words.contains("     2\t\tlet count = 1;\n"), "{words}");
     }
 
     #[test]
     fn the_nearest_lines_are_shown() {
         let words = explain("a.rs", FILE.as_bytes(), "fn main() {\n\tlet counter = 10;\n");
-        assert!(words.contains("the nearest is in the lines 1-2\n"), "{words}");
+        assert!(words.contains("the nearest is in the lines 1-2:\n"), "{words}");
         assert!(words.contains("     2\t\tlet count = 1;\n"), "{words}");
     }
 

@@ -8,7 +8,7 @@ use std::{
 use super::{
     ArgumentError, Arguments, FileTool, Folder, ToolError,
     files::is_a_directory,
-    text::{SAMPLE_BYTES, count, is_binary, shown_line, without_line_end},
+    text::{count, is_binary, shown_line, without_line_end},
 };
 use crate::ToolSchema;
 
@@ -20,6 +20,9 @@ const MAX_LINE_BYTES: usize = 2000;
 
 /// Bytes that are shown in one answer: some 16,000 tokens.
 const MAX_BYTES: usize = 64 << 10;
+
+/// What is read at once: every read is a call to the host.
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Shows lines of a text file, with their numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +76,7 @@ impl FileTool for Read {
         if metadata.is_dir() {
             return Err(is_a_directory(folder, &path));
         }
-        let mut file = BufReader::with_capacity(SAMPLE_BYTES.next_power_of_two(), file);
+        let mut file = BufReader::with_capacity(BUFFER_BYTES, file);
         if is_binary(file.fill_buf().map_err(refused)?) {
             let name = folder.name(&path);
             let bytes = metadata.len();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Bytes at the beginning of a file by which it is told whether it is text. As git does it: text
 /// has no zero byte there.
-pub(super) const SAMPLE_BYTES: usize = 8000;
+const SAMPLE_BYTES: usize = 8000;
 
 /// Whether these are the bytes of something else than text.
 pub(super) fn is_binary(bytes: &[u8]) -> bool {

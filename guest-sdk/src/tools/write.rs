@@ -4,7 +4,7 @@ use std::{fs, io};
 
 use super::{
     ArgumentError, Arguments, FileTool, Folder, ToolError,
-    files::{create, is_a_directory, overwrite},
+    files::{MAX_FILE_BYTES, create, is_a_directory, overwrite},
 };
 use crate::ToolSchema;
 
@@ -41,11 +41,15 @@ impl FileTool for Write {
         let path = folder.resolve(&self.path);
         let name = folder.name(&path);
         let bytes = self.content.len();
-        match fs::read(&path) {
-            Ok(old) => {
-                overwrite(&path, &old, self.content.as_bytes())
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Err(is_a_directory(folder, &path)),
+            Ok(metadata) => {
+                let before = metadata.len();
+                // What is there is kept for the case of an error, unless it is too large for that.
+                let old = (before <= MAX_FILE_BYTES).then(|| fs::read(&path)).transpose();
+                old.and_then(|old| overwrite(&path, old.as_deref(), self.content.as_bytes()))
                     .map_err(ToolError::file(format!("cannot write `{name}`")))?;
-                Ok(format!("overwrote `{name}`: {bytes} bytes, before {}", old.len()))
+                Ok(format!("overwrote `{name}`: {bytes} bytes, before {before}"))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let make = || {
@@ -57,7 +61,6 @@ impl FileTool for Write {
                 make().map_err(ToolError::file(format!("cannot write `{name}`")))?;
                 Ok(format!("created `{name}`: {bytes} bytes"))
             }
-            Err(_) if path.is_dir() => Err(is_a_directory(folder, &path)),
             Err(error) => Err(ToolError::file(format!("cannot write `{name}`"))(error)),
         }
     }
