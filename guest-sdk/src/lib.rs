@@ -33,6 +33,9 @@
 //! assert_eq!(outcome.state["asked"], "2");
 //! ```
 //!
+//! [`shell`] runs scripts on the Worker's directories. With the feature `tools` there is a module
+//! `tools` with what a model needs to work on files, and a toolbox that takes an author's own tools.
+//!
 //! The author's crate says `crate-type = ["cdylib"]` in `[lib]`, and
 //! `cargo build --release --target wasm32-wasip2` writes the component.
 

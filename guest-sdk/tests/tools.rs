@@ -3,6 +3,7 @@
 
 use std::{cell::RefCell, fs, path::Path};
 
+use proptest::prelude::*;
 use worker_guest::{
     Failure, Request, ToolRequest, ToolSchema, Turn, Worker,
     shell::{Ending, Piece},
@@ -396,6 +397,38 @@ fn a_model_asks_and_an_authors_tool_answers() {
             Some(Err("invalid digit found in string".to_owned()))
         ]
     );
+}
+
+/// What a confused model might write: the right fields with whatever in them, or others.
+fn arguments() -> impl Strategy<Value = String> {
+    let field = prop::sample::select(vec![
+        "path", "pattern", "offset", "limit", "include", "literal", "context", "mode", "other",
+    ]);
+    let value = prop_oneof![
+        // No dots and no slashes: it stays in its directory.
+        r#""[a-z*?|+(){}é\\[\\]]{0,6}""#,
+        "-?[0-9]{1,21}(\\.[0-9])?",
+        prop::sample::select(vec!["true", "null", "[]", "{}", "\"lines\""]).prop_map(str::to_owned),
+    ];
+    prop::collection::vec((field, value), 0..4).prop_map(|fields| {
+        let fields: Vec<String> =
+            fields.iter().map(|(field, value)| format!(r#""{field}": {value}"#)).collect();
+        format!("{{{}}}", fields.join(", "))
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_model_writes_has_an_answer(
+        tool in prop::sample::select(vec!["read", "glob", "grep"]),
+        arguments in prop_oneof![arguments(), any::<String>()],
+        content: Vec<u8>,
+    ) {
+        let files = directory(&[("a/b", "text"), ("c", "")]);
+        fs::write(files.path().join("d"), content).expect("written");
+        let result = call(files.path(), TestTurn::text(""), &[(tool, &arguments)]).remove(0);
+        prop_assert!(!result.text.is_empty());
+    }
 }
 
 #[test]

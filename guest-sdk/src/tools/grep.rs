@@ -369,7 +369,12 @@ impl<'bytes> Lines<'bytes> {
         std::iter::from_fn(move || {
             while let Some(&start) = self.starts.get(next) {
                 let found = regex.find_at(self.bytes, start)?;
-                let index = self.starts.partition_point(|start| *start <= found.start()) - 1;
+                let is_here = self.starts.get(next + 1).is_none_or(|end| found.start() < *end);
+                let index = if is_here {
+                    next
+                } else {
+                    self.starts.partition_point(|start| *start <= found.start()) - 1
+                };
                 next = index + 1;
                 let line = self.line(index);
                 if found.end() <= self.starts[index] + line.len() || regex.is_match(line) {
