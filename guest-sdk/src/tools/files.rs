@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -137,12 +137,14 @@ pub(super) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// would lose that it is executable, or private, and its other names. Nothing is cut off before all
 /// is written, and after an error what was there is written back.
 pub(super) fn overwrite(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<()> {
-    let write = |bytes: &[u8]| {
-        let mut file = OpenOptions::new().write(true).open(path)?;
+    // One that may not be opened stays as it is.
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let mut write = |bytes: &[u8]| {
+        file.rewind()?;
         file.write_all(bytes)?;
         file.set_len(bytes.len() as u64)
     };
-    write(new).map_err(|error| match old.map(write) {
+    write(new).map_err(|error| match old.map(&mut write) {
         Some(Ok(())) => error,
         Some(Err(_)) | None => io::Error::new(
             error.kind(),
@@ -189,6 +191,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn an_error_says_what_became_of_the_file() {
+        let error = overwrite(Path::new("/no/where"), Some(b"old"), b"new").expect_err("no file");
+        assert_eq!(error.to_string(), "No such file or directory (os error 2)");
         let full = Path::new("/dev/full");
         let error = overwrite(full, Some(b"old"), b"new").expect_err("nothing has room there");
         assert!(
