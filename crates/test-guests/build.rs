@@ -4,7 +4,7 @@ use guest_build::GuestBuild;
 
 fn main() {
     let guests = GuestBuild::new()
-        .examples("hostile-guest", &["hostile", "hostile-base", "network", "tool"]);
+        .examples("hostile-guest", &["hostile", "hostile-base", "network", "scripts", "tool"]);
     match guests.run() {
         Ok(guests) => guests.export(),
         Err(error) => guest_build::report(&error),

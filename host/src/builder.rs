@@ -14,7 +14,7 @@ use llm_engine::Models;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker_types::{
-    ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RootName,
+    CommandName, ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RootName,
     RuntimeError, RuntimeId,
 };
 
@@ -26,6 +26,8 @@ use crate::{
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
     runtime::{Damage, Inner, InstalledProfile, Snapshots, WorkerThreads, damage},
+    sandbox::permits,
+    shell::{CommandSet, RegisteredCommand, ShellHost},
     store::StoreError,
 };
 
@@ -38,6 +40,8 @@ pub struct RuntimeBuilder {
     store: Store,
     models: Models,
     components: HashMap<ComponentRef, Cow<'static, [u8]>>,
+    shell: Option<Cow<'static, [u8]>>,
+    commands: BTreeMap<CommandName, Vec<u8>>,
     profiles: BTreeMap<ProfileName, Profile>,
     default_profile: Option<ProfileName>,
     ceiling: Grants,
@@ -73,6 +77,15 @@ pub enum RuntimeBuildError {
         /// `UnknownComponent` or `InvalidComponent`.
         #[source]
         error: RuntimeError,
+    },
+    /// A command is none, or a profile names one that was not given.
+    #[error("the command `{name}` cannot be used")]
+    Command {
+        /// Its name.
+        name: CommandName,
+        /// `ExecError`, or `UnknownComponent`.
+        #[source]
+        error: Box<dyn Error + Send + Sync>,
     },
     /// The default profile is not among the profiles.
     #[error("the default profile `{0}` does not exist")]
@@ -143,6 +156,8 @@ impl RuntimeBuilder {
             store: Store::memory(),
             models: Models::none(),
             components: HashMap::new(),
+            shell: None,
+            commands: BTreeMap::new(),
             profiles: BTreeMap::new(),
             default_profile: None,
             ceiling: Grants::none(),
@@ -186,6 +201,23 @@ impl RuntimeBuilder {
         components: impl IntoIterator<Item = (ComponentRef, Cow<'static, [u8]>)>,
     ) -> Self {
         self.components.extend(components);
+        self
+    }
+
+    /// Lets Workers that are granted `shell` run scripts, with this component. Without it none can. It
+    /// exports `yoi:shell/interpreter`, as `builtin_workers::SHELL` does, and is compiled with the first
+    /// script.
+    #[must_use]
+    pub fn shell(mut self, component: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.shell = Some(component.into());
+        self
+    }
+
+    /// A WASI command that all scripts find as `name`. It sees what the script sees, and is compiled when
+    /// it is run first.
+    #[must_use]
+    pub fn command(mut self, name: CommandName, component: impl Into<Vec<u8>>) -> Self {
+        self.commands.insert(name, component.into());
         self
     }
 
@@ -315,6 +347,14 @@ impl RuntimeBuilder {
         let allocations = open_allocations(&self.id, &self.allocations, &roots, &host).await?;
         let threads = WorkerThreads::start().map_err(RuntimeBuildError::WorkerThreads)?;
         let engines = engines(&self.limits, self.compiler, self.component_cache, &host).await?;
+        let engines = Arc::new(engines);
+        let shell = self.shell.map(|component| {
+            let (engines, guests) = (Arc::clone(&engines), threads.guests());
+            Arc::new(ShellHost::new(engines, guests, bytes_of(component), &self.limits))
+        });
+        let commands = commands(self.commands, &self.limits).await?;
+        let profile_commands =
+            profile_commands(&self.profiles, &self.components, &self.limits).await?;
         let profiles = install(&engines, &self.components, self.profiles).await?;
 
         let damage = Damage::default();
@@ -343,13 +383,16 @@ impl RuntimeBuilder {
             default_profile: self.default_profile,
             store: self.store,
             engines,
+            shell,
+            commands,
+            profile_commands,
             confinement: self.confinement,
             workers: Default::default(),
             damage,
             keys: Default::default(),
             logs: Default::default(),
             permits: Arc::new(Semaphore::new(live_turns(&self.limits) as usize)),
-            limits: self.limits,
+            limits: Arc::new(self.limits),
             retention: self.retention,
             overview: Mutex::new(Overview::default()),
             threads,
@@ -412,11 +455,6 @@ async fn open_allocations(
     Ok(Allocations::within(id.clone()))
 }
 
-/// A limit as a semaphore takes it.
-fn permits(limit: u64) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS)
-}
-
 fn store_unreadable(error: &StoreError) -> RuntimeBuildError {
     RuntimeBuildError::Store { reason: error.to_string() }
 }
@@ -436,6 +474,55 @@ async fn engines(
         .map_err(RuntimeBuildError::Engine)
 }
 
+fn bytes_of(component: Cow<'static, [u8]>) -> Bytes {
+    match component {
+        Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+        Cow::Owned(bytes) => bytes.into(),
+    }
+}
+
+/// What the operator lets all scripts find.
+async fn commands(
+    given: BTreeMap<CommandName, Vec<u8>>,
+    limits: &Limits,
+) -> Result<CommandSet, RuntimeBuildError> {
+    let mut commands = BTreeMap::new();
+    for (name, bytes) in given {
+        let command = RegisteredCommand::new(bytes, limits).await;
+        let command = command.map_err(|error| RuntimeBuildError::Command {
+            name: name.clone(),
+            error: error.into(),
+        })?;
+        commands.insert(name, Arc::new(command));
+    }
+    Ok(Arc::new(commands))
+}
+
+/// What profiles name besides, each component once.
+async fn profile_commands(
+    profiles: &BTreeMap<ProfileName, Profile>,
+    components: &HashMap<ComponentRef, Cow<'static, [u8]>>,
+    limits: &Limits,
+) -> Result<HashMap<ComponentRef, Arc<RegisteredCommand>>, RuntimeBuildError> {
+    let mut commands = HashMap::new();
+    for (name, reference) in profiles.values().flat_map(|profile| &profile.commands) {
+        let failed = |error: Box<dyn Error + Send + Sync>| RuntimeBuildError::Command {
+            name: name.clone(),
+            error,
+        };
+        if commands.contains_key(reference) {
+            continue;
+        }
+        let bytes = components.get(reference).ok_or_else(|| {
+            failed(RuntimeError::UnknownComponent { component: reference.to_string() }.into())
+        })?;
+        let command = RegisteredCommand::new(bytes.to_vec(), limits).await;
+        let command = command.map_err(|error| failed(error.into()))?;
+        commands.insert(reference.clone(), Arc::new(command));
+    }
+    Ok(commands)
+}
+
 async fn install(
     engines: &Engines,
     components: &HashMap<ComponentRef, Cow<'static, [u8]>>,
@@ -451,11 +538,10 @@ async fn install(
         needed.entry(component).or_insert((name, bytes));
     }
     let loading = needed.into_iter().map(async |(reference, (profile, bytes))| {
-        let bytes = match bytes {
-            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-            Cow::Owned(bytes) => Bytes::copy_from_slice(bytes),
-        };
-        let loaded = engines.load(bytes).await.map_err(|error| not_loaded(profile, error))?;
+        let loaded = engines
+            .load(bytes_of(bytes.clone()))
+            .await
+            .map_err(|error| not_loaded(profile, error))?;
         Ok((reference.clone(), loaded))
     });
     let loaded: HashMap<_, _> = try_join_all(loading).await?.into_iter().collect();

@@ -8,6 +8,7 @@ pub(crate) mod filesystem;
 pub(crate) mod ledger;
 pub(crate) mod llm;
 pub(crate) mod session;
+pub(crate) mod shell;
 pub(crate) mod stdio;
 
 use wasmtime::component::Linker;
@@ -25,7 +26,8 @@ use crate::turn::TurnState;
 pub(crate) fn add_to_linker(linker: &mut Linker<TurnState>) -> wasmtime::Result<()> {
     add_base_to_linker(linker)?;
     session::add_to_linker(linker)?;
-    llm::add_to_linker(linker)
+    llm::add_to_linker(linker)?;
+    shell::add_to_linker(linker)
 }
 
 /// Links the base interfaces of WASI.

@@ -7,6 +7,7 @@ mod component;
 mod imports;
 mod inspect;
 mod instances;
+mod interpreter;
 mod loader;
 mod loads;
 mod ticker;
@@ -26,6 +27,7 @@ pub(crate) use command::LoadedCommand;
 pub(crate) use component::{LoadComponentError, LoadedComponent};
 pub use imports::Takes;
 pub use inspect::{ComponentKind, Import, InspectError, Inspection, inspect_component};
+pub(crate) use interpreter::LoadedInterpreter;
 use loader::Loader;
 pub(crate) use loads::Loaded;
 pub(crate) use ticker::{Ticker, Ticking};
@@ -86,6 +88,15 @@ impl Engines {
         bytes: Bytes,
     ) -> Result<LoadedCommand, LoadComponentError> {
         let loading = self.host.spawn(Arc::clone(&self.loader).load_command(bytes));
+        AbortOnDropHandle::new(loading).await.map_err(LoadComponentError::GaveUp)?
+    }
+
+    /// Compiles and links the shell, or takes what the cache has of it.
+    pub(crate) async fn load_interpreter(
+        &self,
+        bytes: Bytes,
+    ) -> Result<LoadedInterpreter, LoadComponentError> {
+        let loading = self.host.spawn(Arc::clone(&self.loader).load_interpreter(bytes));
         AbortOnDropHandle::new(loading).await.map_err(LoadComponentError::GaveUp)?
     }
 

@@ -6,30 +6,26 @@
 mod adapter;
 mod stdio;
 
-use std::{
-    collections::BTreeMap, error::Error, fmt, future::poll_fn, path::PathBuf, pin::pin, sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
-use wasmtime::{Store, Trap, component::ResourceTable};
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, cli};
+use wasmtime_wasi::{WasiCtxBuilder, cli};
 use worker_types::{Grants, InvalidGrants, Limits, RootName, RuntimeError, WorkerId};
 
-use self::stdio::{ProcessStream, ReaderGone};
+use self::stdio::ProcessStream;
 use crate::{
-    Compiler, Root,
-    capability::filesystem::{FilesystemCtx, FilesystemView, HasFiles},
-    engine::{
-        ComponentKind, Engines, InspectError, LoadComponentError, LoadedCommand, Takes,
-        inspect_component,
-    },
-    grants::{OpenPreopen, Roots},
+    CommandEnd, Compiler, Root,
+    capability::filesystem::FilesystemCtx,
+    engine::{ComponentKind, Engines, InspectError, LoadComponentError, Takes, inspect_component},
+    grants::Roots,
     runtime::WorkerThreads,
-    turn::{MAX_RANDOM_BYTES, TurnLimiter, TurnMeter, bound, exceeded, table},
+    sandbox::{Budget, SandboxState, permits, run_command},
+    turn::{Share, TurnMeter},
 };
+
+pub(crate) use self::stdio::ReaderGone;
 
 /// Runs commands.
 #[derive(Debug, Default)]
@@ -51,20 +47,6 @@ pub struct CommandRequest {
     pub environment: Vec<(String, String)>,
     /// The directories it sees. Commands are given nothing else that is granted.
     pub grants: Grants,
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CommandEnd {
-    /// By itself, with this code.
-    Exited(u8),
-    /// It wrote to a standard stream that nobody reads any more.
-    ReaderGone,
-    /// It did what no program may; the words say what.
-    Trapped(String),
-    /// It took more than it may; the words say of what.
-    Limit(String),
 }
 
 /// Why a command did not run.
@@ -170,11 +152,17 @@ impl Exec {
         let command = engines.load_command(component).await.map_err(not_loaded)?;
 
         let threads = WorkerThreads::start().map_err(ExecError::setup)?;
-        let state = CommandState::new(&arguments, &environment, preopens, &limits);
+        let (limits, meter) = (Arc::new(limits), Arc::new(TurnMeter::start()));
+        let files = Arc::new(Semaphore::new(permits(limits.open_files)));
+        let filesystem = FilesystemCtx::new(preopens.into(), &meter, &limits, &files);
+        let mut wasi = wasi(&arguments, &environment, &meter);
+        let budget = Budget::new(limits, Share::All, meter);
+        let state = SandboxState::new(&mut wasi, filesystem, &budget);
+        let turnstile = threads.turnstile();
         // The engines go with the task: as long as it is there, it is made to yield.
         let running = async move {
             let _ticking = engines.tick();
-            call(&command, state, &limits).await
+            run_command(&command, state, &budget, turnstile).await
         };
         let running = AbortOnDropHandle::new(threads.handle().spawn(running));
         running.await.map_err(ExecError::setup)
@@ -187,7 +175,7 @@ fn not_loaded(error: LoadComponentError) -> ExecError {
 
 /// The component that is to be run: `bytes`, or what becomes of a core module. What is no command, or
 /// imports what none is given, is refused here, before it is compiled.
-async fn command_component(bytes: Vec<u8>, limits: &Limits) -> Result<Bytes, ExecError> {
+pub(crate) async fn command_component(bytes: Vec<u8>, limits: &Limits) -> Result<Bytes, ExecError> {
     let bounds = limits.clone();
     let prepare = tokio::task::spawn_blocking(move || {
         let found = inspect_component(&bytes, &bounds).map_err(ExecError::Inspect)?;
@@ -218,94 +206,16 @@ async fn command_component(bytes: Vec<u8>, limits: &Limits) -> Result<Bytes, Exe
     }
 }
 
-/// What a command's Store holds.
-pub(crate) struct CommandState {
-    wasi: WasiCtx,
-    filesystem: FilesystemCtx,
-    table: ResourceTable,
-    limiter: TurnLimiter,
-    meter: Arc<TurnMeter>,
-}
-
-impl fmt::Debug for CommandState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CommandState").field("meter", &self.meter).finish_non_exhaustive()
-    }
-}
-
-impl WasiView for CommandState {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl HasFiles for CommandState {
-    fn files(&mut self) -> FilesystemView<'_> {
-        FilesystemView { ctx: &mut self.filesystem, table: &mut self.table }
-    }
-}
-
-impl CommandState {
-    fn new(
-        arguments: &[String],
-        environment: &[(String, String)],
-        preopens: Vec<OpenPreopen>,
-        limits: &Limits,
-    ) -> Self {
-        let meter = Arc::new(TurnMeter::start());
-        let wasi = WasiCtxBuilder::new()
-            .args(arguments)
-            .envs(environment)
-            .stdin(cli::stdin())
-            .stdout(ProcessStream::stdout(Arc::clone(&meter)))
-            .stderr(ProcessStream::stderr(Arc::clone(&meter)))
-            .max_random_size(MAX_RANDOM_BYTES)
-            .allow_tcp(false)
-            .allow_udp(false)
-            .build();
-        let open_files = usize::try_from(limits.open_files).unwrap_or(usize::MAX);
-        let files = Arc::new(Semaphore::new(open_files.min(Semaphore::MAX_PERMITS)));
-        Self {
-            wasi,
-            filesystem: FilesystemCtx::new(preopens.into(), &meter, limits, &files),
-            table: table(limits),
-            limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
-            meter,
-        }
-    }
-}
-
-async fn call(command: &LoadedCommand, state: CommandState, limits: &Limits) -> CommandEnd {
-    let meter = Arc::clone(&state.meter);
-    let mut store = Store::new(command.0.engine(), state);
-    bound(&mut store, limits, Arc::clone(&meter), |state| &mut state.limiter);
-    let mut call = pin!(async {
-        let guest = command.0.instantiate_async(&mut store).await?;
-        guest.wasi_cli_run().call_run(&mut store).await
-    });
-    let ended = poll_fn(|context| {
-        meter.resume();
-        let poll = call.as_mut().poll(context);
-        meter.pause();
-        poll
-    });
-    let error = match ended.await {
-        Ok(Ok(())) => return CommandEnd::Exited(0),
-        Ok(Err(())) => return CommandEnd::Exited(1),
-        Err(error) => error,
-    };
-    if let Some(exit) = error.downcast_ref::<I32Exit>() {
-        // More than a process can say is still no success.
-        return CommandEnd::Exited(u8::try_from(exit.0).unwrap_or(u8::MAX));
-    }
-    if error.downcast_ref::<ReaderGone>().is_some() {
-        return CommandEnd::ReaderGone;
-    }
-    let trap = error.downcast_ref::<Trap>().copied();
-    let refused =
-        meter.refused().filter(|_| matches!(trap, None | Some(Trap::UnreachableCodeReached)));
-    match exceeded(trap, refused, limits) {
-        Some(limit) => CommandEnd::Limit(limit),
-        None => CommandEnd::Trapped(error.root_cause().to_string()),
-    }
+/// The standard streams of this process, and what the command was given of arguments and variables.
+fn wasi(
+    arguments: &[String],
+    environment: &[(String, String)],
+    meter: &Arc<TurnMeter>,
+) -> WasiCtxBuilder {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.args(arguments).envs(environment);
+    wasi.stdin(cli::stdin());
+    wasi.stdout(ProcessStream::stdout(Arc::clone(meter)));
+    wasi.stderr(ProcessStream::stderr(Arc::clone(meter)));
+    wasi
 }

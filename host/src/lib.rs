@@ -61,6 +61,8 @@ mod launcher;
 mod logs;
 mod projection;
 mod runtime;
+mod sandbox;
+mod shell;
 mod store;
 mod supervisor;
 mod turn;
@@ -76,11 +78,13 @@ pub use engine::{
 };
 pub use error_chain::error_chain;
 pub use events::{Events, Feed};
-pub use exec::{CommandEnd, CommandRequest, Exec, ExecError};
+pub use exec::{CommandRequest, Exec, ExecError};
 pub use grants::Root;
 #[cfg(target_os = "linux")]
 pub use launcher::{Launcher, StartLauncherError, serve_launcher};
 pub use runtime::Runtime;
+pub use sandbox::CommandEnd;
+pub use shell::{RunningScript, Script, ScriptEnd, ScriptPiece, Shell, ShellError, ShellSession};
 #[cfg(feature = "sqlite")]
 pub use store::OpenStoreError;
 pub use store::Store;

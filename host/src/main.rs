@@ -167,6 +167,7 @@ async fn load(
         component: component.clone(),
         optional: Default::default(),
         resume: false,
+        commands: Default::default(),
         config: Default::default(),
     };
     let runtime = Runtime::builder("worker-runtime".parse()?)

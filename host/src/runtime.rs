@@ -14,7 +14,7 @@ mod upgrade;
 mod validate;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -29,9 +29,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use worker_types::{
-    CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted, InputOptions, Labels,
-    Limits, Outcome, Overview, ProfileName, Retention, RuntimeError, RuntimeId, TurnId, Usage,
-    WorkerId, WorkerStatus, WorkerView,
+    ComponentRef, CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted,
+    InputOptions, Labels, Limits, Outcome, Overview, Profile, ProfileName, Retention, RuntimeError,
+    RuntimeId, TurnId, Usage, WorkerId, WorkerStatus, WorkerView,
 };
 
 use crate::{
@@ -43,6 +43,7 @@ use crate::{
     grants::Roots,
     journal,
     logs::KeptLogs,
+    shell::{CommandSet, RegisteredCommand, ShellHost},
     store::{KeyedOperation, StoreError},
     supervisor::{Creation, Reply, Request, Supervisor},
     worker::Command,
@@ -55,7 +56,7 @@ use idempotency::{Keyed, accepted};
 pub(crate) use profiles::{InstalledProfile, Snapshots};
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};
-pub(crate) use threads::WorkerThreads;
+pub(crate) use threads::{GuestThreads, Turnstile, WorkerThreads};
 pub(crate) use upgrade::difference;
 
 /// A Runtime: it creates Workers, runs their turns, and keeps their logs. Clones are handles of the
@@ -77,14 +78,20 @@ pub(crate) struct Inner {
     pub(crate) allocations: Arc<Allocations>,
     /// What turns may have open together.
     pub(crate) open_files: Arc<Semaphore>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) retention: Retention,
     pub(crate) profiles: BTreeMap<ProfileName, Arc<InstalledProfile>>,
     /// Those, and the others that Workers go by.
     pub(crate) snapshots: Mutex<Snapshots>,
     pub(crate) default_profile: Option<ProfileName>,
     pub(crate) store: Store,
-    pub(crate) engines: Engines,
+    pub(crate) engines: Arc<Engines>,
+    /// Runs scripts, where the embedder gave it a shell.
+    pub(crate) shell: Option<Arc<ShellHost>>,
+    /// What scripts of all Workers find.
+    pub(crate) commands: CommandSet,
+    /// What profiles may name besides.
+    pub(crate) profile_commands: HashMap<ComponentRef, Arc<RegisteredCommand>>,
     /// What the process around it says of itself.
     pub(crate) confinement: Option<Confinement>,
     pub(crate) workers: Workers,
@@ -354,6 +361,20 @@ impl Runtime {
 }
 
 impl Inner {
+    /// What the scripts of a Worker with this profile find.
+    pub(crate) fn commands(&self, profile: &Profile) -> CommandSet {
+        if profile.commands.is_empty() {
+            return Arc::clone(&self.commands);
+        }
+        let mut commands = BTreeMap::clone(&self.commands);
+        // One whose component is not given any more is not found.
+        let own = profile.commands.iter().filter_map(|(name, component)| {
+            Some((name.clone(), Arc::clone(self.profile_commands.get(component)?)))
+        });
+        commands.extend(own);
+        Arc::new(commands)
+    }
+
     fn check_accepting(&self) -> Result<(), RuntimeError> {
         if self.workers.is_closed() { Err(shutting_down()) } else { Ok(()) }
     }

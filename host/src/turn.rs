@@ -24,14 +24,15 @@ use crate::{
         filesystem::{FilesystemCtx, FilesystemView, HasFiles},
         llm::{LlmCtx, LlmView},
         session::{SessionCtx, SessionView},
+        shell::{ShellCtx, ShellView},
         stdio::CapturedStream,
     },
     logs::OutputCapture,
     runtime::{TurnPreopens, internal},
 };
 
-pub(crate) use bounds::{bound, exceeded, table};
-pub(crate) use limiter::TurnLimiter;
+pub(crate) use bounds::{Share, bound, exceeded, table};
+pub(crate) use limiter::{Refusal, Refused, TurnLimiter};
 pub(crate) use meter::TurnMeter;
 
 /// The most random bytes of one call: far more than any key or seed needs.
@@ -46,6 +47,7 @@ pub(crate) struct TurnState {
     limiter: TurnLimiter,
     session: SessionCtx,
     llm: LlmCtx,
+    shell: ShellCtx,
 }
 
 /// `WasiCtx` without its missing `Debug`.
@@ -72,6 +74,15 @@ impl HasFiles for TurnState {
 impl TurnState {
     pub(crate) fn session(&mut self) -> SessionView<'_> {
         SessionView { ctx: &mut self.session, table: &mut self.table }
+    }
+
+    pub(crate) fn shell(&mut self) -> ShellView<'_> {
+        ShellView {
+            ctx: &mut self.shell,
+            session: &self.session,
+            files: &self.filesystem,
+            table: &mut self.table,
+        }
     }
 
     pub(crate) fn llm(&mut self) -> LlmView<'_> {
@@ -111,6 +122,7 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
         };
     let _ticking = runtime.engines.tick();
     let mut store = new_store(pre.engine(), session, preopens, &output);
+    let refusal = store.data().limiter.refusal();
     let mut call = pin!(async {
         let guest = pre.instantiate_async(&mut store).await?;
         guest.yoi_worker_worker().call_run(&mut store).await
@@ -131,7 +143,7 @@ pub(crate) async fn run(session: SessionCtx, output: Arc<OutputCapture>) -> Outc
         poll
     };
     let result = poll_fn(|context| turnstile.poll(context, &mut poll)).await;
-    outcome(result, &meter, &output, &runtime.limits).bounded()
+    outcome(result, &refusal, &output, &runtime.limits).bounded()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,12 +165,13 @@ fn new_store(
             wasi: Wasi(wasi(output)),
             filesystem: FilesystemCtx::new(preopens, &meter, limits, &runtime.open_files),
             table: table(limits),
-            limiter: TurnLimiter::new(limits, Arc::clone(&meter)),
+            limiter: TurnLimiter::new(limits, Share::All, Arc::clone(&meter)),
             llm: LlmCtx::new(runtime.host.clone()),
+            shell: ShellCtx::new(&session),
             session,
         },
     );
-    bound(&mut store, limits, meter, |state| &mut state.limiter);
+    bound(&mut store, limits, Share::All, meter, |state| &mut state.limiter);
     store
 }
 
@@ -176,7 +189,7 @@ fn wasi(output: &Arc<OutputCapture>) -> WasiCtx {
 
 fn outcome(
     result: wasmtime::Result<Result<(), Failure>>,
-    meter: &TurnMeter,
+    refusal: &Refusal,
     output: &OutputCapture,
     limits: &Limits,
 ) -> Outcome {
@@ -198,10 +211,10 @@ fn outcome(
     let panic = output.panic_message();
     // A guest that is refused memory either copes, or aborts without a panic, or could not even be
     // instantiated.
-    let refused = meter
-        .refused()
+    let refused = refusal
+        .get()
         .filter(|_| panic.is_none() && matches!(trap, None | Some(Trap::UnreachableCodeReached)));
-    if let Some(message) = exceeded(trap, refused, limits) {
+    if let Some(message) = exceeded("the guest", Share::All, trap, refused, limits) {
         return Outcome::Failed { kind: FailureKind::Limit, message };
     }
     let message = match panic {

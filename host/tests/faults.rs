@@ -46,6 +46,7 @@ fn builder() -> RuntimeBuilder {
         component: component.clone(),
         optional: Default::default(),
         resume: false,
+        commands: Default::default(),
         config: Default::default(),
     };
     let calls = (0..99).map(|_| [Step::text("Hello"), Step::stop()]);

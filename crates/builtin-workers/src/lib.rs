@@ -10,6 +10,14 @@ pub const ECHO: &[u8] = include_bytes!(env!("GUEST_WORKER_ECHO"));
 /// The component of the chat Worker.
 pub const COMPANION: &[u8] = include_bytes!(env!("GUEST_WORKER_COMPANION"));
 
+/// The component of the Worker that runs the script it is told.
+#[cfg(feature = "shell")]
+pub const SHELL: &[u8] = include_bytes!(env!("GUEST_WORKER_SHELL"));
+
+/// The component that runs scripts, for `worker_runtime::RuntimeBuilder::shell`. It is no Worker.
+#[cfg(feature = "shell")]
+pub const SHELL_COMPONENT: &[u8] = include_bytes!(env!("GUEST_SHELL_COMPONENT"));
+
 /// The digest of [`ECHO`].
 #[must_use]
 pub const fn echo_digest() -> ComponentDigest {
@@ -25,12 +33,21 @@ pub const fn companion_digest() -> ComponentDigest {
     )))
 }
 
+/// The digest of [`SHELL`].
+#[cfg(feature = "shell")]
+#[must_use]
+pub const fn shell_digest() -> ComponentDigest {
+    ComponentDigest::from_sha256(*include_bytes!(concat!(env!("OUT_DIR"), "/worker-shell.sha256")))
+}
+
 /// All components, under the names that profiles call them by.
 #[must_use]
 pub fn components() -> Vec<(ComponentRef, Cow<'static, [u8]>)> {
     vec![
         (ComponentRef::Builtin(name("companion")), Cow::Borrowed(COMPANION)),
         (ComponentRef::Builtin(name("echo")), Cow::Borrowed(ECHO)),
+        #[cfg(feature = "shell")]
+        (ComponentRef::Builtin(name("shell")), Cow::Borrowed(SHELL)),
     ]
 }
 
@@ -40,6 +57,8 @@ pub fn profiles() -> Vec<Profile> {
     vec![
         profile("companion", "Talks with you, and can do nothing else."),
         profile("echo", "Says back what it was told, without a model."),
+        #[cfg(feature = "shell")]
+        profile("shell", "Runs the script it is told, in a sandboxed bash, without a model."),
     ]
 }
 
@@ -50,6 +69,7 @@ fn profile(called: &str, description: &str) -> Profile {
         component: ComponentRef::Builtin(name(called)),
         optional: BTreeSet::new(),
         resume: false,
+        commands: BTreeMap::new(),
         config: BTreeMap::new(),
     }
 }
@@ -58,7 +78,7 @@ fn name(text: &str) -> ProfileName {
     text.parse().expect("the names in this file are valid")
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "shell"))]
 mod tests {
     use sha2::{Digest, Sha256};
 
@@ -66,7 +86,9 @@ mod tests {
 
     #[test]
     fn the_digests_are_those_of_the_bytes() {
-        for (component, digest) in [(ECHO, echo_digest()), (COMPANION, companion_digest())] {
+        let components =
+            [(ECHO, echo_digest()), (COMPANION, companion_digest()), (SHELL, shell_digest())];
+        for (component, digest) in components {
             assert_eq!(ComponentDigest::from_sha256(Sha256::digest(component).into()), digest);
         }
     }
@@ -84,6 +106,15 @@ mod tests {
     fn the_components_import_the_base_and_the_capabilities_they_need() {
         check(ECHO, &["session"]);
         check(COMPANION, &["llm", "session"]);
+        check(SHELL, &["session", "shell"]);
+    }
+
+    #[test]
+    fn the_shell_imports_the_base_and_the_commands_that_it_may_start() {
+        let imports = test_guests::imports(SHELL_COMPONENT).expect("a component");
+        let beyond_base = imports.iter().filter(|name| !test_guests::is_base_interface(name));
+        let beyond_base: Vec<&String> = beyond_base.collect();
+        assert_eq!(beyond_base, ["yoi:shell/commands@0.1.0"]);
     }
 
     #[track_caller]

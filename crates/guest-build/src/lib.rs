@@ -16,7 +16,7 @@ use std::{
 /// What guests are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// The profile of the root manifest that guests are compiled with.
+/// The profile of the root manifest that guests are compiled with, unless they say otherwise.
 const PROFILE: &str = "guest";
 
 /// Variables that would make the nested build another one than the same sources give elsewhere:
@@ -34,8 +34,9 @@ const OUTER_VARIABLES: [&str; 6] = [
 const OUTER_PREFIXES: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
 
 /// Guests to build with one call of cargo.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GuestBuild {
+    profile: &'static str,
     arguments: Vec<OsString>,
     artifacts: Vec<Artifact>,
     packages: Vec<String>,
@@ -66,11 +67,28 @@ impl std::fmt::Display for GuestBuildError {
 
 impl std::error::Error for GuestBuildError {}
 
+impl Default for GuestBuild {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl GuestBuild {
     /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            profile: PROFILE,
+            arguments: Vec::new(),
+            artifacts: Vec::new(),
+            packages: Vec::new(),
+        }
+    }
+
+    /// The same with another profile of the root manifest.
+    #[must_use]
+    pub fn profile(self, profile: &'static str) -> Self {
+        Self { profile, ..self }
     }
 
     /// And the library of `package`, known as `package`.
@@ -112,7 +130,7 @@ impl GuestBuild {
         let mut cargo = Command::new(variable("CARGO")?);
         cargo
             .current_dir(&root)
-            .args(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
+            .args(["build", "--locked", "--target", TARGET, "--profile", self.profile])
             .args(self.packages.iter().flat_map(|package| ["--package", package]))
             .args(&self.arguments);
         for (name, _) in env::vars_os() {
@@ -128,7 +146,7 @@ impl GuestBuild {
             return Err(GuestBuildError(format!("cannot build the guests:\n{log}")));
         }
 
-        let built = target_directory.join(TARGET).join(PROFILE);
+        let built = target_directory.join(TARGET).join(self.profile);
         let mut components = Vec::new();
         let mut sources = BTreeSet::new();
         for artifact in self.artifacts {

@@ -13,6 +13,9 @@ pub const HOSTILE_BASE: &[u8] = include_bytes!(env!("GUEST_HOSTILE_BASE"));
 /// Tries to connect to the address in its input, and so imports `wasi:sockets`.
 pub const NETWORK: &[u8] = include_bytes!(env!("GUEST_NETWORK"));
 
+/// Runs scripts, well or badly; imports `session` and `shell`.
+pub const SCRIPTS: &[u8] = include_bytes!(env!("GUEST_SCRIPTS"));
+
 /// A WASI command, whose first argument says what it does; imports the base of WASI alone.
 pub const TOOL: &[u8] = include_bytes!(env!("GUEST_TOOL"));
 
@@ -81,6 +84,10 @@ mod tests {
         assert_eq!(
             beyond_base(HOSTILE_BASE),
             ["yoi:worker/session@0.1.0", "yoi:worker/types@0.1.0"]
+        );
+        assert_eq!(
+            beyond_base(SCRIPTS),
+            ["yoi:worker/session@0.1.0", "yoi:worker/shell@0.1.0", "yoi:worker/types@0.1.0"]
         );
         assert!(beyond_base(TOOL).is_empty());
         let network = beyond_base(NETWORK);

@@ -39,6 +39,7 @@ fn profile(text: &str, component: &str, resume: bool) -> Profile {
         component: ComponentRef::Builtin(name(component)),
         optional: BTreeSet::new(),
         resume,
+        commands: Default::default(),
         config: Default::default(),
     }
 }

@@ -29,6 +29,9 @@ pub struct Grants {
     /// Calls to models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmGrant>,
+    /// Scripts on the directories, run inside WebAssembly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<ShellGrant>,
 }
 
 /// Which models may be called.
@@ -39,26 +42,43 @@ pub struct LlmGrant {
     pub models: BTreeSet<ModelAlias>,
 }
 
+/// How scripts may run. They see the directories that are granted, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ShellGrant {
+    /// The longest that one script may take, in milliseconds. Default: 2 minutes.
+    pub timeout_ms: u64,
+}
+
+impl Default for ShellGrant {
+    fn default() -> Self {
+        Self { timeout_ms: 120_000 }
+    }
+}
+
 /// A WIT interface that a grant links into a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Calls to models: `yoi:worker/llm`.
     Llm,
+    /// Scripts: `yoi:worker/shell`.
+    Shell,
 }
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::Llm];
+    pub const ALL: [Self; Self::COUNT] = [Self::Llm, Self::Shell];
 
     /// How many there are: the discriminants have no gaps, and this is the last.
-    const COUNT: usize = Self::Llm as usize + 1;
+    const COUNT: usize = Self::Shell as usize + 1;
 
     /// The word for it in grants, config and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Llm => "llm",
+            Self::Shell => "shell",
         }
     }
 }
@@ -137,6 +157,14 @@ pub enum Exceeds {
     /// The ceiling does not have this model.
     #[error("model `{0}` is not within the ceiling")]
     Model(ModelAlias),
+    /// The ceiling lets a script run for less long.
+    #[error("a shell timeout of {asked_ms} ms is not within the ceiling of {ceiling_ms} ms")]
+    ShellTimeout {
+        /// What was asked for.
+        asked_ms: u64,
+        /// The most.
+        ceiling_ms: u64,
+    },
     /// The ceiling has nothing of this root.
     #[error("root `{0}` is not within the ceiling")]
     Root(RootName),
@@ -195,6 +223,13 @@ impl Grants {
         self
     }
 
+    /// These grants, and scripts on the directories.
+    #[must_use]
+    pub fn with_shell(mut self, shell: ShellGrant) -> Self {
+        self.shell = Some(shell);
+        self
+    }
+
     /// These grants, and a directory.
     #[must_use]
     pub fn with_preopen(mut self, preopen: Preopen) -> Self {
@@ -207,6 +242,7 @@ impl Grants {
     pub fn has(&self, capability: Capability) -> bool {
         match capability {
             Capability::Llm => self.llm.is_some(),
+            Capability::Shell => self.shell.is_some(),
         }
     }
 
@@ -226,6 +262,7 @@ impl Grants {
     pub fn without(mut self, grant: &Grant) -> Self {
         match grant {
             Grant::Capability(Capability::Llm) => self.llm = None,
+            Grant::Capability(Capability::Shell) => self.shell = None,
             Grant::Preopen(guest_path) => {
                 self.preopens.retain(|preopen| preopen.guest_path != *guest_path);
             }
@@ -263,7 +300,7 @@ impl Grants {
     /// whatever the ceiling, and all of these grants where they are valid and within it.
     #[must_use]
     pub fn cut_to(&self, ceiling: &Self) -> Self {
-        let Self { preopens: _, llm } = self.meet(ceiling);
+        let Self { preopens: _, llm, shell } = self.meet(ceiling);
         let mut parts: Vec<(bool, Preopen)> = Vec::new();
         for own in &self.preopens {
             let met = own.meet_all(&ceiling.preopens).into_iter();
@@ -272,7 +309,7 @@ impl Grants {
         }
         // What is seen where it was seen before goes first.
         parts.sort_by_key(|(is_elsewhere, _)| *is_elsewhere);
-        let mut left = Self { preopens: Vec::new(), llm };
+        let mut left = Self { preopens: Vec::new(), llm, shell };
         for (_, part) in parts {
             left.preopens.push(part);
             if left.validate().is_err() {
@@ -314,8 +351,11 @@ impl Grants {
         let llm = self.llm.as_ref().zip(other.llm.as_ref()).map(|(own, other)| LlmGrant {
             models: own.models.intersection(&other.models).cloned().collect(),
         });
+        let shell = self.shell.zip(other.shell);
+        let shell = shell
+            .map(|(own, other)| ShellGrant { timeout_ms: own.timeout_ms.min(other.timeout_ms) });
         let preopens = self.preopens.iter().flat_map(|own| own.meet_all(&other.preopens)).collect();
-        Self { preopens, llm }
+        Self { preopens, llm, shell }
     }
 
     /// Fails with the first thing that these grants have and `ceiling` has not.
@@ -325,9 +365,10 @@ impl Grants {
     /// That thing.
     pub fn within(&self, ceiling: &Self) -> Result<(), Exceeds> {
         // Taken apart, so that the compiler points here when a grant is added.
-        let Self { preopens, llm } = self;
+        let Self { preopens, llm, shell } = self;
         preopens.iter().try_for_each(|asked| preopen_within(asked, &ceiling.preopens))?;
-        llm_within(llm.as_ref(), ceiling.llm.as_ref())
+        llm_within(llm.as_ref(), ceiling.llm.as_ref())?;
+        shell_within(*shell, ceiling.shell)
     }
 }
 
@@ -352,5 +393,16 @@ fn llm_within(asked: Option<&LlmGrant>, ceiling: Option<&LlmGrant>) -> Result<()
     match asked.models.difference(&ceiling.models).next() {
         Some(model) => Err(Exceeds::Model(model.clone())),
         None => Ok(()),
+    }
+}
+
+fn shell_within(asked: Option<ShellGrant>, ceiling: Option<ShellGrant>) -> Result<(), Exceeds> {
+    let Some(asked) = asked else { return Ok(()) };
+    let Some(ceiling) = ceiling else { return Err(Exceeds::Capability(Capability::Shell)) };
+    let (asked_ms, ceiling_ms) = (asked.timeout_ms, ceiling.timeout_ms);
+    if asked_ms <= ceiling_ms {
+        Ok(())
+    } else {
+        Err(Exceeds::ShellTimeout { asked_ms, ceiling_ms })
     }
 }

@@ -29,12 +29,12 @@ pub use event::{
 };
 pub use grants::{
     Access, Capability, Exceeds, Grant, Grants, GuestPath, InvalidGrants, InvalidPath, LlmGrant,
-    ParseGrantError, Preopen, RootPath,
+    ParseGrantError, Preopen, RootPath, ShellGrant,
 };
 pub use id::{ItemId, LogId, Seq, TurnId, WorkerId};
 pub use item::{InputPart, Item, ItemBody, ItemStatus, NoticeLevel, Origin, ToolOutcome};
 pub use limits::Limits;
-pub use name::{InvalidName, ModelAlias, ProfileName, RootName, RuntimeId};
+pub use name::{CommandName, InvalidName, ModelAlias, ProfileName, RootName, RuntimeId};
 pub use profile::{ComponentRef, ConfigValue, ParseComponentRefError, Profile};
 pub use request::{
     CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InvalidKey, Labels,

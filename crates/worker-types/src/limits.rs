@@ -27,6 +27,11 @@ pub struct Limits {
     pub turn_file_bytes: u64,
     /// The most files and directories that a turn may have open. Default: 256.
     pub turn_open_files: u64,
+    /// The most scripts and commands of a turn that run at once. Default: 16.
+    pub turn_commands: u64,
+    /// The most bytes that the scripts and commands of a turn may write to their standard streams, all of
+    /// them together. Default: 1 GiB.
+    pub turn_output_bytes: u64,
     /// The most bytes of guest output (stdout and stderr) kept of a turn. Default: 64 KiB.
     pub turn_log_bytes: u64,
     /// The most bytes of one input or one item. Default: 1 MiB.
@@ -45,6 +50,8 @@ pub struct Limits {
     pub queue: u64,
     /// The most turns that run at once; more wait. Default: 64 per core.
     pub live_turns: u64,
+    /// The most scripts and commands that run at once in all turns. Default: 1,024.
+    pub live_commands: u64,
     /// The most memory that turns may hold together, in bytes: each that runs has
     /// `turn_memory_bytes` of it, and more wait. Default: half of the memory that this process may
     /// use, and at least 256 MiB.
@@ -77,6 +84,8 @@ impl Default for Limits {
             turn_handles: 1_024,
             turn_file_bytes: 4 << 30,
             turn_open_files: 256,
+            turn_commands: 16,
+            turn_output_bytes: 1 << 30,
             turn_log_bytes: 64 << 10,
             item_bytes: 1 << 20,
             turn_record_bytes: 64 << 20,
@@ -85,6 +94,7 @@ impl Default for Limits {
             scratch_bytes: 1 << 30,
             queue: 32,
             live_turns: cores * 64,
+            live_commands: 1_024,
             memory_total: (available_memory() / 2).max(256 << 20),
             open_files: open_files() / 2,
             workers: 1_000_000,

@@ -95,6 +95,12 @@ name!(
     "root name"
 );
 
+name!(
+    /// The name that scripts find a command by.
+    CommandName,
+    "command name"
+);
+
 impl RootName {
     /// The private directory that each Worker has for itself, removed with it: no directory of an
     /// operator can have this name.

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Capability, ComponentDigest, InvalidName, ParseDigestError, ProfileName};
+use crate::{Capability, CommandName, ComponentDigest, InvalidName, ParseDigestError, ProfileName};
 
 /// How a Worker behaves: its logic and its settings. A Worker keeps the snapshot it was created
 /// with.
@@ -26,6 +26,10 @@ pub struct Profile {
     /// answer `not-granted`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub optional: BTreeSet<Capability>,
+    /// WASI commands that its scripts find by these names, besides those that the operator gives to all.
+    /// They see what the scripts see, and no more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: BTreeMap<CommandName, ComponentRef>,
     /// Whether a turn that was interrupted goes on in a new turn by itself, at most three times in a
     /// row.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -19,6 +19,7 @@ pub fn builder() -> RuntimeBuilder {
         component: component.clone(),
         optional: Default::default(),
         resume: false,
+        commands: Default::default(),
         config: Default::default(),
     };
     Runtime::builder("bench".parse().expect("a valid id"))

@@ -18,6 +18,7 @@ mod handles;
 mod open;
 mod quota;
 mod streams;
+mod working_directory;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -56,7 +57,7 @@ pub(crate) struct FilesystemCtx {
     files: OpenFiles,
     handles: Handles,
     /// The right to have the preopens themselves open.
-    _open: Option<OwnedSemaphorePermit>,
+    open: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// A preopen and the rules there.
@@ -174,8 +175,39 @@ impl FilesystemCtx {
                 of_runtime: Arc::clone(files),
             },
             handles,
-            _open: permit,
+            open: permit.map(Arc::new),
         }
+    }
+
+    /// The same directories for another Store of the turn, within the same bounds: what one writes, holds
+    /// open or waits for counts for all.
+    pub(crate) fn fork(&self) -> Self {
+        let preopens = self
+            .preopens
+            .iter()
+            .map(|(dir, guest_path, held)| (dir.clone(), guest_path.clone(), held.clone()));
+        Self {
+            preopens: preopens.collect(),
+            wasi: WasiFilesystemCtx::default(),
+            held: BTreeMap::new(),
+            written: Arc::clone(&self.written),
+            calls: self.calls.clone(),
+            files: self.files.clone(),
+            handles: self.handles.clone(),
+            open: self.open.clone(),
+        }
+    }
+
+    /// Where the first directory is seen that is not the Worker's private one, or else that.
+    pub(crate) fn first_directory(&self) -> Option<&str> {
+        let others = self.preopens.iter().find(|(.., held)| held.quota().is_none());
+        let first = others.or_else(|| self.preopens.first());
+        first.map(|(_, guest_path, _)| guest_path.as_str())
+    }
+
+    /// Where the handles of its files are remembered.
+    pub(crate) fn handles(&self) -> &Handles {
+        &self.handles
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     instances::InstancesError,
 };
 use crate::{
-    capability::{self, bindings::CompanionPre},
+    capability::{self, bindings::CoderPre},
     cell::Authority,
     turn::TurnState,
 };
@@ -27,7 +27,7 @@ pub(crate) struct LoadedComponent {
 }
 
 enum Linked {
-    Ready(CompanionPre<TurnState>),
+    Ready(CoderPre<TurnState>),
     /// It imports these, which no grant provides.
     Refused(Vec<String>),
 }
@@ -132,7 +132,7 @@ impl LoadedComponent {
     pub(crate) fn admit(
         &self,
         authority: &Authority,
-    ) -> Result<&CompanionPre<TurnState>, RuntimeError> {
+    ) -> Result<&CoderPre<TurnState>, RuntimeError> {
         let pre = match &self.linked {
             Linked::Ready(pre) => pre,
             Linked::Refused(interfaces) => {
@@ -160,16 +160,13 @@ impl LoadedComponent {
     }
 }
 
-fn link(
-    engine: &Engine,
-    component: &Component,
-) -> Result<CompanionPre<TurnState>, LoadComponentError> {
+fn link(engine: &Engine, component: &Component) -> Result<CoderPre<TurnState>, LoadComponentError> {
     // One linker serves every component: a capability that was not granted answers so itself, and
     // `admit` refuses imports before it comes to that.
     let mut linker = Linker::new(engine);
     capability::add_to_linker(&mut linker).map_err(LoadComponentError::Link)?;
     let pre = linker.instantiate_pre(component).map_err(LoadComponentError::Link)?;
-    CompanionPre::new(pre).map_err(LoadComponentError::WrongWorld)
+    CoderPre::new(pre).map_err(LoadComponentError::WrongWorld)
 }
 
 impl std::fmt::Debug for LoadedComponent {

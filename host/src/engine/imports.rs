@@ -34,8 +34,14 @@ const BASE: [(&str, &str); 22] = [
 const FILES: &str = "wasi:filesystem/";
 
 /// The interfaces that take a grant, each with what it lets a guest do.
-const GRANTED: [(&str, Capability, &str); 1] =
-    [("yoi:worker/llm", Capability::Llm, "ask the models that it is granted")];
+const GRANTED: [(&str, Capability, &str); 2] = [
+    ("yoi:worker/llm", Capability::Llm, "ask the models that it is granted"),
+    (
+        "yoi:worker/shell",
+        Capability::Shell,
+        "run scripts in a sandbox that sees its directories, and nothing else",
+    ),
+];
 
 /// The same for a core module: the functions of WASI 0.1 by how their names begin.
 const CORE_BASE: [(&str, &str); 10] = [

@@ -9,7 +9,7 @@ use wasmtime::Engine;
 use worker_types::{ComponentDigest, Limits};
 
 use super::{
-    Compiler, LoadComponentError, LoadedCommand, LoadedComponent,
+    Compiler, LoadComponentError, LoadedCommand, LoadedComponent, LoadedInterpreter,
     artifact::{Artifact, Compatibility, ComponentCache},
     instances::check_instances,
     loads::{Loaded, Loads},
@@ -77,16 +77,32 @@ impl Loader {
         self.load_as(digest, bytes, LoadedComponent::link).await
     }
 
-    /// Loads one command, which nobody else asks for.
+    /// Loads a command, for whoever keeps it.
     pub(super) async fn load_command(
         self: Arc<Self>,
         bytes: Bytes,
     ) -> Result<LoadedCommand, LoadComponentError> {
+        self.load_once(bytes, LoadedCommand::link).await
+    }
+
+    /// Loads the shell, for whoever keeps it.
+    pub(super) async fn load_interpreter(
+        self: Arc<Self>,
+        bytes: Bytes,
+    ) -> Result<LoadedInterpreter, LoadComponentError> {
+        self.load_once(bytes, LoadedInterpreter::link).await
+    }
+
+    async fn load_once<T: Send + 'static>(
+        self: Arc<Self>,
+        bytes: Bytes,
+        link: Link<T>,
+    ) -> Result<T, LoadComponentError> {
         let digest = {
             let (loader, bytes) = (Arc::clone(&self), bytes.clone());
             blocking(move || loader.digest(&bytes)).await?
         };
-        self.load_as(digest, bytes, LoadedCommand::link).await
+        self.load_as(digest, bytes, link).await
     }
 
     async fn load_as<T: Send + 'static>(

@@ -22,7 +22,7 @@ const WRITE_BYTES: usize = 64 << 10;
 /// ends a command the same way, whatever it would make of the error.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads what the command writes")]
-pub(super) struct ReaderGone;
+pub(crate) struct ReaderGone;
 
 /// Standard output or error. Each write goes through to the system before the command goes on, so what
 /// it holds is bounded, and a slow reader makes it wait.

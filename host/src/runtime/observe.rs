@@ -4,9 +4,9 @@ use std::sync::PoisonError;
 
 use worker_types::{
     CapabilityStatus, Cursor, DEFAULT_WORKERS, Diagnostic, Event, EventBody, EventPage, FeedCursor,
-    FeedPage, Implementation, Item, ItemId, LogId, LogPage, MAX_WORKERS, ModelStatus, Overview,
-    ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary, Seq, TranscriptPage, TranscriptQuery,
-    TurnId, TurnUsage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    FeedPage, Implementation, Item, ItemId, Limits, LogId, LogPage, MAX_WORKERS, ModelStatus,
+    Overview, ProfileName, RuntimeError, RuntimeStatus, RuntimeSummary, Seq, TranscriptPage,
+    TranscriptQuery, TurnId, TurnUsage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use super::{Inner, Runtime, store_error};
@@ -48,7 +48,7 @@ impl Runtime {
             profiles: runtime.profiles.keys().cloned().collect::<Vec<ProfileName>>(),
             models: models.collect(),
             roots: runtime.roots.status().collect(),
-            limits: runtime.limits.clone(),
+            limits: Limits::clone(&runtime.limits),
             retention: runtime.retention,
             diagnostics: self.diagnostics(),
             overview: self.overview(),
@@ -82,7 +82,12 @@ impl Runtime {
                     "no root and no place for private directories is configured".to_owned()
                 }),
             };
-        let not_yet = ["shell", "git", "programs", "tools", "network", "workers"];
+        let shell = CapabilityStatus {
+            name: "shell".to_owned(),
+            available: self.0.shell.is_some(),
+            reason: self.0.shell.is_none().then(|| "no shell component is configured".to_owned()),
+        };
+        let not_yet = ["git", "programs", "tools", "network", "workers"];
         let not_yet = not_yet.into_iter().map(|name| CapabilityStatus {
             name: name.to_owned(),
             available: false,
@@ -94,7 +99,7 @@ impl Runtime {
             reason: llm_reason,
         };
         let confinement = confinement::capability(self.0.confinement.as_ref());
-        [llm, filesystem, confinement].into_iter().chain(not_yet).collect()
+        [llm, filesystem, shell, confinement].into_iter().chain(not_yet).collect()
     }
 
     /// What an operator should look at.

@@ -45,6 +45,7 @@ impl InstalledProfile {
             description: String::new(),
             optional: Default::default(),
             resume: false,
+            commands: Default::default(),
             config: Default::default(),
         };
         let digest = ComponentDigest::from_sha256([0; 32]);

@@ -42,6 +42,29 @@ impl WorkerThreads {
         &self.handle
     }
 
+    /// A way to them, which does not keep them.
+    pub(crate) fn guests(&self) -> GuestThreads {
+        GuestThreads { handle: self.handle.clone(), polls: Arc::clone(&self.polls) }
+    }
+
+    /// What a guest takes its turns at being polled with.
+    pub(crate) fn turnstile(&self) -> Turnstile {
+        self.guests().turnstile()
+    }
+}
+
+/// A way to the threads. They end without regard to it.
+#[derive(Debug, Clone)]
+pub(crate) struct GuestThreads {
+    handle: Handle,
+    polls: Arc<Semaphore>,
+}
+
+impl GuestThreads {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
     /// What a guest takes its turns at being polled with.
     pub(crate) fn turnstile(&self) -> Turnstile {
         Turnstile(PollSemaphore::new(Arc::clone(&self.polls)))

@@ -15,6 +15,7 @@ async fn spinning() -> (Runtime, WorkerId) {
         component: component.clone(),
         optional: Default::default(),
         resume: false,
+        commands: Default::default(),
         config: Default::default(),
     };
     let name = profile.name.clone();

@@ -5,7 +5,26 @@ use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline, component::ResourceTable};
 use worker_types::Limits;
 
-use super::{TurnLimiter, TurnMeter, meter::Refused};
+use super::{Refused, TurnLimiter, TurnMeter};
+
+/// How much a Store may have of what a turn may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// All of it.
+    All,
+    /// What scripts and commands may take together: a sixteenth is left to the guest that started them,
+    /// so that it can say what became of one that took all it could.
+    Scripts,
+}
+
+impl Share {
+    pub(super) fn of(self, limit: u64) -> u64 {
+        match self {
+            Self::All => limit,
+            Self::Scripts => limit - limit / 16,
+        }
+    }
+}
 
 /// A table with room for as many resources as a guest may hold.
 pub(crate) fn table(limits: &Limits) -> ResourceTable {
@@ -23,6 +42,7 @@ fn handles(limits: &Limits) -> usize {
 pub(crate) fn bound<T: 'static>(
     store: &mut Store<T>,
     limits: &Limits,
+    share: Share,
     meter: Arc<TurnMeter>,
     limiter: impl Fn(&mut T) -> &mut TurnLimiter + Send + Sync + 'static,
 ) {
@@ -31,7 +51,7 @@ pub(crate) fn bound<T: 'static>(
     store.set_max_component_handles(handles(limits));
     // The default deadline of 0 has always passed.
     store.set_epoch_deadline(1);
-    let cpu_limit_ms = limits.turn_cpu_ms;
+    let cpu_limit_ms = share.of(limits.turn_cpu_ms);
     store.epoch_deadline_callback(move |_| {
         Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
             UpdateDeadline::Interrupt
@@ -43,8 +63,10 @@ pub(crate) fn bound<T: 'static>(
     });
 }
 
-/// The limit that ended a guest, in words: by how it trapped, and by what it was refused.
+/// The limit that ended `who`, in words: by how it trapped, and by what it was refused.
 pub(crate) fn exceeded(
+    who: &str,
+    share: Share,
     trap: Option<Trap>,
     refused: Option<Refused>,
     limits: &Limits,
@@ -52,15 +74,15 @@ pub(crate) fn exceeded(
     match (trap, refused) {
         // Only the meter interrupts.
         (Some(Trap::Interrupt), _) => Some(format!(
-            "the guest computed for longer than its limit of {} ms",
-            limits.turn_cpu_ms
+            "{who} computed for longer than its limit of {} ms",
+            share.of(limits.turn_cpu_ms)
         )),
         (_, Some(Refused::Memory)) => Some(format!(
-            "the guest wanted more memory than its limit of {} bytes",
-            limits.turn_memory_bytes
+            "{who} wanted more memory than its limit of {} bytes",
+            share.of(limits.turn_memory_bytes)
         )),
         (_, Some(Refused::Table)) => Some(format!(
-            "the guest wanted a table with more than its limit of {} elements",
+            "{who} wanted a table with more than its limit of {} elements",
             limits.turn_table_elements
         )),
         (_, None) => None,

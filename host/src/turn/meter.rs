@@ -1,9 +1,9 @@
-//! Counts what a turn takes, readable while the guest runs and after it was dropped.
+//! Counts what a turn takes, readable while its guests run and after they were dropped.
 
 use std::{
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -11,42 +11,40 @@ use std::{
 use fail::fail_point;
 use worker_types::{Receipt, TokenUsage};
 
-/// The counters of one turn. The guest's thread writes, the supervisor reads.
+/// The counters of one turn: of its guest, and of the scripts and commands that it starts. Their threads
+/// write, the supervisor reads.
 #[derive(Debug)]
 pub(crate) struct TurnMeter {
     started: Instant,
     polling: Mutex<Polling>,
+    /// Bytes of linear memory, in all Stores.
+    memory_bytes: AtomicUsize,
     peak_memory_bytes: AtomicU64,
     host_calls: AtomicU64,
     file_bytes: AtomicU64,
+    output_bytes: AtomicU64,
     model_calls: AtomicU64,
     recorded_events: AtomicU64,
     recorded_bytes: AtomicU64,
     tokens: Mutex<TokenUsage>,
-    refused: OnceLock<Refused>,
 }
 
-/// How long the guest was polled, in microseconds.
+/// How long guests were polled, in microseconds: two that are polled at once count twice.
 #[derive(Debug, Clone, Copy, Default)]
 struct Polling {
-    /// Up to the last pause.
+    /// Up to `since`.
     polled_us: u64,
-    /// When the poll that is going on began.
-    resumed_at: Option<u64>,
+    /// Those that are being polled.
+    running: u64,
+    /// When a poll began or ended last.
+    since: u64,
 }
 
 impl Polling {
     /// All of it, at a time since the turn began.
     fn at(self, now: u64) -> u64 {
-        self.polled_us + self.resumed_at.map_or(0, |resumed_at| now.saturating_sub(resumed_at))
+        self.polled_us + self.running * now.saturating_sub(self.since)
     }
-}
-
-/// What a guest was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Memory,
-    Table,
 }
 
 impl TurnMeter {
@@ -54,27 +52,34 @@ impl TurnMeter {
         Self {
             started: Instant::now(),
             polling: Mutex::default(),
+            memory_bytes: AtomicUsize::new(0),
             peak_memory_bytes: AtomicU64::new(0),
             host_calls: AtomicU64::new(0),
             file_bytes: AtomicU64::new(0),
+            output_bytes: AtomicU64::new(0),
             model_calls: AtomicU64::new(0),
             recorded_events: AtomicU64::new(0),
             recorded_bytes: AtomicU64::new(0),
             tokens: Mutex::default(),
-            refused: OnceLock::new(),
         }
     }
 
-    /// The guest is about to be polled.
+    /// A guest is about to be polled.
     pub(crate) fn resume(&self) {
-        self.polling().resumed_at = Some(self.wall_us());
+        self.count_polls(|running| running + 1);
     }
 
     /// The poll is over.
     pub(crate) fn pause(&self) {
-        let now = self.wall_us();
+        self.count_polls(|running| running.saturating_sub(1));
+    }
+
+    fn count_polls(&self, change: impl FnOnce(u64) -> u64) {
         let mut polling = self.polling();
-        *polling = Polling { polled_us: polling.at(now), resumed_at: None };
+        // Under the lock: another thread's later time must not be overtaken.
+        let now = self.wall_us();
+        let running = change(polling.running);
+        *polling = Polling { polled_us: polling.at(now), running, since: now };
     }
 
     /// Counts time that the host computed for the guest elsewhere.
@@ -82,7 +87,7 @@ impl TurnMeter {
         self.polling().polled_us += u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     }
 
-    /// Time spent polling the guest, in microseconds.
+    /// Time spent polling guests, in microseconds.
     pub(crate) fn cpu_us(&self) -> u64 {
         let now = self.wall_us();
         self.polling().at(now)
@@ -97,17 +102,27 @@ impl TurnMeter {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The guest was refused something; the first is remembered.
-    pub(crate) fn refuse(&self, limit: Refused) {
-        self.refused.get_or_init(|| limit);
+    /// Counts memory that a guest is about to be given, unless all guests of the turn would then hold more
+    /// than `limit`. Returns whether it did.
+    pub(super) fn hold_memory(&self, bytes: usize, limit: usize) -> bool {
+        let add = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
+        match self.memory_bytes.fetch_update(Relaxed, Relaxed, add) {
+            Ok(before) => {
+                self.peak_memory_bytes.fetch_max((before + bytes) as u64, Relaxed);
+                true
+            }
+            Err(_) => false,
+        }
     }
 
-    pub(crate) fn refused(&self) -> Option<Refused> {
-        self.refused.get().copied()
+    /// A guest does not hold it any more.
+    pub(super) fn release_memory(&self, bytes: usize) {
+        self.memory_bytes.fetch_sub(bytes, Relaxed);
     }
 
-    pub(super) fn note_memory(&self, bytes: u64) {
-        self.peak_memory_bytes.fetch_max(bytes, Relaxed);
+    /// Counts bytes that a script or command writes to its standard streams, and returns all of them.
+    pub(crate) fn count_output(&self, bytes: u64) -> u64 {
+        self.output_bytes.fetch_add(bytes, Relaxed).saturating_add(bytes)
     }
 
     /// Counts a call of the guest into the interface function `name`, where tests inject faults.

@@ -92,6 +92,7 @@ fn create() -> Command {
         description: String::new(),
         optional: Default::default(),
         resume: true,
+        commands: Default::default(),
         config: Default::default(),
     };
     Command::Create {

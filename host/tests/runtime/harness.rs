@@ -1,9 +1,16 @@
 //! What the tests share: Runtimes with the product's and the hostile guests.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use llm_engine::{ModelProvider, Models};
-use worker_runtime::{Events, Runtime, RuntimeBuilder};
+use worker_runtime::{Events, Runtime, RuntimeBuilder, Shell};
 use worker_types::{
     ComponentRef, CreateWorker, Cursor, Event, Grants, Input, InputOptions, ItemBody, Limits,
     LiveEvent, ModelAlias, Outcome, Profile, ProfileName, TranscriptQuery, WorkerId,
@@ -31,6 +38,7 @@ pub(crate) fn profile(text: &str) -> Profile {
         component: ComponentRef::Builtin(name(text)),
         optional: BTreeSet::new(),
         resume: false,
+        commands: Default::default(),
         config: Default::default(),
     }
 }
@@ -55,6 +63,7 @@ pub(crate) fn builder_called<const N: usize>(id: &str, guests: [&str; N]) -> Run
             "hostile" => test_guests::HOSTILE,
             "base" => test_guests::HOSTILE_BASE,
             "network" => test_guests::NETWORK,
+            "scripts" => test_guests::SCRIPTS,
             _ => panic!("there is no guest `{guest}`"),
         };
         (ComponentRef::Builtin(name(guest)), Cow::Borrowed(bytes))
@@ -62,6 +71,25 @@ pub(crate) fn builder_called<const N: usize>(id: &str, guests: [&str; N]) -> Run
     Runtime::builder(id.parse().expect("a valid id"))
         .components(guests.map(component))
         .profiles(guests.map(profile))
+}
+
+/// Where the tests keep the compiled shell, which takes seconds to compile.
+pub(crate) fn shell_cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("components")
+}
+
+/// Compiles the shell, once for all tests of this build: each is a process.
+pub(crate) async fn compiled_shell() {
+    let lock = || {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components.lock");
+        let file = File::create(path).expect("a file");
+        file.lock().expect("locked");
+        file
+    };
+    let _lock = tokio::task::spawn_blocking(lock).await.expect("locked");
+    let shell = Shell::new(builtin_workers::SHELL_COMPONENT, Limits::default());
+    let session = shell.component_cache(shell_cache()).open(Grants::none(), Vec::new()).await;
+    session.expect("a session").compile().await.expect("a shell that compiles");
 }
 
 pub(crate) async fn runtime() -> Runtime {

@@ -7,7 +7,7 @@ use worker_types::{
     ToolOutcome, WorkerStatus,
 };
 
-use crate::{components, files, harness::*, malformed};
+use crate::{components, files, harness::*, malformed, shell};
 
 /// Names the test of each limit. A limit that is not in the list, and a test that does not exist,
 /// fail the build of the tests.
@@ -34,6 +34,9 @@ every_limit! {
     turn_open_files => files::turn_open_files_bounds_what_a_guest_holds_open,
     scratch_bytes => files::scratch_bytes_bounds_files_names_and_holes,
     open_files => files::open_files_bounds_what_all_turns_hold_open,
+    turn_commands => shell::turn_commands_and_live_commands_bound_what_runs_at_once,
+    live_commands => shell::turn_commands_and_live_commands_bound_what_runs_at_once,
+    turn_output_bytes => shell::turn_output_bytes_bounds_what_scripts_write,
     turn_log_bytes => turn_log_bytes_cuts_a_flood_of_output_and_says_so,
     item_bytes => item_bytes_bounds_what_a_guest_says_at_once_and_in_pieces,
     turn_record_bytes => turn_record_bytes_bounds_what_a_turn_adds_to_the_log,

@@ -1,7 +1,6 @@
 //! The Runtime with real guests.
 
 #[cfg(unix)]
-#[cfg(unix)]
 mod attacks;
 mod authority;
 mod compile_once;
@@ -26,3 +25,4 @@ mod restart;
 mod scope_processes;
 #[cfg(unix)]
 mod scopes;
+mod shell;

@@ -22,6 +22,7 @@ mod command;
 mod files;
 mod misbehave;
 mod model;
+pub mod scripts;
 mod session;
 mod system;
 

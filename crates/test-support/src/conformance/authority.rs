@@ -55,7 +55,8 @@ pub async fn a_private_directory_is_kept_between_turns_and_seen_by_its_worker(
 
 /// What a person could not have meant is refused before anything is made.
 pub async fn grants_that_contradict_themselves_are_refused(host: &impl Operations) {
-    let twice = Grants { preopens: [scratch().preopens, scratch().preopens].concat(), llm: None };
+    let twice =
+        Grants { preopens: [scratch().preopens, scratch().preopens].concat(), ..Grants::none() };
     let refused = host.create(of("base").grants(twice)).await;
     assert!(matches!(refused, Err(RuntimeError::InvalidInput { .. })), "{refused:?}");
     let elsewhere = Preopen::new("etc".parse().expect("a name"), "/etc".parse().expect("a path"));

@@ -93,6 +93,7 @@ fn log(worker_id: WorkerId, tokens: &[&str]) -> Vec<Event> {
             component: ComponentRef::Builtin(name()),
             optional: BTreeSet::new(),
             resume: false,
+            commands: Default::default(),
             config: Default::default(),
         }),
         component: ComponentDigest::from_sha256([0; 32]),

@@ -34,6 +34,7 @@ impl Log {
                 component: ComponentRef::Builtin(name()),
                 optional: BTreeSet::new(),
                 resume: true,
+                commands: Default::default(),
                 config: Default::default(),
             }),
             component: ComponentDigest::from_sha256([0; 32]),

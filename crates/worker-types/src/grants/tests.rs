@@ -220,7 +220,7 @@ fn an_unknown_grant_is_an_error_not_a_silence() {
 
 #[test]
 fn grants_that_contradict_themselves_are_refused() {
-    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), ..Grants::none() };
     let (ro, rw) = (Access::ReadOnly, Access::ReadWrite);
 
     let twice = grants(&[preopen("one", "a", "/w", ro), preopen("two", "", "/w", ro)]);
@@ -249,7 +249,7 @@ fn grants_that_contradict_themselves_are_refused() {
 #[test]
 fn a_part_is_not_shown_in_the_place_of_another_directory() {
     let (ro, rw) = (Access::ReadOnly, Access::ReadWrite);
-    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), ..Grants::none() };
     let granted = grants(&[preopen("one", "", "/w", ro), preopen("one", "out", "/w/out", rw)]);
     let ceiling = grants(&[preopen("one", "out", "/", rw)]);
     let left = grants(&[preopen("one", "out", "/w/out", rw)]);
@@ -264,7 +264,7 @@ fn a_part_is_not_shown_in_the_place_of_another_directory() {
 #[test]
 fn revoking_the_parts_of_a_directory_leaves_the_one_around_it() {
     let ro = Access::ReadOnly;
-    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), llm: None };
+    let grants = |preopens: &[Preopen]| Grants { preopens: preopens.to_vec(), ..Grants::none() };
     let granted = grants(&[preopen("two", "", "/w", ro), preopen("one", "out", "/w/out", ro)]);
     let revoked = ["/w/out/a", "/w/out/b"].map(|path| Grant::Preopen(parsed(path)));
     assert_eq!(granted.without_revoked(&revoked), grants(&[preopen("two", "", "/w", ro)]));

@@ -2,6 +2,7 @@
 //! waits for it any more, and has its handle until it is over.
 
 use std::{
+    fmt::Debug,
     fs::File,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -12,16 +13,40 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Those of one Worker, while it is active. Clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Handles(Arc<Mutex<Vec<Weak<File>>>>);
+pub(crate) struct Handles(Arc<Mutex<Vec<Weak<dyn Handle>>>>);
+
+/// What may be remembered.
+trait Handle: Debug + Send + Sync {}
+
+impl Handle for File {}
+
+/// Something of the Worker that goes on, whether or not it has a file.
+#[derive(Debug)]
+pub(crate) struct Hold;
+
+impl Handle for Hold {}
 
 impl Handles {
     /// Remembers a handle for as long as anybody has it.
     pub(super) fn add(&self, file: &Arc<File>) {
+        let file: Weak<File> = Arc::downgrade(file);
+        self.push(file);
+    }
+
+    /// Counts as one until it is dropped.
+    pub(crate) fn hold(&self) -> Arc<Hold> {
+        let hold = Arc::new(Hold);
+        let held: Weak<Hold> = Arc::downgrade(&hold);
+        self.push(held);
+        hold
+    }
+
+    fn push(&self, handle: Weak<dyn Handle>) {
         let mut handles = self.lock();
         if handles.len() == handles.capacity() {
             handles.retain(|handle| handle.strong_count() > 0);
         }
-        handles.push(Arc::downgrade(file));
+        handles.push(handle);
     }
 
     /// Waits until nobody has any of them.
@@ -37,7 +62,7 @@ impl Handles {
         handles.is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<File>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Weak<dyn Handle>>> {
         // Nothing panics between a lock and the end of its change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
