@@ -7,7 +7,7 @@ use crate::toolchain::{self, Needs};
 use crate::workspace;
 
 /// The crates that have benchmarks.
-const PACKAGES: [&str; 1] = ["worker-runtime"];
+const PACKAGES: [&str; 2] = ["worker-runtime", "yoi"];
 
 /// Runs the benchmarks in a release build.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

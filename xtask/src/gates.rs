@@ -18,6 +18,8 @@ pub(crate) struct Setting {
     pub(crate) nextest: PathBuf,
     /// The checker of dependencies; only the complete run has it.
     pub(crate) deny: Option<PathBuf>,
+    /// ripgrep as a WASI component, which tests run in the shell.
+    pub(crate) ripgrep: PathBuf,
     /// The browser; only the complete run has it.
     pub(crate) browser: Option<Browser>,
     /// The profile of `.config/nextest.toml`.
@@ -128,6 +130,7 @@ fn tests(setting: &Setting) -> Result<()> {
     nextest.current_dir(&setting.workspace.root);
     nextest.args(["nextest", "run", "--workspace", "--all-features"]);
     nextest.args(["--profile", setting.profile]).args(&setting.filters);
+    nextest.env("YOI_TEST_RIPGREP", &setting.ripgrep);
     if let Some(Browser { chromium, chromedriver }) = &setting.browser {
         nextest.env(chromium::CHROMIUM, chromium).env(chromium::CHROMEDRIVER, chromedriver);
     }

@@ -22,6 +22,7 @@ pub(crate) fn run(test: &Test) -> Result<()> {
     let setting = Setting {
         nextest: tools::NEXTEST.ensure(&workspace)?,
         deny: complete.then(|| tools::DENY.ensure(&workspace)).transpose()?,
+        ripgrep: tools::ensure_ripgrep(&workspace)?,
         browser: complete.then(chromium::ensure).transpose()?,
         profile: profile(test.quick, env::var_os("CI").as_deref()),
         filters: test.filters.clone(),

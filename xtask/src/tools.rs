@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::process;
+use crate::toolchain::GUEST_TARGET;
 use crate::workspace::Workspace;
 
 /// A program from crates.io.
@@ -26,6 +27,32 @@ pub(crate) const NEXTEST: Tool =
 /// Checks licences, sources and banned crates.
 pub(crate) const DENY: Tool =
     Tool { name: "cargo-deny", version: Version(0, 20, 2), patience: "some minutes, once" };
+
+/// A command of somebody else's, built for WASI, that tests run in the shell.
+const RIPGREP: &str = "ripgrep";
+const RIPGREP_VERSION: Version = Version(15, 1, 0);
+
+/// ripgrep as a WASI component, which is built if it is not there.
+pub(crate) fn ensure_ripgrep(workspace: &Workspace) -> Result<PathBuf> {
+    let root = workspace.target.join("tools").join(format!("wasi-{RIPGREP_VERSION}"));
+    let component = root.join("bin").join("rg.wasm");
+    if component.is_file() {
+        return Ok(component);
+    }
+    eprintln!("==> building {RIPGREP} {RIPGREP_VERSION} for WASI (two minutes, once)");
+    let build = root.join("build");
+    let version = RIPGREP_VERSION.to_string();
+    let mut install = process::cargo(&workspace.root);
+    install.args(["install", "--locked", RIPGREP, "--version", &version, "--target", GUEST_TARGET]);
+    install.arg("--root").arg(&root).arg("--target-dir").arg(&build);
+    process::run(&mut install)?;
+    // As above.
+    let _ = std::fs::remove_dir_all(&build);
+    if !component.is_file() {
+        bail!("{RIPGREP} was built, but {} is not there", component.display());
+    }
+    Ok(component)
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Version(u32, u32, u32);

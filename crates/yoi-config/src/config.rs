@@ -11,11 +11,12 @@ use std::{
 
 use serde::{Deserialize, de};
 use worker_types::{
-    Grants, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName, RuntimeId,
+    CommandName, Grants, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName, RuntimeId,
 };
 
 use crate::{
-    ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig, source::SourceText,
+    CommandConfig, ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig,
+    policy::PolicyTable, source::SourceText,
 };
 
 /// Where a Backend listens unless it is told otherwise: on this machine alone, at a port that no
@@ -43,6 +44,8 @@ pub struct Config {
     pub profiles: BTreeMap<ProfileName, ProfileConfig>,
     /// `[policy.PROFILE]`: what the Backend grants to Workers of a profile.
     pub policy: BTreeMap<ProfileName, Grants>,
+    /// `[commands.NAME]`: what all scripts find.
+    pub commands: BTreeMap<CommandName, CommandConfig>,
     /// `[limits]`.
     pub limits: Limits,
     /// `[retention]`: how long events are kept; for ever where nothing is written.
@@ -129,8 +132,17 @@ impl Config {
         let file = file.as_ref();
         let source = SourceText::new(&file.display().to_string(), text);
         let table: FileTable = toml::from_str(text).map_err(|error| source.explain(&error))?;
-        let FileTable { runtime, server, roots, models, profiles, policy, limits, retention } =
-            table;
+        let FileTable {
+            runtime,
+            server,
+            roots,
+            models,
+            profiles,
+            policy,
+            commands,
+            limits,
+            retention,
+        } = table;
         let mut config = Self {
             file: Some(file.to_owned()),
             runtime,
@@ -139,6 +151,7 @@ impl Config {
             models,
             profiles,
             policy: policy.into_iter().map(|(name, table)| (name, table.grants())).collect(),
+            commands,
             limits,
             retention,
             source,
@@ -155,6 +168,12 @@ impl Config {
         }
         for profile in config.profiles.values_mut() {
             profile.component.relative_to(base);
+            for component in profile.commands.values_mut() {
+                *component = base.join(&component);
+            }
+        }
+        for command in config.commands.values_mut() {
+            command.component = base.join(&command.component);
         }
         Ok(config)
     }
@@ -261,28 +280,9 @@ struct FileTable {
     models: BTreeMap<ModelAlias, ModelConfig>,
     profiles: BTreeMap<ProfileName, ProfileConfig>,
     policy: BTreeMap<ProfileName, PolicyTable>,
+    commands: BTreeMap<CommandName, CommandConfig>,
     limits: Limits,
     retention: Retention,
-}
-
-/// `[policy.PROFILE]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyTable {
-    #[serde(default)]
-    preopens: Vec<Preopen>,
-    llm: Option<Vec<ModelAlias>>,
-}
-
-impl PolicyTable {
-    fn grants(self) -> Grants {
-        let grants = Grants { preopens: self.preopens, ..Grants::none() };
-        match self.llm {
-            // No model at all is no grant, not a grant of nothing.
-            Some(models) if !models.is_empty() => grants.with_llm(models),
-            _ => grants,
-        }
-    }
 }
 
 fn listen_address<'de, D: serde::Deserializer<'de>>(
@@ -322,6 +322,8 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         turn_handles,
         turn_file_bytes: _,
         turn_open_files: _,
+        turn_commands: _,
+        turn_output_bytes: _,
         turn_log_bytes: _,
         item_bytes,
         turn_record_bytes,
@@ -330,6 +332,7 @@ fn zero_limit(limits: &Limits) -> Option<&'static str> {
         scratch_bytes: _,
         queue: _,
         live_turns,
+        live_commands: _,
         memory_total,
         open_files: _,
         workers,

@@ -21,15 +21,18 @@
 //! # Ok::<(), yoi_config::ConfigError>(())
 //! ```
 
+mod command;
 mod config;
 mod error;
 mod model;
+mod policy;
 mod profile;
 mod root;
 mod source;
 #[cfg(test)]
 mod tests;
 
+pub use command::CommandConfig;
 pub use config::{Config, Confine, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};

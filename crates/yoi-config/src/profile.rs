@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::{Deserialize, de};
-use worker_types::{Capability, ComponentRef, ConfigValue};
+use worker_types::{Capability, CommandName, ComponentRef, ConfigValue};
 
 /// How a Worker behaves. It carries no authority; that is `[policy.NAME]`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -21,6 +21,10 @@ pub struct ProfileConfig {
     /// Capabilities the component imports and can do without.
     #[serde(default)]
     pub optional: BTreeSet<Capability>,
+    /// WASI commands that its scripts find by these names, each the file of a component. A relative one
+    /// starts at the configuration.
+    #[serde(default)]
+    pub commands: BTreeMap<CommandName, PathBuf>,
     /// Whether a turn that was interrupted goes on in a new turn by itself.
     #[serde(default)]
     pub resume: bool,

@@ -22,6 +22,7 @@ Examples:
   yoi up                           start the Backend and its console
   yoi run companion \"hello\"        ask once, keep nothing
   yoi exec --dir . tool.wasm       any WASI command, with this directory to read and no more
+  yoi shell --dir .:rw             a bash that has this directory, and nothing else
   yoi worker create companion      a Worker that stays
   yoi worker send 1f8a3c02 \"hi\"    talk to it: any end or beginning of its id will do
   yoi doctor                       what this machine can do, and what is missing
@@ -54,6 +55,9 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Run any WASI command, with only the directories it is given
     Exec(ExecArgs),
+    /// Run scripts, or a session, of a bash-compatible shell that has only the directories it is given
+    #[cfg(unix)]
+    Shell(ShellArgs),
     /// Look into components
     #[command(subcommand)]
     Component(ComponentCommand),
@@ -108,6 +112,8 @@ impl Command {
             | Self::Compile { .. }
             | Self::ConfineProbe { .. }
             | Self::Completions { .. } => "error",
+            #[cfg(unix)]
+            Self::Shell(_) => "error",
         }
     }
 }
@@ -194,6 +200,42 @@ pub(crate) struct ExecArgs {
     /// The command's file, and its arguments
     #[arg(value_name = "COMPONENT", required = true, trailing_var_arg = true)]
     pub(crate) command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "yoi shell [OPTIONS] [-c SCRIPT | FILE] [ARGUMENTS]...")]
+#[command(after_help = "\
+Examples:
+  yoi shell --dir .:rw                     a session in this directory
+  yoi shell --dir . -c 'grep -rn TODO . | wc -l'
+  yoi shell --dir in --dir out:/out:rw build.sh release
+  curl -s https://example.com/x.sh | yoi shell
+
+It is a bash with grep, sed, awk, jq, find, tar and the rest, all of it inside WebAssembly: no native
+process, no network, none of this machine's files but those of --dir, and of its variables only what
+--env names. $HOME and /tmp are a directory that goes with it. [commands] in yoi.toml adds WASI commands
+of your own. Each script, or line of a session, runs within the [limits] of a turn, however long it waits.
+
+The exit code is the script's. Or
+  1    it was refused
+  130  interrupted: in a session, Ctrl-C ends the command, and Ctrl-D the session
+  134  the shell failed
+  137  it went over a limit, which is said
+  141  nobody reads what it writes")]
+#[cfg(unix)]
+pub(crate) struct ShellArgs {
+    #[command(flatten)]
+    pub(crate) dirs: DirArgs,
+    /// Give it a variable; without a value, the one that is set here. May be repeated
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    pub(crate) env: Vec<(String, Option<String>)>,
+    /// Run this script; what follows is $0, $1 and so on
+    #[arg(short = 'c', value_name = "SCRIPT")]
+    pub(crate) script: Option<String>,
+    /// A file to run, unless there is -c, and its arguments. Without either, a script is read from
+    /// standard input, or from you
+    #[arg(value_name = "FILE", trailing_var_arg = true)]
+    pub(crate) operands: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,8 @@ mod component;
 mod doctor;
 mod exec;
 mod run;
+#[cfg(unix)]
+mod shell;
 mod show;
 mod talk;
 mod transcript;
@@ -61,6 +63,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Doctor(args) => doctor::run(&args, load(), output).await,
             Command::Url(args) => url::run(&args, &load()?, output).await,
             Command::Exec(args) => exec::run(args, &load()?, output).await,
+            #[cfg(unix)]
+            Command::Shell(args) => shell::run(args, &load()?, output).await,
             Command::Component(command) => component::run(&command, &load()?, output),
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,
@@ -91,6 +95,15 @@ fn read_input(argument: String) -> anyhow::Result<String> {
     let text = if argument == "-" { read_stdin()? } else { argument };
     anyhow::ensure!(!text.is_empty(), "the input is empty");
     Ok(text)
+}
+
+/// The variables with their values; one that is not set here is left out.
+fn environment(variables: Vec<(String, Option<String>)>) -> Vec<(String, String)> {
+    let valued = |(name, value): (String, Option<String>)| {
+        let value = value.or_else(|| std::env::var(&name).ok())?;
+        Some((name, value))
+    };
+    variables.into_iter().filter_map(valued).collect()
 }
 
 fn read_stdin() -> anyhow::Result<String> {

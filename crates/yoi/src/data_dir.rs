@@ -36,9 +36,22 @@ pub(crate) fn data_dir(option: Option<&Path>, config: &Config) -> anyhow::Result
 
 /// Where the Runtimes of this user tell each other what their Workers write to.
 pub(crate) fn allocations_dir() -> anyhow::Result<PathBuf> {
-    let base = base("XDG_STATE_HOME", "state");
-    let base = base.context("no place for the record of what Workers write to: set HOME")?;
+    let base = state_dir().context("no place for the record of what Workers write to: set HOME")?;
     Ok(base.join("allocations"))
+}
+
+/// Where what this user did is kept. Nowhere, where nothing names a place.
+pub(crate) fn state_dir() -> Option<PathBuf> {
+    base("XDG_STATE_HOME", "state")
+}
+
+/// Where what can be made anew is kept: compiled components. Nowhere, where nothing names a place.
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    let directory = |name| {
+        std::env::var_os(name).map(PathBuf::from).filter(|directory| directory.is_absolute())
+    };
+    let base = directory("XDG_CACHE_HOME").or_else(|| Some(directory("HOME")?.join(".cache")));
+    Some(base?.join("yoi").join("components"))
 }
 
 /// Our directory in the one that `variable` names, or in `below` of `~/.local`.

@@ -1,5 +1,7 @@
 //! Authority in plain words: what a Worker may do, one line for each grant.
 
+use std::time::Duration;
+
 use worker_types::{Access, Grants, ModelAlias, Preopen};
 
 /// What `grants` allow, each in a line that begins with `may`; nothing where they are none. `place` says
@@ -10,7 +12,7 @@ pub(crate) fn lines(
     model: impl Fn(&ModelAlias) -> Option<String>,
 ) -> Vec<String> {
     // Taken apart, so that the compiler points here when a grant is added.
-    let Grants { preopens, llm } = grants;
+    let Grants { preopens, llm, shell } = grants;
     let directories = preopens.iter().map(|preopen| {
         let what = match preopen.access {
             Access::ReadOnly => "read",
@@ -23,7 +25,13 @@ pub(crate) fn lines(
         Some(model) => format!("may ask the model {alias} ({model})"),
         None => format!("may ask the model {alias}"),
     });
-    directories.chain(models).collect()
+    let shell = shell.map(|shell| {
+        let limit = Duration::from_millis(shell.timeout_ms);
+        format!(
+            "may run scripts on those directories, inside WebAssembly, each for at most {limit:?}"
+        )
+    });
+    directories.chain(models).chain(shell).collect()
 }
 
 /// The same for who knows nothing but the grants.
@@ -44,7 +52,7 @@ pub(crate) fn place(preopen: &Preopen) -> String {
 
 #[cfg(test)]
 mod tests {
-    use worker_types::RootName;
+    use worker_types::{RootName, ShellGrant};
 
     use super::*;
 
@@ -54,6 +62,7 @@ mod tests {
             Preopen::new(root.parse().expect("a name"), at.parse().expect("a path"))
         };
         let grants = Grants::none()
+            .with_shell(ShellGrant::default())
             .with_llm(["default".parse().expect("an alias")])
             .with_preopen(preopen("docs", "/docs"))
             .with_preopen(
@@ -68,6 +77,7 @@ mod tests {
             "may read and write /workspace (root project, services/api, with others)",
             "may read and write /tmp (its own directory, which goes with it)",
             "may ask the model default",
+            "may run scripts on those directories, inside WebAssembly, each for at most 120s",
         ];
         assert_eq!(plain_lines(&grants), expected);
         assert!(plain_lines(&Grants::none()).is_empty());

@@ -50,6 +50,11 @@ impl Output {
         stdout.flush()
     }
 
+    /// Prints bytes of a program that we run to standard error, as they are.
+    pub(crate) fn error_bytes(self, bytes: &[u8]) -> io::Result<()> {
+        io::stderr().lock().write_all(bytes)
+    }
+
     /// Prints an event as one line of JSON to standard output. Pieces of items get a `type` like
     /// all other events have.
     pub(crate) fn event(self, event: &LiveEvent) -> io::Result<()> {

@@ -14,10 +14,12 @@ use llm_engine::Models;
 use sha2::{Digest as _, Sha256};
 use worker_runtime::{Compiler, Confinement, Root, Runtime, RuntimeBuildError, Store};
 use worker_types::{
-    ComponentDigest, ComponentRef, Grants, ModelAlias, Profile, ProfileName, RootName,
-    RuntimeError, RuntimeId,
+    Access, CommandName, ComponentDigest, ComponentRef, Grants, ModelAlias, Preopen, Profile,
+    ProfileName, RootName, RuntimeError, RuntimeId, ShellGrant,
 };
-use yoi_config::{ComponentSource, Config, GitDirectories, ProfileConfig, RootConfig};
+use yoi_config::{
+    CommandConfig, ComponentSource, Config, GitDirectories, ProfileConfig, RootConfig,
+};
 
 #[cfg(unix)]
 use crate::data_dir::allocations_dir;
@@ -31,6 +33,9 @@ pub(crate) const COMPILE: &str = "compile";
 
 /// The profile that is granted a model where nobody wrote a policy: to talk is all it can do.
 const COMPANION: &str = "companion";
+
+/// The profile that runs scripts.
+const SHELL: &str = "shell";
 
 /// What Workers can be made from here, and what they may do.
 #[derive(Debug)]
@@ -56,10 +61,10 @@ impl<'a> Setup<'a> {
                 .map(|profile| (profile.name.clone(), profile))
                 .collect(),
             components: builtin_workers::components(),
-            policy: BTreeMap::from([(
-                COMPANION.parse()?,
-                Grants::none().with_llm([DEFAULT_ALIAS.parse()?]),
-            )]),
+            policy: BTreeMap::from([
+                (COMPANION.parse()?, Grants::none().with_llm([DEFAULT_ALIAS.parse()?])),
+                (SHELL.parse()?, shell_grants()?),
+            ]),
             roots: config.roots.iter().map(|(name, table)| (name.clone(), root(table))).collect(),
             scratch: None,
             store: Store::memory(),
@@ -82,7 +87,9 @@ impl<'a> Setup<'a> {
                 known: self.profiles.keys().map(ToString::to_string).collect(),
             });
         };
-        self.components.retain(|(reference, _)| *reference == profile.component);
+        self.components.retain(|(reference, _)| {
+            *reference == profile.component || profile.commands.values().any(|own| own == reference)
+        });
         self.policy.retain(|profile, _| profile == name);
         let granted = self.grants(name).preopens;
         self.roots.retain(|root, _| granted.iter().any(|preopen| preopen.root == *root));
@@ -149,11 +156,18 @@ impl<'a> Setup<'a> {
 
     fn ceiling(&self) -> Grants {
         let granted = self.policy.values().flat_map(|grants| &grants.preopens);
-        let ceiling = Grants { preopens: granted.cloned().collect(), ..Grants::none() };
+        let preopens = granted.cloned().collect();
+        let ceiling = Grants { preopens, shell: self.shell(), ..Grants::none() };
         match self.granted_aliases() {
             aliases if aliases.is_empty() => ceiling,
             aliases => ceiling.with_llm(aliases),
         }
+    }
+
+    /// The longest timeout that something is granted.
+    fn shell(&self) -> Option<ShellGrant> {
+        let granted = self.policy.values().filter_map(|grants| grants.shell);
+        granted.max_by_key(|shell| shell.timeout_ms)
     }
 
     /// Builds the Runtime. Its ceiling is what the policy grants, all of it together.
@@ -164,6 +178,7 @@ impl<'a> Setup<'a> {
             None => DEFAULT_RUNTIME_ID.parse()?,
         };
         let ceiling = self.ceiling();
+        let with_shell = ceiling.shell.is_some();
         let mut builder = Runtime::builder(id)
             .display_name(runtime.display_name.as_deref().unwrap_or("Backend"))
             .store(self.store)
@@ -180,6 +195,12 @@ impl<'a> Setup<'a> {
                  own",
             )),
         };
+        if with_shell {
+            builder = builder.shell(builtin_workers::SHELL_COMPONENT);
+            for (name, component) in commands(self.config)? {
+                builder = builder.command(name, component);
+            }
+        }
         if let Some(dir) = self.component_cache {
             builder = builder.component_cache(dir);
         }
@@ -198,6 +219,12 @@ impl<'a> Setup<'a> {
             if let ComponentSource::File { path, .. } = &profile.component {
                 builder = builder.reserve(path);
             }
+            for path in profile.commands.values() {
+                builder = builder.reserve(path);
+            }
+        }
+        for command in self.config.commands.values() {
+            builder = builder.reserve(&command.component);
         }
         #[cfg(unix)]
         match allocations_dir() {
@@ -235,19 +262,14 @@ impl<'a> Setup<'a> {
         let component = match &profile.component {
             ComponentSource::Known(reference) => reference.clone(),
             ComponentSource::File { path, .. } => {
-                let limit = self.config.limits.component_bytes;
-                let bytes = read_component(path, limit).with_context(|| {
-                    self.config.error_at(
-                        &["profiles", name.as_str(), "component"],
-                        format!("failed to read {}", path.display()),
-                    )
-                })?;
-                let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
-                let reference = ComponentRef::Digest(digest);
-                self.components.push((reference.clone(), Cow::Owned(bytes)));
-                reference
+                self.add_component(path, &["profiles", name.as_str(), "component"])?
             }
         };
+        let mut commands = BTreeMap::new();
+        for (command, path) in &profile.commands {
+            let at = ["profiles", name.as_str(), "commands", command.as_str()];
+            commands.insert(command.clone(), self.add_component(path, &at)?);
+        }
         if !self.components.iter().any(|(reference, _)| *reference == component) {
             let known: Vec<String> =
                 self.components.iter().map(|(reference, _)| format!("`{reference}`")).collect();
@@ -263,11 +285,21 @@ impl<'a> Setup<'a> {
                 description: profile.description.clone(),
                 component,
                 optional: profile.optional.clone(),
+                commands,
                 resume: profile.resume,
                 config: profile.config.clone(),
             },
         );
         Ok(())
+    }
+
+    /// Reads the component at `path`, which stands at `key` of the configuration.
+    fn add_component(&mut self, path: &Path, key: &[&str]) -> anyhow::Result<ComponentRef> {
+        let bytes = read_configured(self.config, path, key)?;
+        let digest = ComponentDigest::from_sha256(Sha256::digest(&bytes).into());
+        let reference = ComponentRef::Digest(digest);
+        self.components.push((reference.clone(), Cow::Owned(bytes)));
+        Ok(reference)
     }
 
     fn check_names(&self) -> anyhow::Result<()> {
@@ -297,6 +329,27 @@ fn root(table: &RootConfig) -> Root {
         GitDirectories::Refused => root,
         GitDirectories::Exposed => root.expose_git(),
     }
+}
+
+/// What a Worker that runs scripts is granted where nobody wrote a policy: a place for what is its own.
+fn shell_grants() -> anyhow::Result<Grants> {
+    let scratch = Preopen::new(RootName::scratch(), "/tmp".parse()?).access(Access::ReadWrite);
+    Ok(Grants::none().with_shell(ShellGrant::default()).with_preopen(scratch))
+}
+
+/// The commands that all scripts find.
+pub(crate) fn commands(config: &Config) -> anyhow::Result<Vec<(CommandName, Vec<u8>)>> {
+    let read = |(name, command): (&CommandName, &CommandConfig)| {
+        let key = ["commands", name.as_str(), "component"];
+        Ok((name.clone(), read_configured(config, &command.component, &key)?))
+    };
+    config.commands.iter().map(read).collect()
+}
+
+/// Reads the component at `path`, which stands at `key` of the configuration.
+fn read_configured(config: &Config, path: &Path, key: &[&str]) -> anyhow::Result<Vec<u8>> {
+    read_component(path, config.limits.component_bytes)
+        .with_context(|| config.error_at(key, format!("failed to read {}", path.display())))
 }
 
 /// Reads a component: a regular file of at most `max_bytes`.

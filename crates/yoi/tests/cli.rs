@@ -22,6 +22,9 @@ mod durable;
 mod exec;
 #[path = "cli/grants.rs"]
 mod grants;
+#[cfg(target_os = "linux")]
+#[path = "cli/shell.rs"]
+mod shell;
 
 /// A configuration that asks nobody outside for a model, whatever runs on this machine.
 const OFFLINE: &str = "[models.default]\nprovider = \"offline\"\n";

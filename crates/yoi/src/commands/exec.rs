@@ -9,6 +9,7 @@ use yoi_config::Config;
 
 use crate::{
     cli::ExecArgs,
+    commands::environment,
     dir_arg::Dirs,
     exit::Exit,
     output::Output,
@@ -67,13 +68,4 @@ fn arguments(mut command: Vec<String>) -> Vec<String> {
         *file = name.unwrap_or_default();
     }
     command
-}
-
-/// The variables with their values; one that is not set here is left out.
-fn environment(variables: Vec<(String, Option<String>)>) -> Vec<(String, String)> {
-    let valued = |(name, value): (String, Option<String>)| {
-        let value = value.or_else(|| std::env::var(&name).ok())?;
-        Some((name, value))
-    };
-    variables.into_iter().filter_map(valued).collect()
 }

@@ -14,6 +14,7 @@ use crate::{
     answer::{self, AnswerPrinter},
     cli::RunArgs,
     commands::read_input,
+    data_dir::cache_dir,
     dir_arg::Dirs,
     exit::{Exit, ExplainedError},
     grants,
@@ -48,6 +49,10 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyho
         output.note(&line);
     }
     let input = Input::text(read_input(args.input)?);
+    // The shell takes seconds to compile; what takes less is compiled anew.
+    if let Some(cache) = cache_dir().filter(|_| granted.shell.is_some()) {
+        setup = setup.component_cache(cache);
+    }
     let scratch = own_directory(&granted)?;
     if let Some(dir) = &scratch {
         setup = setup.scratch(dir.path().to_owned());
@@ -96,6 +101,9 @@ fn with_cure(error: RuntimeError, profile: &ProfileName, config: &Config) -> any
     let line = match &error {
         RuntimeError::MissingGrant { capability: Some(Capability::Llm), .. } => {
             format!("llm = [\"{DEFAULT_ALIAS}\"]")
+        }
+        RuntimeError::MissingGrant { capability: Some(Capability::Shell), .. } => {
+            "shell = true".to_owned()
         }
         _ => return error.into(),
     };
