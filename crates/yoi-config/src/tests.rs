@@ -132,12 +132,12 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
     assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `commands`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
     assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`");
-    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected `preopens` or `llm`");
+    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected one of `preopens`, `llm`, `shell`");
     assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_file_bytes`, `turn_open_files`, `turn_commands`, `turn_output_bytes`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `scratch_bytes`, `queue`, `live_turns`, `live_commands`, `memory_total`, `open_files`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
     assert_snapshot!(
         refusal("profiles = { a = { component = \"builtin:echo\", prompt = \"x\" } }\n"),
-        @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `resume`, `config`"
+        @"yoi.toml:1:48: profiles.a.prompt: unknown key `prompt`, expected one of `component`, `description`, `optional`, `commands`, `resume`, `config`"
     );
 }
 
@@ -179,7 +179,7 @@ fn bad_values_name_the_key_and_what_would_be_right() {
     assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:Echo\"\n"), @"yoi.toml:2:13: profiles.a.component: not a built-in component: not a valid profile name: use 1 to 63 of a-z, 0-9, `-`, `_` and `.`, starting with a letter or digit");
     assert_snapshot!(
         refusal("[profiles.a]\ncomponent = \"builtin:echo\"\noptional = [\"disk\"]\n"),
-        @"yoi.toml:3:13: profiles.a.optional: unknown value `disk`, expected `llm`"
+        @"yoi.toml:3:13: profiles.a.optional: unknown value `disk`, expected `llm` or `shell`"
     );
     assert_snapshot!(refusal("[profiles.a]\ndescription = \"x\"\n"), @"yoi.toml:1:1: profiles.a: missing key `component`");
     assert_snapshot!(refusal("[policy.companion]\nllm = [\"big\"]\n"), @"yoi.toml:2:1: policy.companion.llm: there is no model `big`, expected one of `default`");

@@ -336,13 +336,17 @@ impl InputWriter {
         self.0.has_room().await;
     }
 
-    /// Waits until the reader waits for more than there is, or nobody will read.
-    pub(crate) async fn wanted(&self) {
-        let is_wanted = || {
+    /// Waits until the reader waits for more than there is; or until nobody will read, and returns `false`.
+    pub(crate) async fn wanted(&self) -> bool {
+        let mut wanted = false;
+        let is_known = || {
             let state = self.0.lock();
-            state.reader_gone || state.closed || state.wanted
+            let is_over = state.reader_gone || state.closed;
+            wanted = state.wanted && !is_over;
+            is_over || wanted
         };
-        until(&self.0.writable, is_wanted).await;
+        until(&self.0.writable, is_known).await;
+        wanted
     }
 
     /// Ready when [`Self::write`] takes something, or nobody will read.

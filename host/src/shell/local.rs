@@ -306,10 +306,10 @@ impl RunningScript {
         true
     }
 
-    /// Waits until the script waits for something to read, or nobody will read. So what it does not read
-    /// is left to whoever reads next.
-    pub async fn wants_input(&self) {
-        self.0.input().wanted().await;
+    /// Waits until the script waits for something to read; or until nobody will read, and returns `false`.
+    /// So what it does not read is left to whoever reads next.
+    pub async fn wants_input(&self) -> bool {
+        self.0.input().wanted().await
     }
 
     /// Ends its standard input.

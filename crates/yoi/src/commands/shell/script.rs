@@ -81,8 +81,7 @@ enum Never {}
 /// Gives it of standard input what it asks for.
 async fn feed(running: &RunningScript) -> anyhow::Result<Never> {
     let mut stdin = None;
-    loop {
-        running.wants_input().await;
+    while running.wants_input().await {
         let stdin = match &mut stdin {
             Some(stdin) => stdin,
             None => stdin.insert(Stdin::open().context("failed to read standard input")?),
@@ -90,7 +89,8 @@ async fn feed(running: &RunningScript) -> anyhow::Result<Never> {
         let bytes = stdin.read().await;
         if bytes.is_empty() || !running.write(&bytes).await {
             running.close_stdin();
-            return std::future::pending().await;
+            break;
         }
     }
+    std::future::pending().await
 }

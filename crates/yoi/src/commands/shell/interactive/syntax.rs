@@ -87,16 +87,17 @@ impl Scan {
                     }
                     in_word = false;
                     scan.word_start = after;
-                    scan.separator(
-                        character,
-                        &mut heredoc,
-                        characters.peek().map(|(_, next)| *next),
-                    );
-                    // `<<<` and `<<` are looked at once.
-                    if character == '<' && heredoc {
-                        while characters.next_if(|(_, next)| matches!(next, '<' | '-')).is_some() {
+                    scan.separator(character, characters.peek().map(|(_, next)| *next));
+                    if character == '<' {
+                        // `<<` and `<<-` begin a here-document, `<<<` a word.
+                        let mut angles = 1;
+                        while let Some((_, next)) =
+                            characters.next_if(|(_, next)| matches!(next, '<' | '-'))
+                        {
+                            angles += usize::from(next == '<');
                             scan.word_start += 1;
                         }
+                        heredoc = angles == 2;
                     }
                     continue;
                 }
@@ -107,7 +108,7 @@ impl Scan {
             }
         }
         scan.in_quotes = quote.is_some();
-        if in_word && text[scan.word_start..].len() < text.len() + 1 {
+        if in_word {
             // The last word: it may be a keyword that closes something.
             let word = &text[scan.word_start..];
             let expects_command = scan.expects_command;
@@ -133,7 +134,7 @@ impl Scan {
         }
     }
 
-    fn separator(&mut self, character: char, heredoc: &mut bool, next: Option<char>) {
+    fn separator(&mut self, character: char, next: Option<char>) {
         match character {
             ' ' | '\t' => {}
             '(' => {
@@ -147,7 +148,6 @@ impl Scan {
                 }
                 self.expects_command = true;
             }
-            '<' if next == Some('<') => *heredoc = true,
             '<' | '>' => self.expects_command = false,
             _ => self.expects_command = true,
         }
