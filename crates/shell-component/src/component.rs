@@ -1,5 +1,7 @@
 //! The world `shell`, as the host sees this crate.
 
+mod external;
+
 use std::{
     io::{self, Write},
     sync::Arc,
@@ -65,7 +67,9 @@ impl interpreter::Guest for Shell {
             errors: sink(io::stderr()),
         };
         let world = Arc::new(World::preopened());
-        let ending = runtime.block_on(engine::run(script, world, commands::all(), streams));
+        // What the operator gave goes before what the shell has of that name.
+        let commands = commands::all().into_iter().chain(external::all()).collect();
+        let ending = runtime.block_on(engine::run(script, world, commands, streams));
         let Ending { code, exited, directory, state } = ending.map_err(|error| chain(&error))?;
         Ok(interpreter::Ending { code, exited, directory, state })
     }

@@ -296,6 +296,18 @@ impl Input {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    async fn wanted(&self) -> bool {
+        let mut wanted = false;
+        let is_known = || {
+            let state = self.lock();
+            let is_over = state.reader_gone || state.closed;
+            wanted = state.wanted && !is_over;
+            is_over || wanted
+        };
+        until(&self.writable, is_known).await;
+        wanted
+    }
+
     async fn has_room(&self) {
         let has_room = || {
             let state = self.lock();
@@ -338,15 +350,12 @@ impl InputWriter {
 
     /// Waits until the reader waits for more than there is; or until nobody will read, and returns `false`.
     pub(crate) async fn wanted(&self) -> bool {
-        let mut wanted = false;
-        let is_known = || {
-            let state = self.0.lock();
-            let is_over = state.reader_gone || state.closed;
-            wanted = state.wanted && !is_over;
-            is_over || wanted
-        };
-        until(&self.0.writable, is_known).await;
-        wanted
+        self.0.wanted().await
+    }
+
+    /// Ready when [`Self::wanted`] does not wait.
+    pub(crate) fn when_wanted(&self) -> Wanted {
+        Wanted(Arc::clone(&self.0))
     }
 
     /// Ready when [`Self::write`] takes something, or nobody will read.
@@ -365,6 +374,17 @@ impl InputWriter {
 impl Drop for InputWriter {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+/// That the reader waits for input, to wait for.
+#[derive(Debug)]
+pub(crate) struct Wanted(Arc<Input>);
+
+#[async_trait]
+impl Pollable for Wanted {
+    async fn ready(&mut self) {
+        self.0.wanted().await;
     }
 }
 

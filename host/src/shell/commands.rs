@@ -243,9 +243,9 @@ impl commands::HostRunning for CommandsView<'_> {
         this: Resource<RunningCommand>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
         self.ctx.budget.meter.host_call("shell.commands.running.subscribe-write");
-        let room = self.running(&this)?.input().room();
-        let room = self.table().push(room)?;
-        subscribe(self.table(), room)
+        let wanted = self.running(&this)?.input().when_wanted();
+        let wanted = self.table().push(wanted)?;
+        subscribe(self.table(), wanted)
     }
 
     async fn close_stdin(&mut self, this: Resource<RunningCommand>) -> wasmtime::Result<()> {
