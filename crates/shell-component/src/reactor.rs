@@ -17,65 +17,67 @@ use wasip2::{
 /// while something is waited for.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
-static WAITING: Mutex<Waiting> = Mutex::new(Waiting { tasks: Vec::new(), last: 0 });
+static WAITING: Mutex<Waiting> = Mutex::new(Waiting { next: 0, entries: Vec::new() });
 
-/// What is waited for.
 struct Waiting {
-    tasks: Vec<Task>,
-    /// The number of the newest.
-    last: u64,
+    next: u64,
+    entries: Vec<Entry>,
 }
 
-struct Task {
-    number: u64,
+struct Entry {
+    id: u64,
     pollable: Pollable,
     waker: Waker,
 }
 
-/// Waits until `pollable` is ready.
-pub(crate) fn ready(pollable: Pollable) -> Ready {
-    Ready { pollable: Some(pollable), number: None }
+/// Waits until a pollable is ready. Dropping it drops the pollable, which has to be gone before what
+/// it belongs to.
+pub(crate) struct Ready {
+    state: State,
 }
 
-/// A wait. Dropped, it is given up, and its pollable goes.
-pub(crate) struct Ready {
-    /// Until it is waited for.
-    pollable: Option<Pollable>,
-    /// While it is waited for.
-    number: Option<u64>,
+enum State {
+    Fresh(Option<Pollable>),
+    Waiting(u64),
+}
+
+/// Waits until `pollable` is ready.
+pub(crate) fn ready(pollable: Pollable) -> Ready {
+    Ready { state: State::Fresh(Some(pollable)) }
 }
 
 impl Future for Ready {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if let Some(pollable) = self.pollable.take() {
-            if pollable.ready() {
-                return Poll::Ready(());
-            }
-            let mut waiting = waiting();
-            waiting.last += 1;
-            let (number, waker) = (waiting.last, context.waker().clone());
-            waiting.tasks.push(Task { number, pollable, waker });
-            self.number = Some(number);
-            return Poll::Pending;
-        }
         let mut waiting = waiting();
-        // Only what is ready is taken away.
-        match waiting.tasks.iter_mut().find(|task| Some(task.number) == self.number) {
-            Some(task) => {
-                task.waker.clone_from(context.waker());
+        match &mut self.state {
+            State::Fresh(pollable) => {
+                let Some(pollable) = pollable.take().filter(|pollable| !pollable.ready()) else {
+                    return Poll::Ready(());
+                };
+                let id = waiting.next;
+                waiting.next += 1;
+                waiting.entries.push(Entry { id, pollable, waker: context.waker().clone() });
+                drop(waiting);
+                self.state = State::Waiting(id);
                 Poll::Pending
             }
-            None => Poll::Ready(()),
+            State::Waiting(id) => match waiting.entries.iter_mut().find(|entry| entry.id == *id) {
+                Some(entry) => {
+                    entry.waker.clone_from(context.waker());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            },
         }
     }
 }
 
 impl Drop for Ready {
     fn drop(&mut self) {
-        if self.number.is_some() {
-            waiting().tasks.retain(|task| Some(task.number) != self.number);
+        if let State::Waiting(id) = self.state {
+            waiting().entries.retain(|entry| entry.id != id);
         }
     }
 }
@@ -83,20 +85,22 @@ impl Drop for Ready {
 /// What the runtime does before its thread sleeps.
 pub(crate) fn park() {
     let mut waiting = waiting();
-    if waiting.tasks.is_empty() {
+    if waiting.entries.is_empty() {
         return;
     }
-    let timer =
-        monotonic_clock::subscribe_duration(LONGEST_WAIT.as_nanos().try_into().unwrap_or(u64::MAX));
-    let mut pollables: Vec<&Pollable> = waiting.tasks.iter().map(|task| &task.pollable).collect();
+    let longest = u64::try_from(LONGEST_WAIT.as_nanos()).unwrap_or(u64::MAX);
+    let timer = monotonic_clock::subscribe_duration(longest);
+    let mut pollables: Vec<&Pollable> =
+        waiting.entries.iter().map(|entry| &entry.pollable).collect();
     pollables.push(&timer);
-    let mut ready: Vec<usize> =
-        poll::poll(&pollables).into_iter().map(|index| index as usize).collect();
+    let mut ready = poll::poll(&pollables);
     drop(pollables);
+    // From the last on, so that the others keep their places.
     ready.sort_unstable_by(|a, b| b.cmp(a));
     for index in ready {
-        if index < waiting.tasks.len() {
-            waiting.tasks.swap_remove(index).waker.wake();
+        let index = index as usize;
+        if index < waiting.entries.len() {
+            waiting.entries.swap_remove(index).waker.wake();
         }
     }
 }
