@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     buffered::{Buffered, Call},
-    options::{Given, Known},
+    gnu_options::{Given, Known},
     timestamp::{self, Zone},
 };
 use crate::engine::reason;

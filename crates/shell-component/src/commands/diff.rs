@@ -10,13 +10,15 @@ use std::{collections::HashMap, path::Path};
 
 use super::{
     buffered::{Buffered, Call},
-    options::{Given, Known},
+    gnu_options::{Given, Known},
 };
 use edits::Change;
 
 /// `diff`.
 pub(crate) const DIFF: Buffered = Buffered {
-    wants_input: |arguments| arguments.iter().any(|argument| argument == "-" || argument == "/dev/stdin"),
+    wants_input: |arguments| {
+        arguments.iter().any(|argument| argument == "-" || argument == "/dev/stdin")
+    },
     run,
 };
 
@@ -133,27 +135,34 @@ fn run(call: &mut Call<'_>) -> u8 {
     tree::compare(call, &request, old, new)
 }
 
-/// `-3` is `-U3` or `-C3`, by what stands with it: one of the two is always there.
+/// `-u5`, `-c5` and `-5` as `-U5` and `-C5`.
 fn old_style_contexts(arguments: &[String]) -> Vec<String> {
-    let is_number = |argument: &&String| {
-        argument.strip_prefix('-').is_some_and(|it| {
-            !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit())
-        })
-    };
-    let Some(number) = arguments.iter().find(is_number) else { return arguments.to_vec() };
     let context = arguments.iter().any(|argument| argument == "-c");
-    let mut others: Vec<_> =
-        arguments.iter().filter(|argument| !is_number(argument)).cloned().collect();
-    others.insert(0, format!("-{}{}", if context { 'C' } else { 'U' }, &number[1..]));
-    others
+    let rewritten = |argument: &String| {
+        let digits = argument.trim_end_matches(|char: char| char.is_ascii_digit());
+        let number = &argument[digits.len()..];
+        let letters = digits.strip_prefix('-').filter(|_| !number.is_empty())?;
+        let (others, last) = match letters.char_indices().next_back() {
+            Some((at, 'u')) => (&letters[..at], 'U'),
+            Some((at, 'c')) => (&letters[..at], 'C'),
+            None => ("", if context { 'C' } else { 'U' }),
+            Some(_) => return None,
+        };
+        Some(format!("-{others}{last}{number}"))
+    };
+    let rewrite = |argument: &String| rewritten(argument).unwrap_or_else(|| argument.clone());
+    let mut arguments: Vec<_> = arguments.iter().map(rewrite).collect();
+    // A style of its own does not take the number back.
+    if arguments.iter().any(|argument| argument.starts_with("-C")) {
+        arguments.retain(|argument| argument != "-c");
+    }
+    arguments
 }
 
 fn request(given: Given) -> Result<Request, String> {
     let lines = |value: Option<&str>| match value {
         None => Ok(CONTEXT),
-        Some(value) => {
-            value.parse().map_err(|_| format!("invalid context length '{value}'"))
-        }
+        Some(value) => value.parse().map_err(|_| format!("invalid context length '{value}'")),
     };
     let mut style = Style::Normal;
     let mut widest = None;

@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn fields_are_those_of_gnu_date() {
-        let text = "%e|%k|%l|%-d|%_d|%02d|%^a|%#Z|%j|%U|%V|%W|%u|%w|%C|%s|%3N|%:z|%q|%p|%P|%10B|%%|%Q";
+        let text =
+            "%e|%k|%l|%-d|%_d|%02d|%^a|%#Z|%j|%U|%V|%W|%u|%w|%C|%s|%3N|%:z|%q|%p|%P|%10B|%%|%Q";
         assert_eq!(
             at(1_710_047_167, text),
             "10| 5| 5|10|10|10|SUN|utc|070|10|10|10|7|0|20|1710047167|005|+00:00|1|AM|am|     March|%|%Q"

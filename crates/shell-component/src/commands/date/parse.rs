@@ -1,6 +1,6 @@
 //! Times as people write them: what `date -d` and `touch -d` understand.
 
-use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use crate::commands::timestamp::Zone;
 
@@ -321,7 +321,8 @@ impl Reader<'_> {
     fn month_slash_day(&mut self) -> Option<()> {
         let first = self.number(0)?.to_owned();
         let second = self.number(2)?.to_owned();
-        let third = if self.mark(3) == Some('/') { self.number(4).map(str::to_owned) } else { None };
+        let third =
+            if self.mark(3) == Some('/') { self.number(4).map(str::to_owned) } else { None };
         self.at += if third.is_some() { 5 } else { 3 };
         // 2024/01/15 is what it looks like.
         let date = match third {
@@ -348,7 +349,8 @@ impl Reader<'_> {
     /// A year, if one stands here: not a time, and not so many units.
     fn year_here(&mut self) -> Option<Option<i32>> {
         let Some(digits) = self.number(0) else { return Some(None) };
-        let unit = self.word(1).is_some_and(|word| unit(word).is_some() || matches!(word, "am" | "pm"));
+        let unit =
+            self.word(1).is_some_and(|word| unit(word).is_some() || matches!(word, "am" | "pm"));
         if self.mark(1) == Some(':') || unit || digits.len() < 3 {
             return Some(None);
         }
@@ -490,10 +492,22 @@ fn ordinal(word: &str) -> Option<i64> {
 
 fn month(word: &str) -> Option<u32> {
     const MONTHS: [&str; 12] = [
-        "january", "february", "march", "april", "may", "june", "july", "august", "september",
-        "october", "november", "december",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
     ];
-    let is = |month: &&str| word == *month || word == &month[..3] || word == "sept" && month.starts_with("sep");
+    let is = |month: &&str| {
+        word == *month || word == &month[..3] || word == "sept" && month.starts_with("sep")
+    };
     MONTHS.iter().position(|month| is(&month)).and_then(|at| u32::try_from(at + 1).ok())
 }
 
@@ -533,6 +547,8 @@ fn year(digits: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
+    use chrono::Timelike;
+
     use super::*;
 
     fn parsed(text: &str) -> String {

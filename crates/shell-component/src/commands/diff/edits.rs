@@ -103,13 +103,7 @@ impl Search<'_> {
 
     /// A point on a shortest way from the beginning of both ranges to their end.
     #[expect(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "lines fit into memory")]
-    fn middle(
-        &mut self,
-        old: usize,
-        old_end: usize,
-        new: usize,
-        new_end: usize,
-    ) -> (usize, usize) {
+    fn middle(&mut self, old: usize, old_end: usize, new: usize, new_end: usize) -> (usize, usize) {
         let (x0, x1) = (old as isize, old_end as isize);
         let (y0, y1) = (new as isize, new_end as isize);
         // Diagonals are numbered by the difference of the two positions.

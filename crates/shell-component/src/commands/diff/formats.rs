@@ -17,7 +17,8 @@ const CYAN: &str = "\x1b[36m";
 
 impl Writer<'_> {
     fn plain(&mut self, text: &str, color: &str) {
-        let text = if self.request.color { format!("{color}{text}{RESET}") } else { text.to_owned() };
+        let text =
+            if self.request.color { format!("{color}{text}{RESET}") } else { text.to_owned() };
         self.output.extend_from_slice(text.as_bytes());
         self.output.push(b'\n');
     }
@@ -200,15 +201,14 @@ struct Span {
 
 /// Changes so close to each other that their contexts touch.
 fn hunks(changes: &[Change], context: usize) -> Vec<&[Change]> {
-    changes
-        .chunk_by(|one, next| next.old - (one.old + one.deleted) <= 2 * context)
-        .collect()
+    changes.chunk_by(|one, next| next.old - (one.old + one.deleted) <= 2 * context).collect()
 }
 
 /// The last line above that looks like the beginning of a function of C.
 fn function_before(lines: &Lines<'_>, before: usize) -> Option<String> {
     let begins = |line: &&&[u8]| {
-        line.first().is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, b'_' | b'$'))
+        line.first()
+            .is_some_and(|first| first.is_ascii_alphabetic() || matches!(first, b'_' | b'$'))
     };
     let line = lines.lines[..before].iter().rev().find(begins)?;
     // As much as diff shows.

@@ -239,7 +239,9 @@ fn matches_from(pattern: &[char], name: &[char]) -> bool {
                 _ => (false, &rest[..end]),
             };
             let within = set.contains(char)
-                || set.windows(3).any(|range| range[1] == '-' && (range[0]..=range[2]).contains(char));
+                || set
+                    .windows(3)
+                    .any(|range| range[1] == '-' && (range[0]..=range[2]).contains(char));
             within != negated && matches_from(&rest[end + 1..], &name[1..])
         }
         '\\' if !rest.is_empty() => {

@@ -129,7 +129,13 @@ mod tests {
 
     const KNOWN: Known = Known {
         short: "abn:c::",
-        long: &[("all", 'a'), ("number=", 'n'), ("color[=]", 'c'), ("both", 'b'), ("bothersome", 'x')],
+        long: &[
+            ("all", 'a'),
+            ("number=", 'n'),
+            ("color[=]", 'c'),
+            ("both", 'b'),
+            ("bothersome", 'x'),
+        ],
     };
 
     fn given(line: &str) -> Result<Given, String> {

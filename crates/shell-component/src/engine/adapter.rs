@@ -1,0 +1,190 @@
+//! Our commands as bashkit's builtins.
+//!
+//! bashkit streams between the stages of a pipeline when it knows them to be streaming commands. But
+//! it then takes the pipe away from the shell for every such command, also within
+//! `… | while read; do cat "$file"; done`, where `cat` does not read it and `read` needs it next. So
+//! each command exists under three names: the plain one does not touch the pipe, and gets its input
+//! whole; two marked ones stream, and [`stages`](super::stages) puts them where commands are stages of
+//! their own.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use bashkit::{
+    Builtin, BuiltinContext, BuiltinRegistry, CommandContext, CommandInput, CommandOutput,
+    CommandStatus, Error, ExecResult, ExecutionPlan, Result, StreamData, async_trait,
+};
+
+use super::{
+    script_input::ScriptInput,
+    stages::{FIRST, LATER},
+};
+use crate::{
+    command::{Command, Drain, Input, Invocation, Output, Pending, Source},
+    filesystem::World,
+};
+
+/// Puts `command` into the registry under its three names.
+pub(super) fn register(
+    registry: &BuiltinRegistry,
+    name: &str,
+    command: Arc<dyn Command>,
+    world: &Arc<World>,
+    input: &ScriptInput,
+) {
+    let marked =
+        [(String::new(), Role::Plain), (FIRST.into(), Role::First), (LATER.into(), Role::Later)];
+    let scratch = BuiltinRegistry::new();
+    scratch
+        .insert_command(name, Adapter { command, world: Arc::clone(world), input: input.clone() });
+    let Some(inner) = scratch.lookup(name) else { return };
+    for (mark, role) in marked {
+        let builtin = Routed {
+            inner: Arc::clone(&inner),
+            role,
+            about_to_run: AtomicBool::new(false),
+            no_input: input.mark().clone(),
+        };
+        registry.insert(format!("{mark}{name}"), Arc::new(builtin));
+    }
+}
+
+/// Where in a pipeline a command stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Plain,
+    First,
+    Later,
+}
+
+struct Routed {
+    inner: Arc<dyn Builtin>,
+    role: Role,
+    /// bashkit asks twice whether a command streams: when it decides about the pipe, and, right after
+    /// it asked for the command's plan, when it decides about output. A plain command says no the
+    /// first time.
+    about_to_run: AtomicBool,
+    no_input: StreamData,
+}
+
+#[async_trait]
+impl Builtin for Routed {
+    fn streams_io(&self) -> bool {
+        self.role != Role::Plain || self.about_to_run.swap(false, Ordering::Relaxed)
+    }
+
+    async fn execution_plan(&self, _context: &BuiltinContext<'_>) -> Result<Option<ExecutionPlan>> {
+        self.about_to_run.store(true, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    async fn execute(&self, mut context: BuiltinContext<'_>) -> Result<ExecResult> {
+        if self.role != Role::Later && context.stdin.is_none() {
+            // Nobody redirected it: it is the script's.
+            context.stdin = Some(&self.no_input);
+        }
+        self.inner.execute(context).await
+    }
+}
+
+struct Adapter {
+    command: Arc<dyn Command>,
+    world: Arc<World>,
+    input: ScriptInput,
+}
+
+#[async_trait]
+impl bashkit::Command for Adapter {
+    async fn execute(&self, context: CommandContext<'_>) -> Result<CommandStatus> {
+        let source =
+            CommandSource { pipe: context.stdin, script: self.input.clone(), state: State::Fresh };
+        let invocation = Invocation {
+            name: context.name,
+            arguments: context.args,
+            environment: context.env,
+            directory: context.cwd,
+            world: Arc::clone(&self.world),
+            input: Input::new(Box::new(source)),
+            output: Output::new(Box::new(CommandDrain(context.stdout))),
+            errors: Output::new(Box::new(CommandDrain(context.stderr))),
+        };
+        match self.command.run(invocation).await {
+            Ok(code) => Ok(CommandStatus::with_code(code.into())),
+            Err(error) => Err(into_bashkit(error)),
+        }
+    }
+}
+
+/// The script's own input only if there is no other: bashkit does not tell them apart, so a mark that
+/// [`Routed`] puts in front does.
+struct CommandSource {
+    pipe: CommandInput,
+    script: ScriptInput,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fresh,
+    Marked,
+    Pipe,
+    Script,
+}
+
+impl Source for CommandSource {
+    fn read(&mut self) -> Pending<'_, io::Result<Vec<u8>>> {
+        Box::pin(async move {
+            loop {
+                if self.state == State::Script {
+                    return self.script.read().await;
+                }
+                let chunk = self.pipe.read_chunk().await.map_err(from_bashkit)?;
+                match (self.state, chunk) {
+                    (State::Fresh, Some(chunk)) if chunk == self.script.mark().as_bytes() => {
+                        self.state = State::Marked;
+                    }
+                    (State::Marked, None) => self.state = State::Script,
+                    (_, Some(chunk)) => {
+                        self.state = State::Pipe;
+                        return Ok(chunk);
+                    }
+                    (_, None) => return Ok(Vec::new()),
+                }
+            }
+        })
+    }
+
+    fn give_back(&mut self, bytes: Vec<u8>) {
+        if self.state == State::Script {
+            self.script.give_back(bytes);
+        }
+    }
+}
+
+struct CommandDrain(CommandOutput);
+
+impl Drain for CommandDrain {
+    fn write<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, io::Result<()>> {
+        Box::pin(async move { self.0.write_all(bytes).await.map_err(from_bashkit) })
+    }
+}
+
+/// A limit or the end of the request, on its way through a command that only knows streams.
+fn from_bashkit(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+fn into_bashkit(error: io::Error) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => error,
+        Err(error) => Error::Io(error),
+    }
+}
