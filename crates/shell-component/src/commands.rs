@@ -3,11 +3,16 @@
 mod bc;
 mod buffered;
 mod cat;
+mod copy;
 mod date;
 mod diff;
 mod expr;
 mod gnu_options;
+mod ls;
+mod owner;
 mod patch;
+mod remove;
+mod stat;
 mod timestamp;
 mod whole;
 

@@ -6,6 +6,8 @@ mod side_by_side;
 mod template;
 mod tree;
 
+pub(crate) use tree::matches_pattern;
+
 use std::{collections::HashMap, path::Path};
 
 use super::{

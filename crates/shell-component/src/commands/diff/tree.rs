@@ -221,7 +221,7 @@ fn text(call: &mut Call<'_>, request: &Request, name: &str, which: usize) -> Opt
 }
 
 /// Whether a name matches a pattern with `*`, `?` and `[…]`.
-pub(super) fn matches_pattern(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<_>, Vec<_>) = (pattern.chars().collect(), name.chars().collect());
     matches_from(&pattern, &name)
 }
