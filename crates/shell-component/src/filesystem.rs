@@ -217,7 +217,9 @@ impl World {
     /// WASI 0.2 does not tell: a file is executable if it says how it is to be run.
     #[cfg(not(unix))]
     fn mode_of(&self, path: &Path, kind: Kind, metadata: &fs::Metadata) -> u32 {
-        if let Some(mode) = self.modes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(path) {
+        if let Some(mode) =
+            self.modes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(path)
+        {
             return *mode;
         }
         match kind {
