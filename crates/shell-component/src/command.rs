@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::filesystem::World;
+use crate::{
+    engine::{is_fatal, reason},
+    filesystem::World,
+};
 
 /// A future that a command is, or waits for.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -64,6 +67,12 @@ impl Invocation<'_> {
         self.directory.join(name)
     }
 
+    /// Standard input, for who reads it; it ends for who takes it again.
+    #[must_use]
+    pub fn take_input(&mut self) -> Input {
+        std::mem::replace(&mut self.input, Input::new(Box::new(Ended)))
+    }
+
     /// Says something on standard error, after the command's name. Where that is closed, nobody
     /// hears it.
     pub async fn complain(&mut self, message: impl fmt::Display) -> io::Result<()> {
@@ -72,6 +81,15 @@ impl Invocation<'_> {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result,
         }
+    }
+
+    /// Complains about a file. What is no matter of the file (a pipe nobody reads, a limit) is an
+    /// error of the command itself.
+    pub async fn complain_about(&mut self, file: &str, error: io::Error) -> io::Result<()> {
+        if is_fatal(&error) {
+            return Err(error);
+        }
+        self.complain(format!("{file}: {}", reason(&error))).await
     }
 }
 
@@ -121,6 +139,15 @@ impl Drop for Input {
             let rest = self.ahead.split_off(self.position);
             self.source.give_back(rest);
         }
+    }
+}
+
+/// A source that has ended.
+struct Ended;
+
+impl Source for Ended {
+    fn read(&mut self) -> Pending<'_, io::Result<Vec<u8>>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

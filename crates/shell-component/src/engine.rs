@@ -24,6 +24,7 @@ use crate::{
     filesystem::World,
 };
 
+pub(crate) use adapter::is_fatal;
 pub(crate) use files::reason;
 pub use state::ReadStateError;
 

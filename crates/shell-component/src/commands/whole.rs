@@ -1,8 +1,23 @@
 //! The commands that take their input whole: bashkit's own do less than people expect of them.
 
+mod bc;
+mod buffered;
+mod copy;
+mod date;
+mod diff;
+mod expr;
+mod gnu_options;
+mod ls;
+mod owner;
+mod patch;
+mod remove;
+mod stat;
+mod timestamp;
+
 use std::sync::Arc;
 
-use super::{bc, buffered::Buffered, copy, date, diff, expr, ls, patch, remove, stat};
+use buffered::Buffered;
+
 use crate::command::Command;
 
 /// All of them, by name.

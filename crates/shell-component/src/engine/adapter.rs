@@ -182,6 +182,11 @@ fn from_bashkit(error: Error) -> io::Error {
     }
 }
 
+/// Whether the error is the interpreter's and ends more than the command.
+pub(crate) fn is_fatal(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Error>())
+}
+
 fn into_bashkit(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,

@@ -1,7 +1,7 @@
 //! `diff --changed-group-format` and its kin: output by templates.
 
 use super::{Change, Lines, Request};
-use crate::commands::buffered::Call;
+use crate::commands::whole::buffered::Call;
 
 struct Templates<'a> {
     request: &'a Request,

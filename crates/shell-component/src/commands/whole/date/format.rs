@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, NaiveDateTime, Timelike};
 
-use crate::commands::timestamp::Moment;
+use crate::commands::whole::timestamp::Moment;
 
 /// How a field is padded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,7 +193,7 @@ fn offset(seconds: i32, flags: Flags) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::timestamp::Zone;
+    use crate::commands::whole::timestamp::Zone;
     use chrono::DateTime;
 
     fn at(seconds: i64, text: &str) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Request, Style, Text, compare_texts, joined};
 use crate::{
-    commands::{buffered::Call, timestamp},
+    commands::whole::{buffered::Call, timestamp},
     filesystem::Kind,
 };
 

@@ -1,7 +1,7 @@
 //! `diff -y`: two columns, for people.
 
 use super::{Change, Lines, Request, expand_tabs};
-use crate::commands::buffered::Call;
+use crate::commands::whole::buffered::Call;
 
 /// The width of a terminal that nobody asked about.
 const WIDTH: usize = 130;

@@ -1,7 +1,7 @@
 //! The formats that programs read: normal, unified, context, ed and RCS.
 
 use super::{Change, Lines, Request, Style, Text, expand_tabs};
-use crate::commands::buffered::Call;
+use crate::commands::whole::buffered::Call;
 
 /// Writes lines with their marks, in colour if wanted.
 struct Writer<'a> {

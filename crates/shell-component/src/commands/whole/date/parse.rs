@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
-use crate::commands::timestamp::Zone;
+use crate::commands::whole::timestamp::Zone;
 
 /// The time that a text means, now and here; nothing if it means none.
 pub(crate) fn parse(text: &str, now: DateTime<Utc>, here: &Zone) -> Option<DateTime<Utc>> {

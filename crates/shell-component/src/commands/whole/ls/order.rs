@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::Item;
-use crate::{commands::gnu_options::Given, filesystem::Kind};
+use crate::{commands::whole::gnu_options::Given, filesystem::Kind};
 
 pub(super) fn sort(given: &Given, items: &mut [Item]) {
     let key = key(given);

@@ -150,7 +150,7 @@ fn is_same(one: &[u8], other: &[u8], ignore_spaces: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::patch::read;
+    use crate::commands::whole::patch::read;
 
     fn patched(old: &str, patch: &str) -> (String, Vec<Option<(usize, isize, usize)>>) {
         let patches = read::patches(patch.as_bytes()).unwrap();

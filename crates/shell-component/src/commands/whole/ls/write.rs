@@ -2,7 +2,7 @@
 
 use super::{Arrangement, Item, arrangement};
 use crate::{
-    commands::{buffered::Call, gnu_options::Given, owner, timestamp},
+    commands::whole::{buffered::Call, gnu_options::Given, owner, timestamp},
     filesystem::{Facts, Kind},
 };
 
@@ -209,7 +209,7 @@ fn long(call: &mut Call<'_>, given: &Given, items: &[Item]) {
         .iter()
         .map(|item| {
             let time = timestamp::of_file(item.facts.modified);
-            crate::commands::date::format::format(format.of(time), &zone.at(time))
+            crate::commands::whole::date::format::format(format.of(time), &zone.at(time))
         })
         .collect();
     let time_width = times.iter().map(|time| time.chars().count()).max().unwrap_or(0);
