@@ -381,6 +381,13 @@ impl World {
         self.on_disk(link, false, |link| link::make(target, link))
     }
 
+    /// Gives a file a name more.
+    pub fn make_hard_link(&self, file: &Path, link: &Path) -> io::Result<()> {
+        self.on_disk(file, false, |file| {
+            self.on_disk(link, false, |link| fs::hard_link(file, link))
+        })
+    }
+
     /// Where a link leads, as it says.
     pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.on_disk(path, false, |path| fs::read_link(path))

@@ -2,14 +2,20 @@
 
 mod bc;
 mod buffered;
+mod cmp;
 mod copy;
+mod csplit;
 mod date;
 mod diff;
 mod expr;
+mod getopt;
 mod gnu_options;
+mod link;
 mod ls;
+mod numfmt;
 mod owner;
 mod patch;
+mod pattern;
 mod remove;
 mod stat;
 mod timestamp;
@@ -22,19 +28,25 @@ use crate::command::Command;
 
 /// All of them, by name.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, Arc<dyn Command>)> {
-    let commands: [(&str, Buffered); 13] = [
+    let commands: [(&str, Buffered); 19] = [
         ("bc", bc::BC),
+        ("cmp", cmp::CMP),
         ("cp", copy::CP),
+        ("csplit", csplit::CSPLIT),
         ("date", date::DATE),
         ("diff", diff::DIFF),
         ("expr", expr::EXPR),
+        ("getopt", getopt::GETOPT),
+        ("ln", link::LN),
         ("ls", ls::LS),
         ("mkdir", remove::MKDIR),
         ("mv", copy::MV),
+        ("numfmt", numfmt::NUMFMT),
         ("patch", patch::PATCH),
         ("realpath", stat::REALPATH),
         ("rm", remove::RM),
         ("rmdir", remove::RMDIR),
+        ("sdiff", diff::SDIFF),
         ("stat", stat::STAT),
     ];
     commands.into_iter().map(|(name, command)| (name, Arc::new(command) as Arc<dyn Command>))

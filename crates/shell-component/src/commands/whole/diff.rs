@@ -24,6 +24,10 @@ pub(crate) const DIFF: Buffered = Buffered {
     run,
 };
 
+/// `sdiff`: `diff -y`.
+pub(crate) const SDIFF: Buffered =
+    Buffered { wants_input: DIFF.wants_input, run: side_by_side_run };
+
 const KNOWN: Known = Known {
     short: "qsuU:cC:enyW:iEbwBZaI:rNPx:X:L:tTpdHF:lv",
     long: &[
@@ -110,7 +114,11 @@ pub(crate) struct Lines<'a> {
 }
 
 fn run(call: &mut Call<'_>) -> u8 {
-    let request = match KNOWN.parse(&old_style_contexts(call.arguments)).and_then(request) {
+    compare(call, call.arguments)
+}
+
+fn compare(call: &mut Call<'_>, arguments: &[String]) -> u8 {
+    let request = match KNOWN.parse(&old_style_contexts(arguments)).and_then(request) {
         Ok(request) => request,
         Err(message) => {
             call.complain(message);
@@ -135,6 +143,21 @@ fn run(call: &mut Call<'_>) -> u8 {
         return 2;
     };
     tree::compare(call, &request, old, new)
+}
+
+/// What `sdiff` calls otherwise, and the style that it has.
+fn side_by_side_run(call: &mut Call<'_>) -> u8 {
+    let mut arguments = vec!["-y".to_owned()];
+    for argument in call.arguments {
+        arguments.push(match argument.as_str() {
+            "-s" => "--suppress-common-lines".to_owned(),
+            "-l" => "--left-column".to_owned(),
+            "-W" => "-w".to_owned(),
+            "-w" => "-W".to_owned(),
+            other => other.to_owned(),
+        });
+    }
+    compare(call, &arguments)
 }
 
 /// `-u5`, `-c5` and `-5` as `-U5` and `-C5`.

@@ -3,7 +3,10 @@
 use num_bigint::BigInt;
 use regex::Regex;
 
-use super::buffered::{Buffered, Call, never};
+use super::{
+    buffered::{Buffered, Call, never},
+    pattern::basic,
+};
 
 /// `expr`.
 pub(crate) const EXPR: Buffered = Buffered { wants_input: never, run };
@@ -223,7 +226,8 @@ fn numbers(one: &str, other: &str) -> Result<(BigInt, BigInt), String> {
 
 /// What the first group matched, or without groups how many characters matched.
 fn matched(text: &str, pattern: &str) -> Value {
-    let pattern = format!("^(?s:{})", basic_pattern(pattern));
+    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
+    let pattern = format!("^(?s:{})", basic(pattern));
     let pattern = Regex::new(&pattern).map_err(|_| "Invalid regular expression".to_owned())?;
     let has_groups = pattern.captures_len() > 1;
     let found = pattern.captures(text);
@@ -235,63 +239,6 @@ fn matched(text: &str, pattern: &str) -> Value {
         (None, true) => String::new(),
         (None, false) => "0".to_owned(),
     })
-}
-
-/// A basic regular expression as one of the `regex` crate.
-fn basic_pattern(pattern: &str) -> String {
-    let mut translated = String::new();
-    let mut chars = pattern.strip_prefix('^').unwrap_or(pattern).chars().peekable();
-    let mut at_start = true;
-    while let Some(char) = chars.next() {
-        match char {
-            '\\' => match chars.next() {
-                Some(special @ ('(' | ')' | '{' | '}' | '|' | '+' | '?')) => {
-                    translated.push(special);
-                    at_start = special == '(' || special == '|';
-                    continue;
-                }
-                Some(class @ ('w' | 'W' | 's' | 'S' | 'b' | 'B')) => {
-                    translated.push('\\');
-                    translated.push(class);
-                }
-                Some(other) => translated.push_str(&regex::escape(&other.to_string())),
-                None => translated.push_str("\\\\"),
-            },
-            '(' | ')' | '{' | '}' | '|' | '+' | '?' => {
-                translated.push('\\');
-                translated.push(char);
-            }
-            '*' if at_start => translated.push_str("\\*"),
-            '[' => {
-                translated.push('[');
-                if let Some(negation) = chars.next_if(|char| *char == '^') {
-                    translated.push(negation);
-                }
-                let mut first = true;
-                while let Some(char) = chars.next() {
-                    if char == ']' && !first {
-                        break;
-                    }
-                    first = false;
-                    if char == '[' && chars.peek() == Some(&':') {
-                        let class: String =
-                            chars.by_ref().take_while(|char| *char != ']').collect();
-                        translated.push_str(&format!("[{class}]"));
-                        continue;
-                    }
-                    if matches!(char, '\\' | '[' | ']' | '&' | '~') {
-                        translated.push('\\');
-                    }
-                    translated.push(char);
-                }
-                translated.push(']');
-            }
-            '$' if chars.peek().is_some() => translated.push_str("\\$"),
-            _ => translated.push(char),
-        }
-        at_start = false;
-    }
-    translated
 }
 
 #[cfg(test)]

@@ -266,7 +266,7 @@ fn resolved(call: &Call<'_>, given: &Given, name: &str) -> Result<String, String
     Ok(path.to_string_lossy().into_owned())
 }
 
-fn relative_to(path: &str, base: &str) -> String {
+pub(super) fn relative_to(path: &str, base: &str) -> String {
     let parts = |path: &str| -> Vec<String> {
         path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
     };
