@@ -16,7 +16,7 @@ use std::{
 /// What guests are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 
-/// The profile of the root manifest that guests are compiled with.
+/// The profile of the root manifest that guests are compiled with unless they ask for another.
 const PROFILE: &str = "guest";
 
 /// Variables that would make the nested build another one than the same sources give elsewhere:
@@ -34,11 +34,12 @@ const OUTER_VARIABLES: [&str; 6] = [
 const OUTER_PREFIXES: [&str; 3] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_"];
 
 /// Guests to build with one call of cargo.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct GuestBuild {
     arguments: Vec<OsString>,
     artifacts: Vec<Artifact>,
     packages: Vec<String>,
+    profile: String,
 }
 
 #[derive(Debug)]
@@ -66,11 +67,29 @@ impl std::fmt::Display for GuestBuildError {
 
 impl std::error::Error for GuestBuildError {}
 
+impl Default for GuestBuild {
+    fn default() -> Self {
+        Self {
+            arguments: Vec::new(),
+            artifacts: Vec::new(),
+            packages: Vec::new(),
+            profile: PROFILE.to_owned(),
+        }
+    }
+}
+
 impl GuestBuild {
     /// Nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// With another profile of the root manifest than `guest`.
+    #[must_use]
+    pub fn profile(mut self, profile: &str) -> Self {
+        profile.clone_into(&mut self.profile);
+        self
     }
 
     /// And the library of `package`, known as `package`.
@@ -112,7 +131,7 @@ impl GuestBuild {
         let mut cargo = Command::new(variable("CARGO")?);
         cargo
             .current_dir(&root)
-            .args(["build", "--locked", "--target", TARGET, "--profile", PROFILE])
+            .args(["build", "--locked", "--target", TARGET, "--profile", &self.profile])
             .args(self.packages.iter().flat_map(|package| ["--package", package]))
             .args(&self.arguments);
         for (name, _) in env::vars_os() {
@@ -128,7 +147,7 @@ impl GuestBuild {
             return Err(GuestBuildError(format!("cannot build the guests:\n{log}")));
         }
 
-        let built = target_directory.join(TARGET).join(PROFILE);
+        let built = target_directory.join(TARGET).join(&self.profile);
         let mut components = Vec::new();
         let mut sources = BTreeSet::new();
         for artifact in self.artifacts {

@@ -135,9 +135,12 @@ pub async fn run(
 
     let output = Arc::new(Mutex::new(streams.output));
     let errors = Arc::new(Mutex::new(streams.errors));
+    let view = bash.shell_state();
+    let taken = view.functions.keys().chain(view.aliases.keys()).cloned().collect();
+    let text = stages::mark(&script.text, &names, &taken);
     let result = {
         let errors = Arc::clone(&errors);
-        bash.execute(&script.text)
+        bash.execute(&text)
             .options(ExecOptions::new().arg0(&script.name).positional(script.arguments))
             .stdout_fn(move |bytes| write(Arc::clone(&output), bytes))
             .stderr_fn(move |bytes| write(Arc::clone(&errors), bytes))

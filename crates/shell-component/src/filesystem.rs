@@ -26,6 +26,7 @@ const MAX_LINKS: usize = 40;
 pub struct World {
     roots: Vec<PathBuf>,
     /// WASI 0.2 has no permission bits: those that a script sets hold until it ends.
+    #[cfg_attr(unix, expect(dead_code, reason = "there, files have them"))]
     modes: Mutex<BTreeMap<PathBuf, u32>>,
 }
 

@@ -3,8 +3,8 @@
 //! bashkit streams between the stages of a pipeline when it knows them to be streaming commands. But
 //! it then takes the pipe away from the shell for every such command, also within
 //! `… | while read; do cat "$file"; done`, where `cat` does not read it and `read` needs it next. So
-//! each command exists under three names: the plain one does not touch the pipe, and gets its input
-//! whole; two marked ones stream, and [`stages`](super::stages) puts them where commands are stages of
+//! each command exists under more names than one: the plain one does not touch the pipe, and gets its
+//! input whole; two marked ones stream, and [`stages`](super::stages) puts them where commands are stages of
 //! their own.
 
 use std::{
@@ -22,14 +22,14 @@ use bashkit::{
 
 use super::{
     script_input::ScriptInput,
-    stages::{FIRST, LATER},
+    stages::{FIRST, LATER, PLAIN},
 };
 use crate::{
     command::{Command, Drain, Input, Invocation, Output, Pending, Source},
     filesystem::World,
 };
 
-/// Puts `command` into the registry under its three names.
+/// Puts `command` into the registry under its names.
 pub(super) fn register(
     registry: &BuiltinRegistry,
     name: &str,
@@ -38,7 +38,7 @@ pub(super) fn register(
     input: &ScriptInput,
 ) {
     let marked =
-        [(String::new(), Role::Plain), (FIRST.into(), Role::First), (LATER.into(), Role::Later)];
+        [("", Role::Plain), (PLAIN, Role::Plain), (FIRST, Role::First), (LATER, Role::Later)];
     let scratch = BuiltinRegistry::new();
     scratch
         .insert_command(name, Adapter { command, world: Arc::clone(world), input: input.clone() });

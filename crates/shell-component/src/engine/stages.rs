@@ -1,4 +1,18 @@
-//! Marks commands that are stages of a pipeline of their own, so that they stream.
+//! Marks the names of commands by where they stand, since bashkit asks by the name alone whether a
+//! command streams.
+//!
+//! What bashkit does by itself is either to run the stages of a pipeline one after another, each with
+//! all of the output of the one before it, or to connect them with pipes that hold 4 KiB. Pipes are
+//! right between commands. They are wrong in front of a loop or a group: bashkit takes the pipe away
+//! from the whole group for each command within it that streams, so that the `read` behind it finds
+//! the end (and, for the names that it knows itself to stream, even where the command has files to
+//! read). So a command is marked to stream only if all stages behind it are commands.
+
+use std::collections::{HashMap, HashSet};
+
+use bashkit::parser::{
+    Assignment, AssignmentValue, Command, CompoundCommand, Parser, SimpleCommand, Word, WordPart,
+};
 
 /// In front of a command's name: the first stage of a pipeline that streams. Word joiners are not
 /// seen where a shell shows its own text (`set -x`, `declare -f`), and stand in no one's names.
@@ -6,3 +20,310 @@ pub(super) const FIRST: &str = "\u{2060}\u{2060}";
 
 /// A stage behind the first.
 pub(super) const LATER: &str = "\u{2060}";
+
+/// No stage that streams. The plain name would do, but for those that bashkit knows.
+pub(super) const PLAIN: &str = "\u{2060}\u{2060}\u{2060}";
+
+/// Commands that run other text of the script, or none.
+const NOT_COMMANDS: [&str; 7] = [".", "bash", "builtin", "command", "eval", "sh", "source"];
+
+/// Deeper text is run as it is.
+const MAX_DEPTH: usize = 100;
+
+/// More is not looked at.
+const MAX_OPERATIONS: usize = 50_000_000;
+
+/// The script with marks in front of the names of `commands`. Names of functions and aliases, those
+/// of the session in `taken`, are nobody's commands.
+pub(super) fn mark(text: &str, commands: &HashSet<String>, taken: &HashSet<String>) -> String {
+    let (script, _) = Parser::with_limits(text, MAX_DEPTH, MAX_OPERATIONS).parse_recovering();
+    let mut taken = taken.clone();
+    defined(&script.commands, &mut taken);
+    let mut marker = Marker { text, commands, taken: &taken, marks: HashMap::new() };
+    marker.walk(&script.commands, 0);
+    let mut marks: Vec<(usize, &str)> = marker.marks.into_iter().collect();
+    if marks.is_empty() {
+        return text.to_owned();
+    }
+    marks.sort_unstable();
+    let mut marked = String::with_capacity(text.len() + marks.len() * PLAIN.len());
+    let mut done = 0;
+    for (at, mark) in marks {
+        marked.push_str(&text[done..at]);
+        marked.push_str(mark);
+        done = at;
+    }
+    marked.push_str(&text[done..]);
+    marked
+}
+
+/// The functions that the script defines, wherever.
+fn defined(commands: &[Command], names: &mut HashSet<String>) {
+    for command in commands {
+        if let Command::Function(function) = command {
+            names.insert(function.name.clone());
+        }
+        if let Command::Simple(simple) = command
+            && literal(&simple.name) == Some("alias")
+        {
+            for word in &simple.args {
+                let text: String = word
+                    .parts
+                    .iter()
+                    .map_while(|part| match part {
+                        WordPart::Literal(text) => Some(text.as_str()),
+                        _ => None,
+                    })
+                    .collect();
+                names.extend(text.split_once('=').map(|(name, _)| name.to_owned()));
+            }
+        }
+        for part in parts(command) {
+            defined(part, names);
+        }
+    }
+}
+
+struct Marker<'a> {
+    text: &'a str,
+    commands: &'a HashSet<String>,
+    taken: &'a HashSet<String>,
+    marks: HashMap<usize, &'static str>,
+}
+
+impl Marker<'_> {
+    /// Looks at commands whose positions count from `base` on.
+    fn walk(&mut self, commands: &[Command], base: usize) {
+        for command in commands {
+            match command {
+                Command::Simple(simple) => self.simple(simple, base, PLAIN),
+                Command::Pipeline(pipeline) => self.pipeline(&pipeline.commands, base),
+                Command::List(_) | Command::Function(_) => {}
+                Command::Compound(compound, _) => self.words_of(compound, base),
+            }
+            if !matches!(command, Command::Pipeline(_)) {
+                for part in parts(command) {
+                    self.walk(part, base);
+                }
+            }
+        }
+    }
+
+    fn pipeline(&mut self, stages: &[Command], base: usize) {
+        let commands = stages.iter().rev().take_while(|stage| self.is_command(stage)).count();
+        let streaming = stages.len() - commands;
+        for (index, stage) in stages.iter().enumerate() {
+            match stage {
+                Command::Simple(simple) if index >= streaming && stages.len() > 1 => {
+                    self.simple(simple, base, if index == 0 { FIRST } else { LATER });
+                }
+                stage => self.walk(std::slice::from_ref(stage), base),
+            }
+        }
+    }
+
+    fn is_command(&self, stage: &Command) -> bool {
+        let Command::Simple(simple) = stage else { return false };
+        literal(&simple.name)
+            .is_some_and(|name| !self.taken.contains(name) && !NOT_COMMANDS.contains(&name))
+    }
+
+    fn simple(&mut self, simple: &SimpleCommand, base: usize, mark: &'static str) {
+        let start = base + simple.span.start.offset;
+        if let Some(name) = literal(&simple.name)
+            && self.commands.contains(name)
+            && !self.taken.contains(name)
+            && let Some(at) = self.name_at(simple, name, start)
+        {
+            self.marks.insert(at, mark);
+        }
+        let mut from = start;
+        for Assignment { value, .. } in &simple.assignments {
+            match value {
+                AssignmentValue::Scalar(word) => self.word(word, &mut from),
+                AssignmentValue::Array(words) => {
+                    words.iter().for_each(|word| self.word(word, &mut from))
+                }
+            }
+        }
+        for word in std::iter::once(&simple.name).chain(&simple.args) {
+            self.word(word, &mut from);
+        }
+    }
+
+    /// Where the name stands, if that is certain: right at the beginning, or behind assignments of
+    /// plain text.
+    fn name_at(&self, simple: &SimpleCommand, name: &str, start: usize) -> Option<usize> {
+        let mut at = start;
+        if !simple.assignments.is_empty() {
+            let rest = self.text.get(start..)?;
+            let words = rest.split(' ').take(simple.assignments.len());
+            for word in words {
+                if !word.contains('=') || word.contains(['\'', '"', '\\', '$', '`', '(']) {
+                    return None;
+                }
+                at += word.len() + 1;
+            }
+        }
+        let rest = self.text.get(at..)?.strip_prefix(name)?;
+        let ends =
+            rest.chars().next().is_none_or(|next| next.is_whitespace() || "|;&()<>".contains(next));
+        ends.then_some(at)
+    }
+
+    /// Looks into the substitutions of a word that begins at `from` or behind. The parser counts
+    /// positions within a substitution from its own beginning, so that is looked for; what then stands
+    /// elsewhere than it should is left alone.
+    fn word(&mut self, word: &Word, from: &mut usize) {
+        for part in &word.parts {
+            let (commands, openings): (_, &[&str]) = match part {
+                WordPart::CommandSubstitution(commands) => (commands, &["$("]),
+                WordPart::ProcessSubstitution { commands, .. } => (commands, &["<(", ">("]),
+                _ => continue,
+            };
+            let Some(rest) = self.text.get(*from..) else { return };
+            let Some(at) = openings.iter().filter_map(|opening| find(rest, opening)).min() else {
+                return;
+            };
+            let base = *from + at + 2;
+            self.walk(commands, base);
+            *from = base + commands.iter().map(end).max().unwrap_or(0);
+        }
+    }
+
+    fn words_of(&mut self, compound: &CompoundCommand, base: usize) {
+        let (words, start) = match compound {
+            CompoundCommand::For(command) => {
+                (command.words.as_deref().unwrap_or_default(), command.span.start.offset)
+            }
+            CompoundCommand::Select(command) => {
+                (command.words.as_slice(), command.span.start.offset)
+            }
+            CompoundCommand::Case(command) => {
+                (std::slice::from_ref(&command.word), command.span.start.offset)
+            }
+            _ => return,
+        };
+        let mut from = base + start;
+        words.iter().for_each(|word| self.word(word, &mut from));
+    }
+}
+
+/// Where `opening` first stands, and is not the beginning of arithmetic.
+fn find(text: &str, opening: &str) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + text.get(from..)?.find(opening)?;
+        if !text[at + opening.len()..].starts_with('(') || opening != "$(" {
+            return Some(at);
+        }
+        from = at + opening.len();
+    }
+}
+
+fn end(command: &Command) -> usize {
+    match command {
+        Command::Simple(command) => command.span.end.offset,
+        Command::Pipeline(command) => command.span.end.offset,
+        Command::List(command) => command.span.end.offset,
+        Command::Function(command) => command.span.end.offset,
+        Command::Compound(..) => 0,
+    }
+}
+
+/// The text of a word that has no expansions and no quotes.
+fn literal(word: &Word) -> Option<&str> {
+    match word.parts.as_slice() {
+        [WordPart::Literal(text)] if !word.quoted => Some(text),
+        _ => None,
+    }
+}
+
+/// The commands within a command, but for those in its words.
+fn parts(command: &Command) -> Vec<&[Command]> {
+    use std::slice::from_ref;
+    match command {
+        Command::Simple(_) => Vec::new(),
+        Command::Pipeline(pipeline) => vec![&pipeline.commands],
+        Command::List(list) => {
+            let rest = list.rest.iter().map(|(_, command)| from_ref(command));
+            std::iter::once(from_ref(&*list.first)).chain(rest).collect()
+        }
+        Command::Function(function) => vec![from_ref(&*function.body)],
+        Command::Compound(compound, _) => match compound {
+            CompoundCommand::If(command) => {
+                let mut parts: Vec<&[Command]> = vec![&command.condition, &command.then_branch];
+                for (condition, branch) in &command.elif_branches {
+                    parts.extend([condition.as_slice(), branch]);
+                }
+                parts.extend(command.else_branch.as_deref());
+                parts
+            }
+            CompoundCommand::For(command) => vec![&command.body],
+            CompoundCommand::ArithmeticFor(command) => vec![&command.body],
+            CompoundCommand::While(command) => vec![&command.condition, &command.body],
+            CompoundCommand::Until(command) => vec![&command.condition, &command.body],
+            CompoundCommand::Case(command) => {
+                command.cases.iter().map(|case| case.commands.as_slice()).collect()
+            }
+            CompoundCommand::Select(command) => vec![&command.body],
+            CompoundCommand::Subshell(commands) | CompoundCommand::BraceGroup(commands) => {
+                vec![commands]
+            }
+            CompoundCommand::Time(command) => {
+                command.command.as_deref().map(from_ref).into_iter().collect()
+            }
+            CompoundCommand::Coproc(command) => vec![from_ref(&*command.body)],
+            CompoundCommand::Arithmetic(_) | CompoundCommand::Conditional(_) => Vec::new(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn marked(text: &str) -> String {
+        let commands = ["cat", "grep", "tr", "wc", "head"].map(str::to_owned).into();
+        mark(text, &commands, &HashSet::new())
+            .replace(PLAIN, "0")
+            .replace(FIRST, "1")
+            .replace(LATER, "2")
+    }
+
+    #[test]
+    fn stages_stream_that_have_only_commands_behind_them() {
+        for (text, wanted) in [
+            ("cat f", "0cat f"),
+            ("cat f | tr a b | wc -l", "1cat f | 2tr a b | 2wc -l"),
+            ("cat f | while read l; do cat $l; done", "0cat f | while read l; do 0cat $l; done"),
+            ("while :; do cat x; done | head -1", "while :; do 0cat x; done | 2head -1"),
+            ("cat f | sed s/a/b/ | wc", "1cat f | sed s/a/b/ | 2wc"),
+            ("A=1 cat f | wc", "A=1 1cat f | 2wc"),
+            ("x=$(cat f | wc -l)", "x=$(1cat f | 2wc -l)"),
+            (
+                "echo \"$(cat a) $(( 1 + 2 )) $(cat b)\"",
+                "echo \"$(0cat a) $(( 1 + 2 )) $(0cat b)\"",
+            ),
+            ("cat() { :; }; cat f | wc", "cat() { :; }; cat f | 2wc"),
+            ("cat f |\n  grep x && echo y", "1cat f |\n  2grep x && echo y"),
+            ("for i in $(cat f); do cat $i; done", "for i in $(0cat f); do 0cat $i; done"),
+            ("echo 'cat f | wc'", "echo 'cat f | wc'"),
+            ("diff <(cat a) <(cat b)", "diff <(0cat a) <(0cat b)"),
+            ("f() { cat x; }; f | wc", "f() { 0cat x; }; f | 2wc"),
+        ] {
+            assert_eq!(marked(text), wanted);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_marks_are_added(text in r#"([a-z |;&(){}$"'\n]|cat|wc|\$\(){0,40}"#) {
+            let commands = HashSet::from(["cat".to_owned(), "wc".to_owned()]);
+            let marked = mark(&text, &commands, &HashSet::new());
+            prop_assert_eq!(marked.replace('\u{2060}', ""), text);
+        }
+    }
+}
