@@ -8,41 +8,17 @@ use std::{
 use wasip2::io::streams::{InputStream, StreamError};
 
 use crate::{
+    bindings::exports::yoi::shell::interpreter,
     command::{Pending, Source},
     commands,
     engine::{self, Ending, Script, Sink, Streams},
+    external,
     filesystem::World,
     reactor,
 };
 
-mod bindings {
-    //! The world as wit-bindgen puts it into Rust.
-    #![allow(
-        missing_docs,
-        unreachable_pub,
-        unsafe_code,
-        rust_2018_idioms,
-        clippy::all,
-        clippy::allow_attributes_without_reason,
-        clippy::needless_pass_by_value,
-        clippy::str_to_string,
-        clippy::uninlined_format_args,
-        reason = "generated code"
-    )]
-
-    wit_bindgen::generate!({
-        path: "wit",
-        world: "shell",
-        with: { "wasi:io/poll@0.2.0": wasip2::io::poll },
-    });
-
-    use super::Shell;
-    export!(Shell);
-}
-
-use bindings::exports::yoi::shell::interpreter;
-
-struct Shell;
+/// What this crate exports.
+pub(crate) struct Shell;
 
 impl interpreter::Guest for Shell {
     fn run(script: interpreter::Script) -> Result<interpreter::Ending, String> {
@@ -65,7 +41,9 @@ impl interpreter::Guest for Shell {
             errors: sink(io::stderr()),
         };
         let world = Arc::new(World::preopened());
-        let ending = runtime.block_on(engine::run(script, world, commands::all(), streams));
+        // The host's come last, and so first: it may have better ones than these.
+        let commands = commands::all().into_iter().chain(external::all()).collect();
+        let ending = runtime.block_on(engine::run(script, world, commands, streams));
         let Ending { code, exited, directory, state } = ending.map_err(|error| chain(&error))?;
         Ok(interpreter::Ending { code, exited, directory, state })
     }

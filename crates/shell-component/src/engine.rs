@@ -1,7 +1,9 @@
 //! The interpreter: the only module that knows it is bashkit.
 
 mod adapter;
+mod bundled;
 mod files;
+mod internal;
 mod limits;
 mod script_input;
 mod stages;
@@ -17,7 +19,7 @@ use std::{
     },
 };
 
-use bashkit::{Bash, BuiltinRegistry, ExecOptions};
+use bashkit::{Bash, BuiltinRegistry, ExecOptions, hooks::HookAction};
 
 use crate::{
     command::{Command, Source},
@@ -102,6 +104,9 @@ pub async fn run(
     let input = script_input::ScriptInput::new(streams.input, &mark);
 
     let registry = BuiltinRegistry::new();
+    let aside = Arc::new(bundled::Aside::default());
+    bundled::register(&registry, &input, &aside);
+    let reached = internal::register(&registry);
     let mut names = HashSet::new();
     for (name, command) in commands {
         adapter::register(&registry, &name, command, &world, &input);
@@ -110,8 +115,9 @@ pub async fn run(
 
     let said_exit = Arc::new(AtomicBool::new(false));
     let exit_hook = Arc::clone(&said_exit);
+    let tool_hook = registry.clone();
     let directory =
-        script.directory.map_or_else(|| world.first_directory().to_owned(), PathBuf::from);
+        script.directory.as_ref().map_or_else(|| world.first_directory().to_owned(), PathBuf::from);
     let mut builder = Bash::builder()
         .fs(Arc::new(files::Files(Arc::clone(&world))))
         .rootfs(false)
@@ -121,29 +127,38 @@ pub async fn run(
         .session_limits(limits::session())
         .builtin_registry(registry)
         .cwd(&directory)
+        .before_tool(Box::new(move |event| {
+            aside.restore(&tool_hook);
+            HookAction::Continue(event)
+        }))
         .on_exit(Box::new(move |event| {
             exit_hook.store(true, Ordering::Relaxed);
-            bashkit::hooks::HookAction::Continue(event)
+            HookAction::Continue(event)
         }));
     for (name, value) in &script.environment {
         builder = builder.env(name, value);
     }
     let mut bash = builder.build();
-    if let Some(saved) = saved {
-        saved.restore(&mut bash);
-    }
+    let prefix = match saved {
+        Some(saved) => {
+            let given = script.directory.is_some().then_some(directory.as_path());
+            saved.restore(&mut bash, given, &script.environment)
+        }
+        None => String::new(),
+    };
 
-    let output = Arc::new(Mutex::new(streams.output));
-    let errors = Arc::new(Mutex::new(streams.errors));
     let view = bash.shell_state();
     let taken = view.functions.keys().chain(view.aliases.keys()).cloned().collect();
     let text = stages::mark(&script.text, &names, &taken);
+    let text = stages::with_end(format!("{prefix}{text}"));
+    let output = Arc::new(Mutex::new(streams.output));
+    let errors = Arc::new(Mutex::new(streams.errors));
     let result = {
         let errors = Arc::clone(&errors);
         bash.execute(&text)
             .options(ExecOptions::new().arg0(&script.name).positional(script.arguments))
             .stdout_fn(move |bytes| write(Arc::clone(&output), bytes))
-            .stderr_fn(move |bytes| write(Arc::clone(&errors), bytes))
+            .stderr_fn(move |bytes| write(Arc::clone(&errors), internal::remove_traces(bytes)))
             .await
     };
     let code = match result {
@@ -151,13 +166,21 @@ pub async fn run(
         Err(error) => {
             let message = format!("{}: {error}\n", script.name);
             // Where nobody hears it, the code says that it failed.
-            let _ = write(errors, message.into_bytes()).await;
+            let _ = write(Arc::clone(&errors), message.into_bytes()).await;
             2
         }
     };
+    let exited = said_exit.load(Ordering::Relaxed) && reached.code().is_none();
     let directory = bash.shell_state_view().cwd.to_string_lossy().into_owned();
-    let state = state::write(&bash);
-    Ok(Ending { code, exited: said_exit.load(Ordering::Relaxed), directory, state })
+    let state = match state::write(&bash, code) {
+        Ok(state) => Some(state),
+        Err(problem) => {
+            let message = format!("{}: {problem}\n", script.name);
+            let _ = write(errors, message.into_bytes()).await;
+            None
+        }
+    };
+    Ok(Ending { code, exited, directory, state })
 }
 
 async fn write(sink: Arc<Mutex<Sink>>, bytes: Vec<u8>) -> bashkit::Result<()> {

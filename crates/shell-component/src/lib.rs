@@ -11,6 +11,10 @@ pub mod engine;
 pub mod filesystem;
 
 #[cfg(target_os = "wasi")]
+mod bindings;
+#[cfg(target_os = "wasi")]
 mod component;
+#[cfg(target_os = "wasi")]
+mod external;
 #[cfg(target_os = "wasi")]
 mod reactor;

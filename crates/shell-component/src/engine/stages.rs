@@ -10,6 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::internal;
 use bashkit::parser::{
     Assignment, AssignmentValue, Command, CompoundCommand, Parser, SimpleCommand, Word, WordPart,
 };
@@ -55,6 +56,18 @@ pub(super) fn mark(text: &str, commands: &HashSet<String>, taken: &HashSet<Strin
     }
     marked.push_str(&text[done..]);
     marked
+}
+
+/// The script with a command behind it that notes that it was reached, if that can be: not behind an
+/// unfinished here-document, which it would become a part of.
+pub(super) fn with_end(text: String) -> String {
+    let ended = format!("{text}{}", internal::end_line());
+    let (script, error) = Parser::with_limits(&ended, MAX_DEPTH, MAX_OPERATIONS).parse_recovering();
+    let last = match script.commands.last() {
+        Some(Command::Simple(simple)) => literal(&simple.name),
+        _ => None,
+    };
+    if error.is_none() && last.is_some_and(internal::is_end) { ended } else { text }
 }
 
 /// The functions that the script defines, wherever.
