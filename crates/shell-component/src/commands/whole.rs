@@ -10,6 +10,7 @@ mod diff;
 mod expr;
 mod getopt;
 mod gnu_options;
+mod gzip;
 mod link;
 mod ls;
 mod numfmt;
@@ -18,6 +19,7 @@ mod patch;
 mod pattern;
 mod remove;
 mod stat;
+mod tar;
 mod timestamp;
 
 use std::sync::Arc;
@@ -28,7 +30,7 @@ use crate::command::Command;
 
 /// All of them, by name.
 pub(super) fn all() -> impl Iterator<Item = (&'static str, Arc<dyn Command>)> {
-    let commands: [(&str, Buffered); 19] = [
+    let commands: [(&str, Buffered); 23] = [
         ("bc", bc::BC),
         ("cmp", cmp::CMP),
         ("cp", copy::CP),
@@ -37,6 +39,8 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Arc<dyn Command>)> {
         ("diff", diff::DIFF),
         ("expr", expr::EXPR),
         ("getopt", getopt::GETOPT),
+        ("gunzip", gzip::GUNZIP),
+        ("gzip", gzip::GZIP),
         ("ln", link::LN),
         ("ls", ls::LS),
         ("mkdir", remove::MKDIR),
@@ -48,6 +52,8 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Arc<dyn Command>)> {
         ("rmdir", remove::RMDIR),
         ("sdiff", diff::SDIFF),
         ("stat", stat::STAT),
+        ("tar", tar::TAR),
+        ("zcat", gzip::ZCAT),
     ];
     commands.into_iter().map(|(name, command)| (name, Arc::new(command) as Arc<dyn Command>))
 }
