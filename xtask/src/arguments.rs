@@ -15,6 +15,11 @@ Tasks of this repository.
   cargo xtask test FILTER...            only the tests whose names contain a FILTER
   cargo xtask bench [FILTER]            the benchmarks (release build); options for them after `--`
   cargo xtask crash [--kills N] [--seed S]  kill a Runtime again and again, and check what it leaves
+  cargo xtask shell-compat [CATEGORY...]    compare the shell inside WebAssembly with bash 5.2
+    -v                                    show the scripts that differ, and how
+    --shell PATH | --native               run this `yoi`, or the shell's engine without WebAssembly
+    --list [--write]                      the known differences, or put them into docs/shell.md
+    --record                              ask this machine's bash 5.2 again
   cargo xtask install [--root DIR]      put `yoi` and `worker-runtime` into DIR/bin (~/.cargo/bin)
 
 The toolchain, cargo-nextest, cargo-deny and, for root on Debian, Chromium are installed where they
@@ -33,6 +38,8 @@ pub(crate) enum Task {
     Bench { arguments: Vec<String> },
     /// Kill a Runtime again and again, with these arguments for the program that does.
     Crash { arguments: Vec<String> },
+    /// Compare the shell with bash.
+    ShellCompat(ShellCompat),
     /// Install the binaries, below `root` or where cargo puts them.
     Install { root: Option<PathBuf> },
 }
@@ -55,6 +62,35 @@ pub(crate) struct Test {
     pub(crate) filters: Vec<String>,
 }
 
+/// The arguments of `shell-compat`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShellCompat {
+    /// What to do.
+    pub(crate) what: ShellCompatTask,
+    /// If not empty: only these categories.
+    pub(crate) categories: Vec<String>,
+    /// Show the failures.
+    pub(crate) verbose: bool,
+}
+
+/// What `shell-compat` does.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum ShellCompatTask {
+    /// Build `yoi` with optimisations, and compare its shell.
+    #[default]
+    Compare,
+    /// Compare the shell of this `yoi`.
+    ComparePath(PathBuf),
+    /// Compare the engine, natively.
+    CompareNative,
+    /// Record the answers of bash.
+    Record,
+    /// Print the known differences.
+    List,
+    /// Write them into the documentation.
+    WriteList,
+}
+
 /// Reads the arguments that follow `cargo xtask`.
 pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task> {
     let Some(task) = arguments.next() else { return Ok(Task::Help) };
@@ -64,11 +100,12 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task>
     match task.as_str() {
         task if is_help(task) => Ok(Task::Help),
         "up" => Ok(Task::Up(parse_up(rest))),
-        "test" | "bench" | "crash" | "install" if asks_for_help => Ok(Task::Help),
+        "test" | "bench" | "crash" | "install" | "shell-compat" if asks_for_help => Ok(Task::Help),
         "test" => parse_test(rest).map(Task::Test),
         "bench" => parse_bench(rest),
         "crash" => parse_crash(rest),
         "install" => parse_install(rest),
+        "shell-compat" => parse_shell_compat(rest).map(Task::ShellCompat),
         other => bail!("there is no task `{other}`"),
     }
 }
@@ -148,6 +185,42 @@ fn parse_install(arguments: Vec<String>) -> Result<Task> {
     Ok(Task::Install { root })
 }
 
+fn parse_shell_compat(arguments: Vec<String>) -> Result<ShellCompat> {
+    let mut compat = ShellCompat::default();
+    let mut arguments = arguments.into_iter();
+    while let Some(argument) = arguments.next() {
+        let what = match argument.as_str() {
+            "-v" => {
+                compat.verbose = true;
+                continue;
+            }
+            "--native" => ShellCompatTask::CompareNative,
+            "--record" => ShellCompatTask::Record,
+            "--list" => ShellCompatTask::List,
+            "--write" if compat.what == ShellCompatTask::List => {
+                compat.what = ShellCompatTask::WriteList;
+                continue;
+            }
+            "--shell" => match arguments.next() {
+                Some(path) => ShellCompatTask::ComparePath(PathBuf::from(path)),
+                None => bail!("`--shell` needs the path of a `yoi`"),
+            },
+            option if option.starts_with('-') => {
+                bail!("`shell-compat` has no option `{option}` here")
+            }
+            _ => {
+                compat.categories.push(argument);
+                continue;
+            }
+        };
+        if compat.what != ShellCompatTask::Compare {
+            bail!("`{argument}` does not go with what precedes it");
+        }
+        compat.what = what;
+    }
+    Ok(compat)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,6 +292,24 @@ mod tests {
         assert_eq!(parsed("install").unwrap(), Task::Install { root: None });
         assert!(parsed("install --root").is_err());
         assert!(parsed("install yoi").is_err());
+    }
+
+    #[test]
+    fn shell_compat_does_one_thing_to_some_categories() {
+        let categories = strings(&["sed", "awk"]);
+        let what = ShellCompatTask::CompareNative;
+        assert_eq!(
+            parsed("shell-compat sed --native -v awk").unwrap(),
+            Task::ShellCompat(ShellCompat { what, categories, verbose: true })
+        );
+        let what = ShellCompatTask::WriteList;
+        assert_eq!(
+            parsed("shell-compat --list --write").unwrap(),
+            Task::ShellCompat(ShellCompat { what, ..ShellCompat::default() })
+        );
+        for wrong in ["--native --record", "--shell", "--write", "--fast"] {
+            assert!(parsed(&format!("shell-compat {wrong}")).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod file_length;
 mod gates;
 mod install;
 mod process;
+mod shell_compat;
 mod test;
 mod toolchain;
 mod tools;
@@ -53,6 +54,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(test) => test::run(&test),
         Task::Bench { arguments } => bench::run(&arguments),
         Task::Crash { arguments } => crash::run(&arguments),
+        Task::ShellCompat(compat) => shell_compat::run(&compat),
         Task::Install { root } => install::run(root),
     }
 }

@@ -16,6 +16,7 @@ mod tee;
 mod tr;
 mod uniq;
 mod wc;
+mod whole;
 mod yes;
 
 use std::sync::Arc;
@@ -44,5 +45,6 @@ pub fn all() -> Vec<(String, Arc<dyn Command>)> {
         ("wc", Arc::new(wc::Wc)),
         ("yes", Arc::new(yes::Yes)),
     ];
-    commands.into_iter().map(|(name, command)| (name.to_owned(), command)).collect()
+    let commands = commands.into_iter().chain(whole::all());
+    commands.map(|(name, command)| (name.to_owned(), command)).collect()
 }

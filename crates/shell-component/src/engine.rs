@@ -121,7 +121,6 @@ pub async fn run(
     let mut builder = Bash::builder()
         .fs(Arc::new(files::Files(Arc::clone(&world))))
         .rootfs(false)
-        .follow_symlinks(false)
         .limits(limits::execution())
         .memory_limits(limits::memory())
         .session_limits(limits::session())

@@ -6,28 +6,32 @@
 
 mod device;
 mod link;
+mod pipes;
 
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     path::{Component, Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
 pub use device::Device;
+pub(crate) use pipes::Pipes;
 
 /// As many links as Linux follows in one lookup.
 const MAX_LINKS: usize = 40;
 
 /// The directories, and what was changed about files where the system has no place for it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct World {
     roots: Vec<PathBuf>,
     /// WASI 0.2 has no permission bits: those that a script sets hold until it ends.
     #[cfg_attr(unix, expect(dead_code, reason = "there, files have them"))]
-    modes: Mutex<BTreeMap<PathBuf, u32>>,
+    modes: Arc<Mutex<BTreeMap<PathBuf, u32>>>,
+    /// The pipes of one command.
+    pipes: Option<Arc<dyn Pipes>>,
 }
 
 /// What kind of thing a name stands for.
@@ -75,6 +79,7 @@ enum Place {
     /// A directory that only exists because directories of the world lie below it.
     Parent(PathBuf),
     Device(Device),
+    Pipe(Arc<dyn Pipes>),
     Nowhere,
 }
 
@@ -83,7 +88,13 @@ impl World {
     #[must_use]
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
         let roots = roots.into_iter().map(|root| normalize(&root)).collect();
-        Self { roots, modes: Mutex::default() }
+        Self { roots, ..Self::default() }
+    }
+
+    /// The same with the pipes of one command.
+    #[must_use]
+    pub(crate) fn with_pipes(&self, pipes: Arc<dyn Pipes>) -> Self {
+        Self { pipes: Some(pipes), ..self.clone() }
     }
 
     /// The preopens.
@@ -104,6 +115,9 @@ impl World {
         let path = normalize(path);
         if let Some(device) = Device::at(&path) {
             return Place::Device(device);
+        }
+        if let Some(pipes) = self.pipes.as_ref().filter(|_| pipes::is_pipe(&path)) {
+            return Place::Pipe(Arc::clone(pipes));
         }
         if self.roots.iter().any(|root| path.starts_with(root)) {
             return Place::Disk(path);
@@ -128,7 +142,7 @@ impl World {
         let path = match self.place(path) {
             Place::Disk(path) => path,
             Place::Parent(_) => return Err(ErrorKind::IsADirectory.into()),
-            Place::Device(_) => return Err(ErrorKind::PermissionDenied.into()),
+            Place::Device(_) | Place::Pipe(_) => return Err(ErrorKind::PermissionDenied.into()),
             Place::Nowhere => return Err(nowhere(path)),
         };
         match operation(&path) {
@@ -140,7 +154,9 @@ impl World {
                 }
                 match self.place(&resolved) {
                     Place::Disk(resolved) => operation(&resolved),
-                    Place::Parent(_) | Place::Device(_) | Place::Nowhere => Err(error),
+                    Place::Parent(_) | Place::Device(_) | Place::Pipe(_) | Place::Nowhere => {
+                        Err(error)
+                    }
                 }
             }
         }
@@ -181,6 +197,7 @@ impl World {
         match self.place(path) {
             Place::Parent(_) => Ok(Facts::directory()),
             Place::Device(device) => Ok(device.facts()),
+            Place::Pipe(_) => Ok(Device::Null.facts()),
             Place::Disk(_) | Place::Nowhere => {
                 self.on_disk(path, true, |path| Ok(self.facts_of(path, &fs::metadata(path)?)))
             }
@@ -192,6 +209,7 @@ impl World {
         match self.place(path) {
             Place::Parent(_) => Ok(Facts::directory()),
             Place::Device(device) => Ok(device.facts()),
+            Place::Pipe(_) => Ok(Device::Null.facts()),
             Place::Disk(_) | Place::Nowhere => self
                 .on_disk(path, false, |path| Ok(self.facts_of(path, &fs::symlink_metadata(path)?))),
         }
@@ -258,7 +276,7 @@ impl World {
     pub fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = match self.place(path) {
             Place::Parent(path) => self.children(&path),
-            Place::Device(_) => return Err(ErrorKind::NotADirectory.into()),
+            Place::Device(_) | Place::Pipe(_) => return Err(ErrorKind::NotADirectory.into()),
             Place::Disk(_) | Place::Nowhere => self.on_disk(path, true, |path| {
                 fs::read_dir(path)?
                     .map(|entry| {
@@ -301,8 +319,10 @@ impl World {
 
     /// Opens a file for reading.
     pub fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        if let Place::Device(device) = self.place(path) {
-            return device.open();
+        match self.place(path) {
+            Place::Device(device) => return device.open(),
+            Place::Pipe(pipes) => return pipes::open(&pipes, path),
+            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {}
         }
         self.on_disk(path, true, |path| {
             let file = File::open(path)?;
@@ -317,14 +337,19 @@ impl World {
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         match self.place(path) {
             Place::Device(device) => device.read_whole(),
-            _ => self.on_disk(path, true, |path| fs::read(path)),
+            Place::Pipe(pipes) => pipes.read(path),
+            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {
+                self.on_disk(path, true, |path| fs::read(path))
+            }
         }
     }
 
     /// Opens a file for writing: with `append` after what it has, else instead of it.
     pub fn create(&self, path: &Path, append: bool) -> io::Result<Box<dyn Write + Send>> {
-        if let Place::Device(device) = self.place(path) {
-            return device.create();
+        match self.place(path) {
+            Place::Device(device) => return device.create(),
+            Place::Pipe(pipes) => return Ok(pipes::create(&pipes, path)),
+            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {}
         }
         self.on_disk(path, true, |path| {
             let mut options = OpenOptions::new();
@@ -380,6 +405,13 @@ impl World {
     /// Makes `link` lead to `target`, whatever that is.
     pub fn make_link(&self, target: &Path, link: &Path) -> io::Result<()> {
         self.on_disk(link, false, |link| link::make(target, link))
+    }
+
+    /// Gives a file a name more.
+    pub fn make_hard_link(&self, file: &Path, link: &Path) -> io::Result<()> {
+        self.on_disk(file, false, |file| {
+            self.on_disk(link, false, |link| fs::hard_link(file, link))
+        })
     }
 
     /// Where a link leads, as it says.

@@ -8,16 +8,20 @@
 //! their own.
 
 use std::{
+    fmt,
+    future::Future,
     io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task,
 };
 
 use bashkit::{
     Builtin, BuiltinContext, BuiltinRegistry, CommandContext, CommandInput, CommandOutput,
-    CommandStatus, Error, ExecResult, ExecutionPlan, Result, StreamData, async_trait,
+    CommandStatus, Error, ExecResult, ExecutionPlan, FileSystem, Result, StreamData, async_trait,
 };
 
 use super::{
@@ -26,7 +30,7 @@ use super::{
 };
 use crate::{
     command::{Command, Drain, Input, Invocation, Output, Pending, Source},
-    filesystem::World,
+    filesystem::{Pipes, World},
 };
 
 /// Puts `command` into the registry under its names.
@@ -108,7 +112,7 @@ impl bashkit::Command for Adapter {
             arguments: context.args,
             environment: context.env,
             directory: context.cwd,
-            world: Arc::clone(&self.world),
+            world: self.world_with(&context.fs, context.args),
             input: Input::new(Box::new(source)),
             output: Output::new(Box::new(CommandDrain(context.stdout))),
             errors: Output::new(Box::new(CommandDrain(context.stderr))),
@@ -117,6 +121,44 @@ impl bashkit::Command for Adapter {
             Ok(code) => Ok(CommandStatus::with_code(code.into())),
             Err(error) => Err(into_bashkit(error)),
         }
+    }
+}
+
+impl Adapter {
+    /// The world, with the pipes that the arguments name.
+    fn world_with(&self, files: &Arc<dyn FileSystem>, arguments: &[String]) -> Arc<World> {
+        if !arguments.iter().any(|argument| argument.contains("/dev/fd/")) {
+            return Arc::clone(&self.world);
+        }
+        Arc::new(self.world.with_pipes(Arc::new(NamedPipes(Arc::clone(files)))))
+    }
+}
+
+/// What bashkit has under the names that it gives to `<( )` and `>( )`.
+struct NamedPipes(Arc<dyn FileSystem>);
+
+impl fmt::Debug for NamedPipes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NamedPipes")
+    }
+}
+
+impl Pipes for NamedPipes {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        at_once(self.0.read_file(path))
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        at_once(self.0.append_file(path, bytes))
+    }
+}
+
+/// bashkit collects what goes through these pipes, so it has nothing to wait for.
+fn at_once<T>(operation: impl Future<Output = Result<T>>) -> io::Result<T> {
+    let operation = std::pin::pin!(operation);
+    match operation.poll(&mut task::Context::from_waker(task::Waker::noop())) {
+        task::Poll::Ready(result) => result.map_err(from_bashkit),
+        task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 

@@ -11,7 +11,8 @@ use bashkit::{DirEntry, FileSystem, FileSystemExt, FileType, Metadata, Result, a
 
 use crate::filesystem::{Facts, Kind, World};
 
-/// The world behind bashkit's interface. Links are followed here, so bashkit is told not to.
+/// The world behind bashkit's interface. To bashkit's layers in between, `stat` is what it is to the
+/// lowest of them: that of a link itself. The highest one follows links.
 pub(super) struct Files(pub(super) Arc<World>);
 
 #[async_trait]
@@ -40,7 +41,7 @@ impl FileSystem for Files {
     }
 
     async fn stat(&self, path: &Path) -> Result<Metadata> {
-        Ok(metadata(&self.0.facts(path).map_err(plain)?))
+        Ok(metadata(&self.0.facts_of_link(path).map_err(plain)?))
     }
 
     async fn lstat(&self, path: &Path) -> Result<Metadata> {

@@ -390,7 +390,9 @@ const CLASSES: [&str; 12] = [
 ];
 
 fn escape_in_class(letter: char) -> String {
-    if letter.is_ascii_punctuation() { format!("\\{letter}") } else { letter.to_string() }
+    // Only what is special there may be escaped.
+    let special = matches!(letter, '\\' | '[' | ']' | '^' | '-' | '&' | '~');
+    if special { format!("\\{letter}") } else { letter.to_string() }
 }
 
 fn bounds(inside: &str) -> Option<(u32, Option<u32>)> {
