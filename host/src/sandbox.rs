@@ -24,7 +24,9 @@ use crate::{
     engine::LoadedCommand,
     exec::ReaderGone,
     runtime::Turnstile,
-    turn::{MAX_RANDOM_BYTES, Refusal, Share, TurnLimiter, TurnMeter, bound, exceeded, table},
+    turn::{
+        Allowance, MAX_RANDOM_BYTES, Refusal, Share, TurnLimiter, TurnMeter, bound, exceeded, table,
+    },
 };
 
 pub(crate) use process::Process;
@@ -49,6 +51,8 @@ pub(crate) struct Budget {
     pub(crate) meter: Arc<TurnMeter>,
     pub(crate) limits: Arc<Limits>,
     share: Share,
+    /// How long what runs may compute.
+    allowance: Allowance,
     /// Stores that may be there at once.
     stores: Arc<Semaphore>,
 }
@@ -73,7 +77,13 @@ impl Budget {
     /// What scripts and commands may take, beside the guest that starts them or without one.
     pub(crate) fn new(limits: Arc<Limits>, share: Share, meter: Arc<TurnMeter>) -> Self {
         let stores = Arc::new(Semaphore::new(permits(limits.turn_commands)));
-        Self { meter, limits, share, stores }
+        let allowance = share.allowance(&limits, &meter);
+        Self { meter, limits, share, allowance, stores }
+    }
+
+    /// The same for a script that begins now, and the commands that it starts.
+    pub(crate) fn for_script(&self) -> Self {
+        Self { allowance: self.share.allowance(&self.limits, &self.meter), ..self.clone() }
     }
 
     /// The right to one more Store, of all that `live` allows.
@@ -160,10 +170,10 @@ pub(crate) async fn run<S: Sandboxed, T>(
     mut turnstile: Turnstile,
     call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<T>,
 ) -> Result<T, CommandEnd> {
-    let Budget { meter, limits, share, .. } = budget;
+    let Budget { meter, limits, share, allowance, .. } = budget;
     let refusal = state.sandbox().limiter.refusal();
     let mut store = Store::new(engine, state);
-    bound(&mut store, limits, *share, Arc::clone(meter), |state| &mut state.sandbox().limiter);
+    bound(&mut store, limits, *allowance, Arc::clone(meter), |state| &mut state.sandbox().limiter);
     let mut call = pin!(call(&mut store));
     let called = poll_fn(|context| {
         turnstile.poll(context, |context| {
@@ -176,14 +186,14 @@ pub(crate) async fn run<S: Sandboxed, T>(
             })
         })
     });
-    called.await.map_err(|error| end(who, &error, *share, &refusal, limits))
+    called.await.map_err(|error| end(who, &error, (*share, *allowance), &refusal, limits))
 }
 
 /// How something ended that did not return.
 fn end(
     who: &str,
     error: &wasmtime::Error,
-    share: Share,
+    allowed: (Share, Allowance),
     refusal: &Refusal,
     limits: &Limits,
 ) -> CommandEnd {
@@ -200,7 +210,7 @@ fn end(
     let trap = error.downcast_ref::<Trap>().copied();
     let aborted = matches!(trap, None | Some(Trap::UnreachableCodeReached));
     let refused = refusal.get().filter(|_| aborted);
-    match exceeded(who, share, trap, refused, limits) {
+    match exceeded(who, allowed, trap, refused, limits) {
         Some(limit) => CommandEnd::Limit(limit),
         None => CommandEnd::Trapped(error.root_cause().to_string()),
     }

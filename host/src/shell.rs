@@ -133,7 +133,8 @@ impl ShellHost {
         let (ender, output) =
             output_pipe(Arc::clone(&budget.meter), budget.limits.turn_output_bytes);
         let (input, reader) = input_pipe();
-        let (host, budget, commands) = (Arc::clone(self), budget.clone(), Arc::clone(commands));
+        let (host, budget, commands) =
+            (Arc::clone(self), budget.for_script(), Arc::clone(commands));
         let running = async move {
             let _held = (permit, files.handles().hold());
             let end = match host.interpreter().await {

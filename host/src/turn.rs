@@ -31,7 +31,7 @@ use crate::{
     runtime::{TurnPreopens, internal},
 };
 
-pub(crate) use bounds::{Share, bound, exceeded, table};
+pub(crate) use bounds::{Allowance, Share, bound, exceeded, table};
 pub(crate) use limiter::{Refusal, Refused, TurnLimiter};
 pub(crate) use meter::TurnMeter;
 
@@ -171,7 +171,7 @@ fn new_store(
             session,
         },
     );
-    bound(&mut store, limits, Share::All, meter, |state| &mut state.limiter);
+    bound(&mut store, limits, whole(limits), meter, |state| &mut state.limiter);
     store
 }
 
@@ -185,6 +185,11 @@ fn wasi(output: &Arc<OutputCapture>) -> WasiCtx {
         .allow_tcp(false)
         .allow_udp(false)
         .build()
+}
+
+/// All the time that a turn has.
+fn whole(limits: &Limits) -> Allowance {
+    Allowance::of(limits.turn_cpu_ms)
 }
 
 fn outcome(
@@ -214,7 +219,8 @@ fn outcome(
     let refused = refusal
         .get()
         .filter(|_| panic.is_none() && matches!(trap, None | Some(Trap::UnreachableCodeReached)));
-    if let Some(message) = exceeded("the guest", Share::All, trap, refused, limits) {
+    if let Some(message) = exceeded("the guest", (Share::All, whole(limits)), trap, refused, limits)
+    {
         return Outcome::Failed { kind: FailureKind::Limit, message };
     }
     let message = match panic {

@@ -7,6 +7,22 @@ use worker_types::Limits;
 
 use super::{Refused, TurnLimiter, TurnMeter};
 
+/// How long a Store may compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// Up to this much of the turn's time, in milliseconds.
+    until_ms: u64,
+    /// How much that was when it was given.
+    ms: u64,
+}
+
+impl Allowance {
+    /// All of a turn that has `ms` milliseconds.
+    pub(crate) fn of(ms: u64) -> Self {
+        Self { until_ms: ms, ms }
+    }
+}
+
 /// How much a Store may have of what a turn may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Share {
@@ -23,6 +39,18 @@ impl Share {
             Self::All => limit,
             Self::Scripts => limit - limit / 16,
         }
+    }
+
+    /// How long what begins now may compute: a script may take three quarters of what is left, so that
+    /// the next one works after one that took all it could.
+    pub(crate) fn allowance(self, limits: &Limits, meter: &TurnMeter) -> Allowance {
+        let used = meter.cpu_us() / 1_000;
+        let left = self.of(limits.turn_cpu_ms).saturating_sub(used);
+        let ms = match self {
+            Self::All => left,
+            Self::Scripts => left - left / 4,
+        };
+        Allowance { until_ms: used + ms, ms }
     }
 }
 
@@ -42,7 +70,7 @@ fn handles(limits: &Limits) -> usize {
 pub(crate) fn bound<T: 'static>(
     store: &mut Store<T>,
     limits: &Limits,
-    share: Share,
+    allowance: Allowance,
     meter: Arc<TurnMeter>,
     limiter: impl Fn(&mut T) -> &mut TurnLimiter + Send + Sync + 'static,
 ) {
@@ -51,7 +79,7 @@ pub(crate) fn bound<T: 'static>(
     store.set_max_component_handles(handles(limits));
     // The default deadline of 0 has always passed.
     store.set_epoch_deadline(1);
-    let cpu_limit_ms = share.of(limits.turn_cpu_ms);
+    let cpu_limit_ms = allowance.until_ms;
     store.epoch_deadline_callback(move |_| {
         Ok(if meter.cpu_us() / 1_000 >= cpu_limit_ms {
             UpdateDeadline::Interrupt
@@ -66,17 +94,16 @@ pub(crate) fn bound<T: 'static>(
 /// The limit that ended `who`, in words: by how it trapped, and by what it was refused.
 pub(crate) fn exceeded(
     who: &str,
-    share: Share,
+    (share, allowance): (Share, Allowance),
     trap: Option<Trap>,
     refused: Option<Refused>,
     limits: &Limits,
 ) -> Option<String> {
     match (trap, refused) {
         // Only the meter interrupts.
-        (Some(Trap::Interrupt), _) => Some(format!(
-            "{who} computed for longer than its limit of {} ms",
-            share.of(limits.turn_cpu_ms)
-        )),
+        (Some(Trap::Interrupt), _) => {
+            Some(format!("{who} computed for longer than its limit of {} ms", allowance.ms))
+        }
         (_, Some(Refused::Memory)) => Some(format!(
             "{who} wanted more memory than its limit of {} bytes",
             share.of(limits.turn_memory_bytes)

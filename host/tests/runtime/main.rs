@@ -26,3 +26,5 @@ mod scope_processes;
 #[cfg(unix)]
 mod scopes;
 mod shell;
+#[cfg(unix)]
+mod shell_attacks;

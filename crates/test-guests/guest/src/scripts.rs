@@ -4,6 +4,7 @@
 //!
 //! - `run: SCRIPT`, or several of one session with lines of `---` between them: says for each what it wrote
 //!   and how it ended.
+//! - `survive: SCRIPT`: the script, and `echo next` in the same session; says both at once.
 //! - `env: SCRIPT`, with an argument, a variable, a directory (`/`) and some input of its own.
 //! - `pipe: BYTES`: a script copies so many bytes from its input to its output.
 //! - `timeout: MS SCRIPT`.
@@ -23,7 +24,7 @@ use worker_guest::{
 use crate::Command;
 
 /// What is kept of each output.
-const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES: usize = 4 << 10;
 
 /// Does what the input says.
 pub fn run(turn: &Turn) -> Result<(), Failure> {
@@ -35,6 +36,12 @@ pub fn run(turn: &Turn) -> Result<(), Failure> {
             for script in argument.split("\n---\n") {
                 turn.say(&told(&shell.output(script, KEPT_BYTES)?))?;
             }
+        }
+        "survive" => {
+            let mut shell = turn.shell()?;
+            let first = told(&shell.output(argument, KEPT_BYTES)?);
+            let second = told(&shell.output("echo next", KEPT_BYTES)?);
+            turn.say(&format!("{first}{second}"))?;
         }
         "env" => {
             let script = Script::new(argument).argument("one").variable("GIVEN", "by the guest");

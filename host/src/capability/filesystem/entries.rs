@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fs::File, io, sync::Arc};
 use cap_std::fs::{Dir, DirEntry, FileType, ReadDir};
 use wasmtime_wasi::p2::{
     FsResult,
-    bindings::filesystem::types::{DescriptorType, DirectoryEntry, ErrorCode},
+    bindings::filesystem::types::{DescriptorType, DirectoryEntry},
 };
 
 use super::Held;
@@ -31,8 +31,9 @@ pub(super) struct Rest {
 
 #[derive(Debug)]
 struct Entry {
-    /// Absent where it is not UTF-8.
-    name: Option<String>,
+    /// With a replacement character for what is not UTF-8: WASI has no other names. It is seen, and
+    /// nothing is opened by it.
+    name: String,
     file_type: DescriptorType,
 }
 
@@ -47,10 +48,7 @@ impl Entries {
     pub(super) fn next(&mut self) -> Option<FsResult<DirectoryEntry>> {
         let entry = self.read.pop_front()?;
         Some(match entry {
-            Ok(Entry { name: Some(name), file_type }) => {
-                Ok(DirectoryEntry { type_: file_type, name })
-            }
-            Ok(Entry { name: None, .. }) => Err(ErrorCode::IllegalByteSequence.into()),
+            Ok(Entry { name, file_type }) => Ok(DirectoryEntry { type_: file_type, name }),
             Err(error) => Err(error.into()),
         })
     }
@@ -84,7 +82,9 @@ pub(super) fn read_batch(mut rest: Rest) -> Batch {
 
 fn describe(entry: &DirEntry) -> io::Result<Entry> {
     let file_type = descriptor_type(entry.file_type()?);
-    Ok(Entry { name: entry.file_name().into_string().ok(), file_type })
+    let name = entry.file_name();
+    let name = name.into_string().unwrap_or_else(|name| name.to_string_lossy().into_owned());
+    Ok(Entry { name, file_type })
 }
 
 fn descriptor_type(file_type: FileType) -> DescriptorType {
