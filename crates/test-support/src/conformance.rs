@@ -7,7 +7,7 @@
 //!
 //! A host under test has the profiles `echo` (the built-in echo Worker) and `base`
 //! ([`test_guests::HOSTILE_BASE`], which does what its input says); with [`Setting::companion`] also
-//! `companion`, which imports `llm`. Its ceiling is a private directory for each Worker, and nothing
+//! `companion`, which imports `llm`, and with [`Setting::shell`] the built-in `shell`. Its ceiling is a private directory for each Worker, and nothing
 //! else. It is new: no Worker lives in it.
 
 pub mod authority;
@@ -22,6 +22,7 @@ pub mod live;
 pub mod queue;
 pub mod races;
 pub mod retention;
+pub mod scripts;
 pub mod steering;
 pub mod transcripts;
 pub mod usage;
@@ -42,6 +43,8 @@ pub struct Setting {
     pub retention: Retention,
     /// Whether there is a profile `companion`.
     pub companion: bool,
+    /// Whether there is a profile `shell`, and `shell` within the ceiling.
+    pub shell: bool,
 }
 
 /// Makes the conformance suite into tests of the hosts that a function makes: an
@@ -171,6 +174,15 @@ macro_rules! conformance_tests {
                 nothing_is_removed_that_the_bounds_allow,
                 the_feed_tells_of_removals,
                 transcript_state_and_usage_outlive_the_events_they_came_from,
+            ]
+        );
+        $crate::conformance_group!(
+            $host,
+            scripts,
+            [
+                a_cancel_ends_the_script,
+                a_script_is_said_and_its_code_is_the_outcome,
+                without_the_grant_there_are_no_scripts,
             ]
         );
         $crate::conformance_group!(

@@ -11,8 +11,8 @@ use worker_runtime::{Events, Feed, Runtime, RuntimeBuilder, Store};
 use worker_types::{
     Access, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant,
     Grants, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, Preopen,
-    Profile, ProfileName, RootName, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
-    Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    Profile, ProfileName, RootName, RuntimeSummary, ShellGrant, TranscriptPage, TranscriptQuery,
+    TurnId, Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{
@@ -70,13 +70,22 @@ pub fn builder(store: Store) -> RuntimeBuilder {
 /// The same with the built-in `echo` and, where a test wants it, `companion`.
 #[must_use]
 pub fn builder_for(setting: Setting, store: Store) -> RuntimeBuilder {
-    let wanted = |known: &str| known == "echo" || known == "companion" && setting.companion;
+    let wanted = |known: &str| match known {
+        "echo" => true,
+        "companion" => setting.companion,
+        "shell" => setting.shell,
+        _ => false,
+    };
     let components = builtin_workers::components().into_iter().filter(|(component, _)| {
         matches!(component, ComponentRef::Builtin(known) if wanted(known.as_str()))
     });
     let profiles = builtin_workers::profiles();
     let profiles = profiles.into_iter().filter(|profile| wanted(profile.name.as_str()));
-    builder(store)
+    let builder = match setting.shell {
+        true => builder(store).shell(builtin_workers::SHELL_COMPONENT),
+        false => builder(store),
+    };
+    builder
         .components(components.collect::<Vec<_>>())
         .profiles(profiles.collect::<Vec<_>>())
         .limits(setting.limits)
@@ -100,9 +109,13 @@ async fn build(
     store: impl FnOnce(&Path) -> Store,
 ) -> Embedded {
     let scratch = Preopen::new(RootName::scratch(), "/".parse().expect("a guest path"));
+    let ceiling = Grants {
+        shell: setting.shell.then(ShellGrant::default),
+        ..Grants::none().with_preopen(scratch.access(Access::ReadWrite))
+    };
     let runtime = builder_for(setting, store(directory.path()))
         .scratch(directory.path().join("scratch"))
-        .ceiling(Grants::none().with_preopen(scratch.access(Access::ReadWrite)));
+        .ceiling(ceiling);
     let runtime = runtime.build().await.expect("a Runtime");
     Embedded { runtime, _directory: directory }
 }
