@@ -134,7 +134,12 @@ impl Invocation<'_> {
         match self.open(name) {
             Ok(feed) => Ok(Some(feed)),
             Err(error) => {
-                self.complain(format!("{name}: {}", reason(&error))).await?;
+                let why = reason(&error);
+                let message = match self.name {
+                    "head" | "tail" => format!("cannot open '{name}' for reading: {why}"),
+                    _ => format!("{name}: {why}"),
+                };
+                self.complain(message).await?;
                 Ok(None)
             }
         }
