@@ -142,9 +142,6 @@ fn request(parsed: &[Argument<'_>]) -> Result<Request, String> {
     }
     for argument in parsed {
         match argument {
-            Argument::Option('R', _) => {
-                return Err("random order is not supported: shuf has it".to_owned());
-            }
             Argument::Option('c', _) => request.check = Some(false),
             Argument::Option('C', _) => request.check = Some(true),
             Argument::Option('k', Some(value)) => {
