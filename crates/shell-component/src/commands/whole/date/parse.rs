@@ -505,17 +505,17 @@ fn month(word: &str) -> Option<u32> {
         "november",
         "december",
     ];
-    let is = |month: &&str| {
-        word == *month || word == &month[..3] || word == "sept" && month.starts_with("sep")
+    let is = |month: &str| {
+        word == month || word == &month[..3] || word == "sept" && month.starts_with("sep")
     };
-    MONTHS.iter().position(|month| is(&month)).and_then(|at| u32::try_from(at + 1).ok())
+    MONTHS.iter().position(|month| is(month)).and_then(|at| u32::try_from(at + 1).ok())
 }
 
 fn weekday(word: &str) -> Option<u32> {
     const DAYS: [&str; 7] =
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    let is = |day: &&str| word.len() >= 3 && day.starts_with(word) || word == "wednes";
-    DAYS.iter().position(|day| is(&day)).and_then(|at| u32::try_from(at).ok())
+    let is = |day: &str| word.len() >= 3 && day.starts_with(word) || word == "wednes";
+    DAYS.iter().position(|day| is(day)).and_then(|at| u32::try_from(at).ok())
 }
 
 /// The zones that GNU date knows by their letters, in hours ahead of UTC.
