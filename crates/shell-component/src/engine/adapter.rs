@@ -9,6 +9,7 @@
 
 use std::{
     io,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +18,7 @@ use std::{
 
 use bashkit::{
     Builtin, BuiltinContext, BuiltinRegistry, CommandContext, CommandInput, CommandOutput,
-    CommandStatus, Error, ExecResult, ExecutionPlan, Result, StreamData, async_trait,
+    CommandStatus, Error, ExecResult, ExecutionPlan, FileSystem, Result, StreamData, async_trait,
 };
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
     stages::{FIRST, LATER, PLAIN},
 };
 use crate::{
-    command::{Command, Drain, Input, Invocation, Output, Pending, Source},
+    command::{Command, Descriptors, Drain, Input, Invocation, Output, Pending, Source},
     filesystem::World,
 };
 
@@ -109,6 +110,7 @@ impl bashkit::Command for Adapter {
             environment: context.env,
             directory: context.cwd,
             world: Arc::clone(&self.world),
+            descriptors: Arc::new(CallFiles(context.fs)),
             input: Input::new(Box::new(source)),
             output: Output::new(Box::new(CommandDrain(context.stdout))),
             errors: Output::new(Box::new(CommandDrain(context.stderr))),
@@ -163,6 +165,19 @@ impl Source for CommandSource {
         if self.state == State::Script {
             self.script.give_back(bytes);
         }
+    }
+}
+
+/// The files of a call, among which are those of process substitutions.
+struct CallFiles(Arc<dyn FileSystem>);
+
+impl Descriptors for CallFiles {
+    fn read<'a>(&'a self, path: &'a Path) -> Pending<'a, io::Result<Vec<u8>>> {
+        Box::pin(async move { self.0.read_file(path).await.map_err(from_bashkit) })
+    }
+
+    fn append<'a>(&'a self, path: &'a Path, bytes: &'a [u8]) -> Pending<'a, io::Result<()>> {
+        Box::pin(async move { self.0.append_file(path, bytes).await.map_err(from_bashkit) })
     }
 }
 
