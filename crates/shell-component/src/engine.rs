@@ -1,5 +1,6 @@
 //! The interpreter: the only module that knows it is bashkit.
 
+mod absent;
 mod adapter;
 mod bundled;
 mod files;
@@ -124,6 +125,10 @@ pub async fn run(
         .limits(limits::execution())
         .memory_limits(limits::memory())
         .session_limits(limits::session())
+        .username("user")
+        .hostname("yoi")
+        .builtin_filter(|name| !absent::MISLEADING.contains(&name))
+        .command_resolver(Arc::new(absent::Network))
         .builtin_registry(registry)
         .cwd(&directory)
         .before_tool(Box::new(move |event| {

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use crate::{
-    command::{Input, Invocation},
+    command::{Input, Invocation, is_descriptor},
     engine::reason,
 };
 
@@ -131,7 +131,7 @@ impl Invocation<'_> {
         if name == "-" {
             return Ok(Some(Feed::standard(self.take_input())));
         }
-        match self.open(name) {
+        match self.open(name).await {
             Ok(feed) => Ok(Some(feed)),
             Err(error) => {
                 let why = reason(&error);
@@ -146,11 +146,16 @@ impl Invocation<'_> {
     }
 
     /// Opens a file.
-    pub(super) fn open(&mut self, name: &str) -> io::Result<Feed> {
+    pub(super) async fn open(&mut self, name: &str) -> io::Result<Feed> {
         if matches!(name, "/dev/stdin" | "/dev/fd/0") {
             return Ok(Feed::standard(self.take_input()));
         }
-        Ok(Feed::new(Source::File(self.world.open(&self.path(name))?)))
+        let path = self.path(name);
+        if is_descriptor(&path) {
+            let content = self.descriptors.read(&path).await?;
+            return Ok(Feed::new(Source::File(Box::new(io::Cursor::new(content)))));
+        }
+        Ok(Feed::new(Source::File(self.world.open(&path)?)))
     }
 }
 
