@@ -5,7 +5,6 @@
 /// four times that; it costs address space only, since memory that is not touched is not allocated.
 const STACK_BYTES: u32 = 16 * 1024 * 1024;
 
-#[expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var_os("CARGO_CFG_TARGET_FAMILY").is_some_and(|family| family == "wasm") {

@@ -68,15 +68,20 @@ impl Report {
         table
     }
 
-    /// What falls below the thresholds; nothing, if the shell is good enough.
+    /// The categories below their threshold.
     #[must_use]
-    pub fn shortfalls(&self) -> Vec<String> {
-        let mut shortfalls: Vec<_> = self
-            .scores
+    pub fn shortfalls_of_categories(&self) -> Vec<String> {
+        self.scores
             .iter()
             .filter(|score| !score.reaches(THRESHOLD_OF_A_CATEGORY))
             .map(|score| format!("{} is below {THRESHOLD_OF_A_CATEGORY} %", score.category))
-            .collect();
+            .collect()
+    }
+
+    /// What falls below the thresholds; nothing, if the shell is good enough.
+    #[must_use]
+    pub fn shortfalls(&self) -> Vec<String> {
+        let mut shortfalls = self.shortfalls_of_categories();
         if !self.total().reaches(THRESHOLD_TOTAL) {
             shortfalls.push(format!("the total is below {THRESHOLD_TOTAL} %"));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     engine::{is_fatal, reason},
-    filesystem::World,
+    filesystem::{Device, Facts, World},
 };
 
 /// A future that a command is, or waits for.
@@ -34,6 +34,21 @@ pub trait Drain: Send {
     fn write<'a>(&'a mut self, bytes: &'a [u8]) -> Pending<'a, io::Result<()>>;
 }
 
+/// Files that belong to the call and not to the world: what `<(…)` and `>(…)` stand for.
+pub trait Descriptors: Send + Sync {
+    /// All that there is to read.
+    fn read<'a>(&'a self, path: &'a Path) -> Pending<'a, io::Result<Vec<u8>>>;
+
+    /// Writes on.
+    fn append<'a>(&'a self, path: &'a Path, bytes: &'a [u8]) -> Pending<'a, io::Result<()>>;
+}
+
+/// Whether a path is that of a descriptor.
+#[must_use]
+pub fn is_descriptor(path: &Path) -> bool {
+    path.starts_with("/dev/fd")
+}
+
 /// A call of a command.
 pub struct Invocation<'a> {
     /// The name it was called by.
@@ -46,6 +61,8 @@ pub struct Invocation<'a> {
     pub directory: &'a Path,
     /// The files it can reach.
     pub world: Arc<World>,
+    /// Those that are its own.
+    pub descriptors: Arc<dyn Descriptors>,
     /// Its standard input.
     pub input: Input,
     /// Its standard output.
@@ -65,6 +82,12 @@ impl Invocation<'_> {
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
+    }
+
+    /// What is known about the file that `name` means.
+    pub fn facts(&self, name: &str) -> io::Result<Facts> {
+        let path = self.path(name);
+        if is_descriptor(&path) { Ok(Device::Null.facts()) } else { self.world.facts(&path) }
     }
 
     /// Standard input, for who reads it; it ends for who takes it again.

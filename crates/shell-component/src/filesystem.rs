@@ -4,34 +4,38 @@
 //! On WASI the directories are the preopens, and `std::fs` resolves paths below them. Natively, for
 //! tests, they are named. Either way nothing else exists: no `/etc/passwd`, no `/proc`.
 
+#[cfg(target_os = "wasi")]
+mod descriptor;
 mod device;
+mod disk;
 mod link;
-mod pipes;
+mod memory;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     path::{Component, Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Mutex,
     time::SystemTime,
 };
 
+use memory::Memory;
+
 pub use device::Device;
-pub(crate) use pipes::Pipes;
 
 /// As many links as Linux follows in one lookup.
 const MAX_LINKS: usize = 40;
 
 /// The directories, and what was changed about files where the system has no place for it.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug)]
 pub struct World {
     roots: Vec<PathBuf>,
+    /// `/tmp`, if no directory of the world is there.
+    memory: Option<Memory>,
     /// WASI 0.2 has no permission bits: those that a script sets hold until it ends.
     #[cfg_attr(unix, expect(dead_code, reason = "there, files have them"))]
-    modes: Arc<Mutex<BTreeMap<PathBuf, u32>>>,
-    /// The pipes of one command.
-    pipes: Option<Arc<dyn Pipes>>,
+    modes: Mutex<BTreeMap<PathBuf, u32>>,
 }
 
 /// What kind of thing a name stands for.
@@ -79,7 +83,7 @@ enum Place {
     /// A directory that only exists because directories of the world lie below it.
     Parent(PathBuf),
     Device(Device),
-    Pipe(Arc<dyn Pipes>),
+    Memory(Memory, PathBuf),
     Nowhere,
 }
 
@@ -87,14 +91,12 @@ impl World {
     /// The directories `roots` and what is below them.
     #[must_use]
     pub fn new(roots: impl IntoIterator<Item = PathBuf>) -> Self {
-        let roots = roots.into_iter().map(|root| normalize(&root)).collect();
-        Self { roots, ..Self::default() }
-    }
-
-    /// The same with the pipes of one command.
-    #[must_use]
-    pub(crate) fn with_pipes(&self, pipes: Arc<dyn Pipes>) -> Self {
-        Self { pipes: Some(pipes), ..self.clone() }
+        let roots: Vec<PathBuf> = roots.into_iter().map(|root| normalize(&root)).collect();
+        let temporary = Path::new(memory::ROOT);
+        let exists =
+            roots.iter().any(|root| temporary.starts_with(root) || root.starts_with(temporary));
+        let memory = (!exists).then(Memory::new);
+        Self { roots, memory, modes: Mutex::default() }
     }
 
     /// The preopens.
@@ -116,11 +118,13 @@ impl World {
         if let Some(device) = Device::at(&path) {
             return Place::Device(device);
         }
-        if let Some(pipes) = self.pipes.as_ref().filter(|_| pipes::is_pipe(&path)) {
-            return Place::Pipe(Arc::clone(pipes));
-        }
         if self.roots.iter().any(|root| path.starts_with(root)) {
             return Place::Disk(path);
+        }
+        if let Some(memory) = &self.memory
+            && path.starts_with(memory::ROOT)
+        {
+            return Place::Memory(memory.clone(), path);
         }
         if path == Path::new("/")
             || path == Path::new("/dev")
@@ -131,35 +135,27 @@ impl World {
         Place::Nowhere
     }
 
-    /// Runs `operation` on the path, and where that fails because the system does not follow a link
-    /// that leads from one directory of the world to another, on what the links lead to.
-    fn on_disk<T>(
+    /// Runs `operation` on where the path leads. Where that fails because the system does not follow a
+    /// link that leads from one directory of the world to another, runs it on what the links lead to.
+    fn at<T>(
         &self,
         path: &Path,
         follow_last: bool,
-        operation: impl Fn(&Path) -> io::Result<T>,
+        operation: impl Fn(Place) -> io::Result<T>,
     ) -> io::Result<T> {
-        let path = match self.place(path) {
-            Place::Disk(path) => path,
-            Place::Parent(_) => return Err(ErrorKind::IsADirectory.into()),
-            Place::Device(_) | Place::Pipe(_) => return Err(ErrorKind::PermissionDenied.into()),
+        let place = self.place(path);
+        let disk = match &place {
+            Place::Disk(path) => path.clone(),
             Place::Nowhere => return Err(nowhere(path)),
-        };
-        match operation(&path) {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                let resolved = self.follow(&path, follow_last)?;
-                if resolved == path {
-                    return Err(error);
-                }
-                match self.place(&resolved) {
-                    Place::Disk(resolved) => operation(&resolved),
-                    Place::Parent(_) | Place::Device(_) | Place::Pipe(_) | Place::Nowhere => {
-                        Err(error)
-                    }
-                }
+            // Nothing else follows links by itself.
+            Place::Memory(..) | Place::Parent(_) | Place::Device(_) => {
+                return operation(self.place(&self.follow(path, follow_last)?));
             }
-        }
+        };
+        operation(place).or_else(|error| {
+            let resolved = self.follow(&disk, follow_last)?;
+            if resolved == disk { Err(error) } else { operation(self.place(&resolved)) }
+        })
     }
 
     /// Follows the links in `path`, those in its last name only with `last`.
@@ -176,8 +172,12 @@ impl World {
             if waiting.is_empty() && !last {
                 break;
             }
-            let Place::Disk(here) = self.place(&done) else { continue };
-            let Ok(target) = fs::read_link(&here) else { continue };
+            let target = match self.place(&done) {
+                Place::Disk(here) => fs::read_link(here),
+                Place::Memory(memory, here) => memory.read_link(&here),
+                Place::Parent(_) | Place::Device(_) | Place::Nowhere => continue,
+            };
+            let Ok(target) = target else { continue };
             links += 1;
             if links > MAX_LINKS {
                 return Err(io::Error::other("Too many levels of symbolic links"));
@@ -194,29 +194,22 @@ impl World {
 
     /// What is known about `path`, after its links.
     pub fn facts(&self, path: &Path) -> io::Result<Facts> {
-        match self.place(path) {
-            Place::Parent(_) => Ok(Facts::directory()),
-            Place::Device(device) => Ok(device.facts()),
-            Place::Pipe(_) => Ok(Device::Null.facts()),
-            Place::Disk(_) | Place::Nowhere => {
-                self.on_disk(path, true, |path| Ok(self.facts_of(path, &fs::metadata(path)?)))
-            }
-        }
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => Ok(self.facts_of(&path, &fs::metadata(&path)?)),
+            place => place.facts(),
+        })
     }
 
     /// What is known about `path` itself, if it is a link.
     pub fn facts_of_link(&self, path: &Path) -> io::Result<Facts> {
-        match self.place(path) {
-            Place::Parent(_) => Ok(Facts::directory()),
-            Place::Device(device) => Ok(device.facts()),
-            Place::Pipe(_) => Ok(Device::Null.facts()),
-            Place::Disk(_) | Place::Nowhere => self
-                .on_disk(path, false, |path| Ok(self.facts_of(path, &fs::symlink_metadata(path)?))),
-        }
+        self.at(path, false, |place| match place {
+            Place::Disk(path) => Ok(self.facts_of(&path, &fs::symlink_metadata(&path)?)),
+            place => place.facts(),
+        })
     }
 
     fn facts_of(&self, path: &Path, metadata: &fs::Metadata) -> Facts {
-        let kind = kind_of(metadata.file_type());
+        let kind = disk::kind_of(metadata.file_type());
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
         Facts {
             kind,
@@ -244,16 +237,18 @@ impl World {
         match kind {
             Kind::Directory | Kind::Device => 0o755,
             Kind::Link => 0o777,
-            Kind::File if metadata.len() > 2 && begins_with_interpreter(path) => 0o755,
+            Kind::File if metadata.len() > 2 && disk::begins_with_interpreter(path) => 0o755,
             Kind::File => 0o644,
         }
     }
 
     /// Sets the permission bits.
     pub fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        self.on_disk(path, true, |path| {
-            let metadata = fs::metadata(path)?;
-            self.store_mode(path, mode, &metadata)
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => self.store_mode(&path, mode, &fs::metadata(&path)?),
+            Place::Memory(memory, path) => memory.set_mode(&path, mode),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::PermissionDenied.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
     }
 
@@ -274,21 +269,13 @@ impl World {
 
     /// The names in a directory, sorted.
     pub fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
-        let mut entries = match self.place(path) {
-            Place::Parent(path) => self.children(&path),
-            Place::Device(_) | Place::Pipe(_) => return Err(ErrorKind::NotADirectory.into()),
-            Place::Disk(_) | Place::Nowhere => self.on_disk(path, true, |path| {
-                fs::read_dir(path)?
-                    .map(|entry| {
-                        let entry = entry?;
-                        Ok(Entry {
-                            name: entry.file_name().to_string_lossy().into_owned(),
-                            kind: kind_of(entry.file_type()?),
-                        })
-                    })
-                    .collect::<io::Result<Vec<_>>>()
-            })?,
-        };
+        let mut entries = self.at(path, true, |place| match place {
+            Place::Disk(path) => disk::list(&path),
+            Place::Memory(memory, path) => memory.list(&path),
+            Place::Parent(path) => Ok(self.children(&path)),
+            Place::Device(_) => Err(ErrorKind::NotADirectory.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
+        })?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
     }
@@ -302,6 +289,7 @@ impl World {
             .collect();
         if path == Path::new("/") {
             names.push("dev".to_owned());
+            names.extend(self.memory.is_some().then(|| "tmp".to_owned()));
         }
         names.sort_unstable();
         names.dedup();
@@ -319,52 +307,50 @@ impl World {
 
     /// Opens a file for reading.
     pub fn open(&self, path: &Path) -> io::Result<Box<dyn Read + Send>> {
-        match self.place(path) {
-            Place::Device(device) => return device.open(),
-            Place::Pipe(pipes) => return pipes::open(&pipes, path),
-            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {}
-        }
-        self.on_disk(path, true, |path| {
-            let file = File::open(path)?;
-            if file.metadata()?.is_dir() {
-                return Err(ErrorKind::IsADirectory.into());
-            }
-            Ok(Box::new(file) as Box<dyn Read + Send>)
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => disk::open(&path),
+            Place::Memory(memory, path) => memory.open(&path),
+            Place::Device(device) => device.open(),
+            Place::Parent(_) => Err(ErrorKind::IsADirectory.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
     }
 
     /// Reads a whole file.
     pub fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        match self.place(path) {
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => fs::read(path),
+            Place::Memory(memory, path) => Ok(memory.content(&path)?.to_vec()),
             Place::Device(device) => device.read_whole(),
-            Place::Pipe(pipes) => pipes.read(path),
-            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {
-                self.on_disk(path, true, |path| fs::read(path))
-            }
-        }
+            Place::Parent(_) => Err(ErrorKind::IsADirectory.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
+        })
     }
 
     /// Opens a file for writing: with `append` after what it has, else instead of it.
     pub fn create(&self, path: &Path, append: bool) -> io::Result<Box<dyn Write + Send>> {
-        match self.place(path) {
-            Place::Device(device) => return device.create(),
-            Place::Pipe(pipes) => return Ok(pipes::create(&pipes, path)),
-            Place::Disk(_) | Place::Parent(_) | Place::Nowhere => {}
-        }
-        self.on_disk(path, true, |path| {
-            let mut options = OpenOptions::new();
-            options.create(true).append(append).write(true).truncate(!append);
-            Ok(Box::new(options.open(path)?) as Box<dyn Write + Send>)
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => {
+                let mut options = OpenOptions::new();
+                options.create(true).append(append).write(true).truncate(!append);
+                Ok(Box::new(options.open(path)?) as Box<dyn Write + Send>)
+            }
+            Place::Memory(memory, path) => memory.create(&path, append),
+            Place::Device(device) => device.create(),
+            Place::Parent(_) => Err(ErrorKind::IsADirectory.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
     }
 
     /// Makes a directory, with `parents` also those above it.
     pub fn make_directory(&self, path: &Path, parents: bool) -> io::Result<()> {
-        if let Place::Parent(_) = self.place(path) {
-            return if parents { Ok(()) } else { Err(ErrorKind::AlreadyExists.into()) };
-        }
-        self.on_disk(path, false, |path| {
-            if parents { fs::create_dir_all(path) } else { fs::create_dir(path) }
+        self.at(path, false, |place| match place {
+            Place::Disk(path) if parents => fs::create_dir_all(path),
+            Place::Disk(path) => fs::create_dir(path),
+            Place::Memory(memory, path) => memory.make_directory(&path, parents),
+            Place::Parent(_) if parents => Ok(()),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::AlreadyExists.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
     }
 
@@ -374,20 +360,27 @@ impl World {
             // What the shell was given is not its own to remove.
             return Err(io::Error::other("Device or resource busy"));
         }
-        self.on_disk(path, false, |path| {
-            if !fs::symlink_metadata(path)?.is_dir() {
-                fs::remove_file(path)
-            } else if tree {
-                fs::remove_dir_all(path)
-            } else {
-                fs::remove_dir(path)
-            }
+        self.at(path, false, |place| match place {
+            Place::Disk(path) => disk::remove(&path, tree),
+            Place::Memory(memory, path) => memory.remove(&path, tree),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::PermissionDenied.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
     }
 
     /// Gives a file another name.
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.on_disk(from, false, |from| self.on_disk(to, false, |to| fs::rename(from, to)))
+        self.at(from, false, |from| {
+            self.at(to, false, |to| match (&from, to) {
+                (Place::Disk(from), Place::Disk(to)) => fs::rename(from, to),
+                (Place::Memory(memory, from), Place::Memory(_, to)) => memory.rename(from, &to),
+                (Place::Disk(_), Place::Memory(..)) | (Place::Memory(..), Place::Disk(_)) => {
+                    Err(ErrorKind::CrossesDevices.into())
+                }
+                (Place::Nowhere, _) | (_, Place::Nowhere) => Err(ErrorKind::NotFound.into()),
+                _ => Err(ErrorKind::PermissionDenied.into()),
+            })
+        })
     }
 
     /// Copies the content and, as far as they exist, the permission bits of a file.
@@ -396,7 +389,7 @@ impl World {
         let mut target = self.create(to, false)?;
         io::copy(&mut source, &mut target)?;
         target.flush()?;
-        if matches!(self.place(to), Place::Disk(_)) {
+        if matches!(self.place(to), Place::Disk(_) | Place::Memory(..)) {
             self.set_mode(to, self.facts(from)?.mode)?;
         }
         Ok(())
@@ -404,31 +397,58 @@ impl World {
 
     /// Makes `link` lead to `target`, whatever that is.
     pub fn make_link(&self, target: &Path, link: &Path) -> io::Result<()> {
-        self.on_disk(link, false, |link| link::make(target, link))
+        self.at(link, false, |link| match link {
+            Place::Disk(link) => link::make(target, &link),
+            Place::Memory(memory, link) => memory.make_link(target, &link),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::AlreadyExists.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
+        })
     }
 
     /// Gives a file a name more.
     pub fn make_hard_link(&self, file: &Path, link: &Path) -> io::Result<()> {
-        self.on_disk(file, false, |file| {
-            self.on_disk(link, false, |link| fs::hard_link(file, link))
+        self.at(file, false, |file| {
+            self.at(link, false, |link| match (&file, link) {
+                (Place::Disk(file), Place::Disk(link)) => fs::hard_link(file, link),
+                (Place::Nowhere, _) | (_, Place::Nowhere) => Err(ErrorKind::NotFound.into()),
+                (Place::Disk(_), Place::Memory(..)) | (Place::Memory(..), Place::Disk(_)) => {
+                    Err(ErrorKind::CrossesDevices.into())
+                }
+                _ => Err(ErrorKind::PermissionDenied.into()),
+            })
         })
     }
 
     /// Where a link leads, as it says.
     pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        self.on_disk(path, false, |path| fs::read_link(path))
+        self.at(path, false, |place| match place {
+            Place::Disk(path) => fs::read_link(path),
+            Place::Memory(memory, path) => memory.read_link(&path),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::InvalidInput.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
+        })
     }
 
     /// Sets when the content last changed.
     pub fn set_modified(&self, path: &Path, time: SystemTime) -> io::Result<()> {
-        self.on_disk(path, true, |path| {
-            let file = if fs::metadata(path)?.is_dir() {
-                File::open(path)?
-            } else {
-                OpenOptions::new().write(true).open(path)?
-            };
-            file.set_modified(time)
+        self.at(path, true, |place| match place {
+            Place::Disk(path) => disk::set_modified(&path, time),
+            Place::Memory(memory, path) => memory.set_modified(&path, time),
+            Place::Parent(_) | Place::Device(_) => Err(ErrorKind::PermissionDenied.into()),
+            Place::Nowhere => Err(ErrorKind::NotFound.into()),
         })
+    }
+}
+
+impl Place {
+    /// What is known about what does not lie on a disk.
+    fn facts(&self) -> io::Result<Facts> {
+        match self {
+            Self::Memory(memory, path) => memory.facts(path),
+            Self::Parent(_) => Ok(Facts::directory()),
+            Self::Device(device) => Ok(device.facts()),
+            Self::Disk(_) | Self::Nowhere => Err(ErrorKind::NotFound.into()),
+        }
     }
 }
 
@@ -442,24 +462,6 @@ impl Facts {
             created: SystemTime::UNIX_EPOCH,
         }
     }
-}
-
-fn kind_of(kind: fs::FileType) -> Kind {
-    if kind.is_dir() {
-        Kind::Directory
-    } else if kind.is_symlink() {
-        Kind::Link
-    } else if kind.is_file() {
-        Kind::File
-    } else {
-        Kind::Device
-    }
-}
-
-#[cfg(not(unix))]
-fn begins_with_interpreter(path: &Path) -> bool {
-    let mut begin = [0; 2];
-    File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && &begin == b"#!"
 }
 
 /// Bash's redirections know hosts below `/dev/tcp`, so that is where people look for them.

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 
 use crate::{
-    command::{Input, Invocation},
+    command::{Input, Invocation, is_descriptor},
     engine::reason,
 };
 
@@ -131,21 +131,31 @@ impl Invocation<'_> {
         if name == "-" {
             return Ok(Some(Feed::standard(self.take_input())));
         }
-        match self.open(name) {
+        match self.open(name).await {
             Ok(feed) => Ok(Some(feed)),
             Err(error) => {
-                self.complain(format!("{name}: {}", reason(&error))).await?;
+                let why = reason(&error);
+                let message = match self.name {
+                    "head" | "tail" => format!("cannot open '{name}' for reading: {why}"),
+                    _ => format!("{name}: {why}"),
+                };
+                self.complain(message).await?;
                 Ok(None)
             }
         }
     }
 
     /// Opens a file.
-    pub(super) fn open(&mut self, name: &str) -> io::Result<Feed> {
+    pub(super) async fn open(&mut self, name: &str) -> io::Result<Feed> {
         if matches!(name, "/dev/stdin" | "/dev/fd/0") {
             return Ok(Feed::standard(self.take_input()));
         }
-        Ok(Feed::new(Source::File(self.world.open(&self.path(name))?)))
+        let path = self.path(name);
+        if is_descriptor(&path) {
+            let content = self.descriptors.read(&path).await?;
+            return Ok(Feed::new(Source::File(Box::new(io::Cursor::new(content)))));
+        }
+        Ok(Feed::new(Source::File(self.world.open(&path)?)))
     }
 }
 

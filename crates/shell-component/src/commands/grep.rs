@@ -9,7 +9,7 @@ use std::{io, path::Path};
 
 use self::{
     glob::Glob,
-    matcher::Matcher,
+    matcher::{Matcher, Style},
     pattern::Syntax,
     search::{Binary, Found, Report, Search},
 };
@@ -284,10 +284,11 @@ async fn matcher(
     }
     for file in &request.pattern_files {
         given = true;
-        let mut feed = match if file == "-" { call.open("/dev/stdin") } else { call.open(file) } {
-            Ok(feed) => feed,
-            Err(error) => return Ok(Err(format!("{file}: {}", reason(&error)))),
-        };
+        let mut feed =
+            match if file == "-" { call.open("/dev/stdin").await } else { call.open(file).await } {
+                Ok(feed) => feed,
+                Err(error) => return Ok(Err(format!("{file}: {}", reason(&error)))),
+            };
         while let Some(lines) = feed.lines(b'\n').await? {
             super::feed::each_line(lines, b'\n', |line, _| {
                 patterns.push(String::from_utf8_lossy(line).into_owned());
@@ -301,14 +302,14 @@ async fn matcher(
         let pattern = request.files.remove(0);
         patterns.extend(pattern.split('\n').map(str::to_owned));
     }
-    Ok(Matcher::new(
-        &patterns,
-        request.syntax,
-        request.ignore_case,
-        request.words,
-        request.lines,
-        request.report.end,
-    ))
+    let style = Style {
+        syntax: request.syntax,
+        ignore_case: request.ignore_case,
+        words: request.words,
+        lines: request.lines,
+        end: request.report.end,
+    };
+    Ok(Matcher::new(&patterns, style))
 }
 
 struct Run {
@@ -324,8 +325,7 @@ impl Run {
         if name == "-" {
             return self.file(call, name, name).await;
         }
-        let path = call.path(if name.is_empty() { "." } else { name });
-        let is_directory = match call.world.facts(&path) {
+        let is_directory = match call.facts(if name.is_empty() { "." } else { name }) {
             Ok(facts) => facts.kind == Kind::Directory,
             Err(error) => return self.fail(call, name, &error).await,
         };
@@ -419,7 +419,8 @@ impl Run {
     }
 
     async fn file(&mut self, call: &mut Invocation<'_>, name: &str, shown: &str) -> io::Result<()> {
-        let opened = if name == "-" { call.open("/dev/stdin") } else { call.open(name) };
+        let opened =
+            if name == "-" { call.open("/dev/stdin").await } else { call.open(name).await };
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(error) => return self.fail(call, name, &error).await,

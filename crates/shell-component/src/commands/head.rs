@@ -47,7 +47,7 @@ impl Command for Head {
                         wanted.bytes = letter == 'c';
                         let Some(count) = number::parse(value) else {
                             let what = if wanted.bytes { "bytes" } else { "lines" };
-                            call.complain(format!("invalid number of {what}: '{value}'")).await?;
+                            call.complain(format!("invalid number of {what}: ‘{value}’")).await?;
                             return Ok(1);
                         };
                         wanted.count = Number { from_end: value.starts_with('-'), count };

@@ -94,15 +94,17 @@ impl Command for Sort {
             };
             let mut lines = Lines::default();
             for file in &request.files {
-                let mut feed =
-                    match if file == "-" { call.open("/dev/stdin") } else { call.open(file) } {
-                        Ok(feed) => feed,
-                        Err(error) => {
-                            call.complain(format!("cannot read: {file}: {}", reason(&error)))
-                                .await?;
-                            return Ok(2);
-                        }
-                    };
+                let mut feed = match if file == "-" {
+                    call.open("/dev/stdin").await
+                } else {
+                    call.open(file).await
+                } {
+                    Ok(feed) => feed,
+                    Err(error) => {
+                        call.complain(format!("cannot read: {file}: {}", reason(&error))).await?;
+                        return Ok(2);
+                    }
+                };
                 loop {
                     match feed.lines(request.end).await {
                         Ok(None) => break,
@@ -142,9 +144,6 @@ fn request(parsed: &[Argument<'_>]) -> Result<Request, String> {
     }
     for argument in parsed {
         match argument {
-            Argument::Option('R', _) => {
-                return Err("random order is not supported: shuf has it".to_owned());
-            }
             Argument::Option('c', _) => request.check = Some(false),
             Argument::Option('C', _) => request.check = Some(true),
             Argument::Option('k', Some(value)) => {

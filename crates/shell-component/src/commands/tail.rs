@@ -50,7 +50,7 @@ impl Command for Tail {
                         bytes = letter == 'c';
                         let Some(parsed) = number::parse(value) else {
                             let what = if bytes { "bytes" } else { "lines" };
-                            call.complain(format!("invalid number of {what}: '{value}'")).await?;
+                            call.complain(format!("invalid number of {what}: ‘{value}’")).await?;
                             return Ok(1);
                         };
                         count = Number { from_end: !value.starts_with('+'), count: parsed };

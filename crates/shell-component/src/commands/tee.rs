@@ -1,11 +1,14 @@
 //! `tee`.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use super::options::{Argument, Line, Options, Value};
 use crate::{
-    command::{Command, Invocation, Pending},
-    engine::reason,
+    command::{Command, Invocation, Pending, is_descriptor},
+    engine::{is_fatal, reason},
 };
 
 const OPTIONS: &Options = &[
@@ -28,11 +31,18 @@ impl Command for Tee {
             };
             let append = parsed.contains(&Argument::Option('a', None));
             let mut code = 0;
-            let mut files = Vec::new();
+            let mut targets = Vec::new();
             for argument in parsed {
                 let Argument::Operand(name) = argument else { continue };
-                match call.world.create(&call.path(name), append) {
-                    Ok(file) => files.push((name, file)),
+                let path = call.path(name);
+                let target = match name {
+                    "/dev/stdout" | "/dev/fd/1" => Ok(Target::Output),
+                    "/dev/stderr" | "/dev/fd/2" => Ok(Target::Errors),
+                    _ if is_descriptor(&path) => Ok(Target::Descriptor(path)),
+                    _ => call.world.create(&path, append).map(Target::File),
+                };
+                match target {
+                    Ok(target) => targets.push((name, target)),
                     Err(error) => {
                         call.complain(format!("{name}: {}", reason(&error))).await?;
                         code = 1;
@@ -45,21 +55,22 @@ impl Command for Tee {
                 if chunk.is_empty() {
                     break;
                 }
-                let mut failed = Vec::new();
-                for (index, (name, file)) in files.iter_mut().enumerate() {
-                    if let Err(error) = file.write_all(&chunk) {
-                        failed.push((index, format!("{name}: {}", reason(&error))));
+                let mut index = 0;
+                while let Some((name, target)) = targets.get_mut(index) {
+                    match target.write(&mut call, &chunk).await {
+                        Ok(()) => index += 1,
+                        Err(error) if is_fatal(&error) => return Err(error),
+                        Err(error) => {
+                            call.complain(format!("{name}: {}", reason(&error))).await?;
+                            targets.remove(index);
+                            code = 1;
+                        }
                     }
-                }
-                for (index, message) in failed.into_iter().rev() {
-                    files.remove(index);
-                    call.complain(message).await?;
-                    code = 1;
                 }
                 if to_output {
                     match call.output.write(&chunk).await {
                         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                            if files.is_empty() {
+                            if targets.is_empty() {
                                 return Err(error);
                             }
                             to_output = false;
@@ -68,10 +79,29 @@ impl Command for Tee {
                     }
                 }
             }
-            for (_, file) in &mut files {
-                file.flush()?;
-            }
             Ok(code)
         })
+    }
+}
+
+/// Where the input goes besides standard output.
+enum Target {
+    File(Box<dyn Write + Send>),
+    Descriptor(PathBuf),
+    Output,
+    Errors,
+}
+
+impl Target {
+    async fn write(&mut self, call: &mut Invocation<'_>, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::File(file) => {
+                file.write_all(bytes)?;
+                file.flush()
+            }
+            Self::Descriptor(path) => call.descriptors.append(path, bytes).await,
+            Self::Output => call.output.write(bytes).await,
+            Self::Errors => call.errors.write(bytes).await,
+        }
     }
 }

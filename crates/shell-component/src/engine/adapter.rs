@@ -8,15 +8,12 @@
 //! their own.
 
 use std::{
-    fmt,
-    future::Future,
     io,
     path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task,
 };
 
 use bashkit::{
@@ -29,8 +26,8 @@ use super::{
     stages::{FIRST, LATER, PLAIN},
 };
 use crate::{
-    command::{Command, Drain, Input, Invocation, Output, Pending, Source},
-    filesystem::{Pipes, World},
+    command::{Command, Descriptors, Drain, Input, Invocation, Output, Pending, Source},
+    filesystem::World,
 };
 
 /// Puts `command` into the registry under its names.
@@ -112,7 +109,8 @@ impl bashkit::Command for Adapter {
             arguments: context.args,
             environment: context.env,
             directory: context.cwd,
-            world: self.world_with(&context.fs, context.args),
+            world: Arc::clone(&self.world),
+            descriptors: Arc::new(CallFiles(context.fs)),
             input: Input::new(Box::new(source)),
             output: Output::new(Box::new(CommandDrain(context.stdout))),
             errors: Output::new(Box::new(CommandDrain(context.stderr))),
@@ -121,44 +119,6 @@ impl bashkit::Command for Adapter {
             Ok(code) => Ok(CommandStatus::with_code(code.into())),
             Err(error) => Err(into_bashkit(error)),
         }
-    }
-}
-
-impl Adapter {
-    /// The world, with the pipes that the arguments name.
-    fn world_with(&self, files: &Arc<dyn FileSystem>, arguments: &[String]) -> Arc<World> {
-        if !arguments.iter().any(|argument| argument.contains("/dev/fd/")) {
-            return Arc::clone(&self.world);
-        }
-        Arc::new(self.world.with_pipes(Arc::new(NamedPipes(Arc::clone(files)))))
-    }
-}
-
-/// What bashkit has under the names that it gives to `<( )` and `>( )`.
-struct NamedPipes(Arc<dyn FileSystem>);
-
-impl fmt::Debug for NamedPipes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("NamedPipes")
-    }
-}
-
-impl Pipes for NamedPipes {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        at_once(self.0.read_file(path))
-    }
-
-    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        at_once(self.0.append_file(path, bytes))
-    }
-}
-
-/// bashkit collects what goes through these pipes, so it has nothing to wait for.
-fn at_once<T>(operation: impl Future<Output = Result<T>>) -> io::Result<T> {
-    let operation = std::pin::pin!(operation);
-    match operation.poll(&mut task::Context::from_waker(task::Waker::noop())) {
-        task::Poll::Ready(result) => result.map_err(from_bashkit),
-        task::Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
     }
 }
 
@@ -205,6 +165,19 @@ impl Source for CommandSource {
         if self.state == State::Script {
             self.script.give_back(bytes);
         }
+    }
+}
+
+/// The files of a call, among which are those of process substitutions.
+struct CallFiles(Arc<dyn FileSystem>);
+
+impl Descriptors for CallFiles {
+    fn read<'a>(&'a self, path: &'a Path) -> Pending<'a, io::Result<Vec<u8>>> {
+        Box::pin(async move { self.0.read_file(path).await.map_err(from_bashkit) })
+    }
+
+    fn append<'a>(&'a self, path: &'a Path, bytes: &'a [u8]) -> Pending<'a, io::Result<()>> {
+        Box::pin(async move { self.0.append_file(path, bytes).await.map_err(from_bashkit) })
     }
 }
 

@@ -20,30 +20,40 @@ use super::{internal, script_input::ScriptInput};
 
 /// Commands that read all of standard input where they are given at most so many operands. More would
 /// be files.
-const FILTERS: [(&str, usize); 40] = [
+const FILTERS: [(&str, usize); 55] = [
     ("awk", 1),
     ("b2sum", 0),
     ("base32", 0),
     ("base64", 0),
+    ("basenc", 0),
     ("bc", 0),
+    ("bunzip2", 0),
+    ("bzcat", 0),
+    ("bzip2", 0),
     ("cksum", 0),
     ("column", 0),
     ("csplit", 0),
+    ("dd", 0),
     ("expand", 0),
+    ("factor", 0),
     ("fmt", 0),
     ("fold", 0),
     ("gawk", 1),
     ("gunzip", 0),
     ("gzip", 0),
     ("hexdump", 0),
-    ("hexdump", 0),
     ("iconv", 0),
     ("jq", 1),
+    ("json", 0),
+    ("csv", 0),
     ("less", 0),
+    ("mawk", 1),
     ("md5sum", 0),
     ("more", 0),
+    ("nawk", 1),
     ("numfmt", 0),
     ("od", 0),
+    ("parallel", usize::MAX),
     ("paste", 0),
     ("patch", 0),
     ("pr", 0),
@@ -53,14 +63,19 @@ const FILTERS: [(&str, usize); 40] = [
     ("sha256sum", 0),
     ("sha384sum", 0),
     ("sha512sum", 0),
+    ("shasum", 0),
     ("shuf", 0),
     ("split", 0),
     ("strings", 0),
+    ("sum", 0),
+    ("tar", 0),
+    ("tomlq", 1),
     ("tsort", 0),
     ("unexpand", 0),
     ("xargs", usize::MAX),
     ("xxd", 0),
     ("yq", 1),
+    ("zcat", 0),
 ];
 
 /// Builtins that read lines.
@@ -121,7 +136,7 @@ impl Builtin for Reader {
                 Some(stdin.clone())
             }
             (None, Reads::All(operands)) => {
-                if reads_input(&arguments, operands) {
+                if reads_input(self.name, &arguments, operands) {
                     Some(self.all().await?)
                 } else {
                     None
@@ -295,7 +310,12 @@ fn remove_descriptor(arguments: &mut Vec<String>) {
 
 /// Whether a command with these arguments reads standard input, as far as one can tell from outside:
 /// `-` always means it, and operands beyond the first few are files.
-fn reads_input(arguments: &[String], operands: usize) -> bool {
+fn reads_input(name: &str, arguments: &[String], operands: usize) -> bool {
+    match name {
+        "dd" => return !arguments.iter().any(|argument| argument.starts_with("if=")),
+        "parallel" => return !arguments.iter().any(|argument| argument.starts_with(":::")),
+        _ => {}
+    }
     if arguments.iter().any(|argument| argument == "-" || argument == "/dev/stdin") {
         return true;
     }
@@ -344,7 +364,7 @@ mod tests {
             ("file", 0, false),
             ("file -", 0, true),
         ] {
-            assert_eq!(reads_input(&arguments(line), operands), reads, "{line}");
+            assert_eq!(reads_input("x", &arguments(line), operands), reads, "{line}");
         }
     }
 }

@@ -123,6 +123,7 @@ fn file_type(kind: Kind) -> FileType {
 }
 
 /// The error in the words of the C library, which are what scripts and people know.
+#[expect(clippy::needless_pass_by_value, reason = "it maps errors")]
 fn plain(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), reason(&error))
 }

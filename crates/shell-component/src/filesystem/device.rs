@@ -35,7 +35,7 @@ impl Device {
         }
     }
 
-    pub(super) fn facts(self) -> Facts {
+    pub(crate) fn facts(self) -> Facts {
         Facts {
             kind: Kind::Device,
             size: 0,

@@ -7,26 +7,43 @@ pub(super) fn make(target: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, link)
 }
 
-/// By the preopen that the link will lie in: the one with the longest path.
 #[cfg(target_os = "wasi")]
 pub(super) fn make(target: &Path, link: &Path) -> io::Result<()> {
-    use std::io::ErrorKind;
-    use wasip2::filesystem::{preopens, types::ErrorCode};
+    let (directory, name) = super::descriptor::preopen(link)?;
+    // WASI makes no links with absolute targets. The same place has a relative name too, which means
+    // the same to everything that sees these directories at these paths.
+    let target = if target.is_absolute() { relative(target, link) } else { target.to_owned() };
+    let target = target.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    directory.symlink_at(target, name).map_err(super::descriptor::error)
+}
 
-    let directories = preopens::get_directories();
-    let (directory, name) = directories
-        .iter()
-        .filter_map(|(directory, path)| Some((directory, link.strip_prefix(path).ok()?)))
-        .min_by_key(|(_, name)| name.as_os_str().len())
-        .ok_or(ErrorKind::NotFound)?;
-    let (Some(target), Some(name)) = (target.to_str(), name.to_str()) else {
-        return Err(ErrorKind::InvalidFilename.into());
-    };
-    directory.symlink_at(target, name).map_err(|code| match code {
-        ErrorCode::Exist => ErrorKind::AlreadyExists.into(),
-        ErrorCode::NoEntry => ErrorKind::NotFound.into(),
-        ErrorCode::ReadOnly => ErrorKind::ReadOnlyFilesystem.into(),
-        ErrorCode::Access | ErrorCode::NotPermitted => ErrorKind::PermissionDenied.into(),
-        code => io::Error::other(code.message()),
-    })
+/// The way from the directory that `link` lies in.
+#[cfg_attr(not(target_os = "wasi"), cfg(test))]
+fn relative(target: &Path, link: &Path) -> std::path::PathBuf {
+    let mut from = link.parent().unwrap_or(link).components().peekable();
+    let mut to = target.components().peekable();
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let mut way: std::path::PathBuf = from.map(|_| "..").collect();
+    way.extend(to);
+    if way.as_os_str().is_empty() { std::path::PathBuf::from(".") } else { way }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absolute_targets_have_relative_names() {
+        for (target, link, way) in [
+            ("/w/a", "/w/b", "a"),
+            ("/w/a", "/w/d/b", "../a"),
+            ("/tmp/a", "/w/d/b", "../../tmp/a"),
+            ("/w", "/w/b", "."),
+        ] {
+            assert_eq!(relative(Path::new(target), Path::new(link)), Path::new(way));
+        }
+    }
 }

@@ -9,6 +9,19 @@ use super::pattern::{self, Syntax};
 /// How large a compiled pattern may become: what a large list of words (`-f words`) needs.
 const PATTERN_BYTES: usize = 64 * 1024 * 1024;
 
+/// How patterns are written, and what of a line they have to match.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Style {
+    pub(super) syntax: Syntax,
+    pub(super) ignore_case: bool,
+    /// Whole words.
+    pub(super) words: bool,
+    /// The whole line.
+    pub(super) lines: bool,
+    /// What lines end with.
+    pub(super) end: u8,
+}
+
 /// A pattern that is ready.
 #[derive(Debug)]
 pub(super) enum Matcher {
@@ -21,14 +34,8 @@ pub(super) enum Matcher {
 
 impl Matcher {
     /// Compiles what any of the patterns match. The error is for people.
-    pub(super) fn new(
-        patterns: &[String],
-        syntax: Syntax,
-        ignore_case: bool,
-        words: bool,
-        lines: bool,
-        end: u8,
-    ) -> Result<Self, String> {
+    pub(super) fn new(patterns: &[String], style: Style) -> Result<Self, String> {
+        let Style { syntax, ignore_case, words, lines, end } = style;
         let mut slow = syntax == Syntax::Perl;
         let mut alternatives = Vec::new();
         for pattern in patterns {

@@ -94,11 +94,7 @@ impl Translator {
                 }
             }
         }
-        if self.open > 0 {
-            Err(if self.extended { "Unmatched ( or \\(" } else { "Unmatched ( or \\(" })
-        } else {
-            Ok(())
-        }
+        if self.open > 0 { Err("Unmatched ( or \\(") } else { Ok(()) }
     }
 
     fn atom(&mut self, text: &str) {
@@ -205,12 +201,10 @@ impl Translator {
     }
 
     fn ends_branch(&self) -> bool {
-        match (self.peek(0), self.peek(1)) {
-            (None, _) => true,
-            (Some('\\'), Some(')' | '|')) => true,
-            (Some('\n'), _) => true,
-            _ => false,
-        }
+        matches!(
+            (self.peek(0), self.peek(1)),
+            (None | Some('\n'), _) | (Some('\\'), Some(')' | '|'))
+        )
     }
 
     fn group(&mut self) {

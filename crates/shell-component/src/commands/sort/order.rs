@@ -1,6 +1,10 @@
 //! Which of two lines comes first.
 
-use std::cmp::Ordering;
+use std::{
+    cmp::Ordering,
+    hash::{BuildHasher, RandomState},
+    sync::OnceLock,
+};
 
 /// How keys are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +16,8 @@ pub(super) enum Comparison {
     Human,
     Month,
     Version,
+    /// By a hash that is another one each time: equal keys stay together.
+    Random,
 }
 
 /// How a key is read and compared.
@@ -40,6 +46,7 @@ impl Flags {
             'n' => self.comparison = Comparison::Numeric,
             'r' => self.reverse = true,
             'V' => self.comparison = Comparison::Version,
+            'R' => self.comparison = Comparison::Random,
             _ => return false,
         }
         true
@@ -165,8 +172,14 @@ fn compare_by(flags: &Flags, a: &[u8], b: &[u8]) -> Ordering {
         Comparison::Human => magnitude(a).cmp(&magnitude(b)).then_with(|| compare_numbers(a, b)),
         Comparison::Month => month(a).cmp(&month(b)),
         Comparison::Version => compare_versions(a, b),
+        Comparison::Random => hash(a).cmp(&hash(b)).then_with(|| a.cmp(b)),
     };
     if flags.reverse { order.reverse() } else { order }
+}
+
+fn hash(text: &[u8]) -> u64 {
+    static SEED: OnceLock<RandomState> = OnceLock::new();
+    SEED.get_or_init(RandomState::new).hash_one(text)
 }
 
 fn seen<'a>(flags: &Flags, text: &'a [u8]) -> impl Iterator<Item = u8> + 'a {

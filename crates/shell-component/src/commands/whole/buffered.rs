@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    command::{Command, Invocation, Pending},
+    command::{Command, Invocation, Pending, is_descriptor},
     engine::reason,
-    filesystem::{Kind, World},
+    filesystem::{Device, Facts, Kind, World},
 };
 
 /// A command as a function.
@@ -39,6 +39,10 @@ pub(crate) struct Call<'a> {
     /// What it writes to its standard error.
     pub(crate) errors: Vec<u8>,
     directory: &'a Path,
+    /// What there is to read from the descriptors that the arguments name.
+    read_from: HashMap<PathBuf, Vec<u8>>,
+    /// What is to be written to descriptors.
+    written_to: Vec<(PathBuf, Vec<u8>)>,
 }
 
 impl Command for Buffered {
@@ -54,6 +58,13 @@ impl Command for Buffered {
                     input.extend_from_slice(&chunk);
                 }
             }
+            let mut read_from = HashMap::new();
+            for path in descriptors_in(invocation.arguments) {
+                // A name that is no descriptor's is missing when it is wanted.
+                if let Ok(content) = invocation.descriptors.read(&path).await {
+                    read_from.insert(path, content);
+                }
+            }
             let mut call = Call {
                 name: invocation.name,
                 arguments: invocation.arguments,
@@ -63,9 +74,14 @@ impl Command for Buffered {
                 output: Vec::new(),
                 errors: Vec::new(),
                 directory: invocation.directory,
+                read_from,
+                written_to: Vec::new(),
             };
             let code = (self.run)(&mut call);
-            let (output, errors) = (call.output, call.errors);
+            let (output, errors, written_to) = (call.output, call.errors, call.written_to);
+            for (path, content) in written_to {
+                invocation.descriptors.append(&path, &content).await?;
+            }
             if !errors.is_empty() {
                 invocation.errors.write(&errors).await?;
             }
@@ -89,16 +105,42 @@ impl Call<'_> {
             return Ok(self.input.clone());
         }
         let path = self.path(name);
+        if let Some(content) = self.read_from.get(&path) {
+            return Ok(content.clone());
+        }
         if self.world.facts(&path).is_ok_and(|facts| facts.kind == Kind::Directory) {
             return Err("Is a directory".to_owned());
         }
         self.world.read(&path).map_err(|error| reason(&error))
     }
 
+    /// What is known about a file.
+    pub(crate) fn facts(&self, name: &str) -> io::Result<Facts> {
+        let path = self.path(name);
+        if self.read_from.contains_key(&path) {
+            return Ok(Device::Null.facts());
+        }
+        self.world.facts(&path)
+    }
+
+    /// What is known about a file, or about the link that its name is.
+    pub(crate) fn facts_of_link(&self, name: &str) -> io::Result<Facts> {
+        let path = self.path(name);
+        if self.read_from.contains_key(&path) {
+            return Ok(Device::Null.facts());
+        }
+        self.world.facts_of_link(&path)
+    }
+
     /// Replaces a file.
-    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), String> {
+    pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<(), String> {
+        let path = self.path(name);
+        if is_descriptor(&path) {
+            self.written_to.push((path, content.to_vec()));
+            return Ok(());
+        }
         let write = || {
-            let mut file = self.world.create(&self.path(name), false)?;
+            let mut file = self.world.create(&path, false)?;
             file.write_all(content)?;
             file.flush()
         };
@@ -115,6 +157,17 @@ impl Call<'_> {
     pub(crate) fn say(&mut self, line: impl fmt::Display) {
         self.output.extend_from_slice(format!("{line}\n").as_bytes());
     }
+}
+
+/// The paths of descriptors in the arguments, also within options.
+fn descriptors_in(arguments: &[String]) -> impl Iterator<Item = PathBuf> {
+    const DIRECTORY: &str = "/dev/fd/";
+    arguments.iter().filter_map(|argument| {
+        let at = argument.find(DIRECTORY)?;
+        let number = &argument[at + DIRECTORY.len()..];
+        let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| PathBuf::from(&argument[at..]))
+    })
 }
 
 /// For commands that never read standard input.

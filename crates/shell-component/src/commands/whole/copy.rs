@@ -262,8 +262,7 @@ impl Job {
         &self,
         call: &mut Call<'_>,
         verb: &str,
-        source: &str,
-        destination: &str,
+        (source, destination): (&str, &str),
         backup: Option<&str>,
     ) {
         if self.given.has('v') {
@@ -306,7 +305,7 @@ impl Job {
             // Copied is copied, whatever becomes of its time.
             let _ = call.world.set_modified(&to, facts.modified);
         }
-        self.says(call, "", source, destination, backup.as_deref());
+        self.says(call, "", (source, destination), backup.as_deref());
         0
     }
 
@@ -326,7 +325,7 @@ impl Job {
                 ));
                 return 1;
             }
-            self.says(call, "", source, destination, None);
+            self.says(call, "", (source, destination), None);
         }
         let entries = match call.world.list(&call.path(source)) {
             Ok(entries) => entries,
@@ -361,7 +360,7 @@ impl Job {
         let (from, to) = (call.path(source), call.path(destination));
         match call.world.rename(&from, &to) {
             Ok(()) => {
-                self.says(call, "renamed ", source, destination, backup.as_deref());
+                self.says(call, "renamed ", (source, destination), backup.as_deref());
                 return 0;
             }
             // From one of the shell's directories to another one: by a copy.

@@ -2,6 +2,7 @@
 
 pub(crate) mod format;
 pub(crate) mod parse;
+mod words;
 
 use std::time::SystemTime;
 

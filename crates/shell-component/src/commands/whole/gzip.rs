@@ -123,7 +123,7 @@ fn run(call: &mut Call<'_>, implied: &str) -> u8 {
 impl Job {
     fn operand(&self, call: &mut Call<'_>, name: &str) -> u8 {
         let is_directory = name != "-"
-            && call.world.facts(&call.path(name)).is_ok_and(|facts| facts.kind == Kind::Directory);
+            && call.facts(name).is_ok_and(|facts| facts.kind == Kind::Directory);
         if is_directory {
             if !self.given.has('r') {
                 call.complain(format_args!("{name} is a directory -- ignored"));
@@ -141,7 +141,7 @@ impl Job {
             return below.iter().map(|name| self.operand(call, name)).max().unwrap_or(0);
         }
         let mut name = name.to_owned();
-        if self.expands && name != "-" && call.world.facts(&call.path(&name)).is_err() {
+        if self.expands && name != "-" && call.facts(&name).is_err() {
             // `gunzip file` means file.gz.
             name.push_str(&self.suffix);
         }

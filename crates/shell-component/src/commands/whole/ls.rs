@@ -158,7 +158,7 @@ fn item(
 ) -> Result<Item, String> {
     let full = call.path(path);
     let follows = given.has('L') || (is_operand && (given.has('H') || path.ends_with('/')));
-    let link = call.world.facts_of_link(&full).map_err(|error| reason(&error))?;
+    let link = call.facts_of_link(path).map_err(|error| reason(&error))?;
     let target_facts = match link.kind {
         Kind::Link => call.world.facts(&full).ok(),
         _ => None,

@@ -158,7 +158,7 @@ fn one_file(call: &mut Call<'_>, given: &Given, patch: &Patch) -> u8 {
         }
     }
     report(call, given, &hunks, &applied);
-    finish(call, given, patch, (&name, exists), (&old, &hunks), &applied)
+    finish(call, given, patch, &Target { name, exists, old, hunks }, &applied)
 }
 
 fn announce(call: &mut Call<'_>, given: &Given, name: &str) {
@@ -204,15 +204,23 @@ fn report(call: &mut Call<'_>, given: &Given, hunks: &[Hunk], applied: &Applied)
     }
 }
 
+/// A file that is patched.
+struct Target {
+    name: String,
+    exists: bool,
+    old: Vec<u8>,
+    hunks: Vec<Hunk>,
+}
+
 /// Writes what came of a file, and what did not fit into it.
 fn finish(
     call: &mut Call<'_>,
     given: &Given,
     patch: &Patch,
-    (name, exists): (&str, bool),
-    (old, hunks): (&[u8], &[Hunk]),
+    target: &Target,
     applied: &Applied,
 ) -> u8 {
+    let Target { name, exists, old, hunks } = target;
     let dry = given.has('0');
     let failed: Vec<_> =
         hunks.iter().zip(&applied.hunks).filter(|(_, place)| place.is_none()).collect();
@@ -223,13 +231,13 @@ fn finish(
         .any(|place| place.as_ref().is_none_or(|place| place.fuzz > 0 || place.offset != 0));
     let backup = given.has('b')
         || (inexact
-            && exists
+            && *exists
             && given.value('o').is_none()
             && !given.has('3')
             && failed.len() < hunks.len());
     let mut code = 0;
     if !dry {
-        if backup && exists {
+        if backup && *exists {
             let suffix = given.value('z').unwrap_or(".orig");
             code = code.max(written(call, &format!("{path}{suffix}"), old));
         }
@@ -241,7 +249,7 @@ fn finish(
                 code = TROUBLE;
             }
         } else if failed.len() < hunks.len() || given.value('o').is_some() {
-            if let Some((directory, _)) = output.rsplit_once('/').filter(|_| !exists) {
+            if let Some((directory, _)) = output.rsplit_once('/').filter(|_| !*exists) {
                 // The write says what is wrong, if this fails.
                 let _ = call.world.make_directory(&call.path(directory), true);
             }

@@ -250,6 +250,17 @@ fn realpath(call: &mut Call<'_>) -> u8 {
 
 fn resolved(call: &Call<'_>, given: &Given, name: &str) -> Result<String, String> {
     let full = call.path(name);
+    if !given.has('s') && given.last(&['e', 'm']) != Some('m') {
+        // What is left by `..` has to exist all the same.
+        let mut before = std::path::PathBuf::new();
+        for part in full.components() {
+            let leaves = part == std::path::Component::ParentDir;
+            if leaves && call.world.facts(&before).is_err() {
+                return Err("No such file or directory".to_owned());
+            }
+            before.push(part);
+        }
+    }
     let path = if given.has('s') {
         normalize(&full)
     } else {

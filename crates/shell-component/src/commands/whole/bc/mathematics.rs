@@ -20,7 +20,10 @@ pub(super) fn call(name: &str, value: &Number, more: &[Number], scale: u32) -> O
         ("j", [argument]) => bessel(value, argument, scale),
         _ => return None,
     };
-    Some(result.with_scale(scale))
+    // The series come from below: what is whole but for their last digits is whole.
+    let whole = Number { digits: 1.into(), scale: scale + GUARD / 2 };
+    let whole = if result.is_negative() { whole.negated() } else { whole };
+    Some(result.plus(&whole).with_scale(scale))
 }
 
 fn one() -> Number {

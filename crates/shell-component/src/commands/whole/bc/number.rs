@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn digits_behind_the_point_are_cut_off_and_never_rounded() {
         assert_eq!(number("2").divided(&number("3"), 4).unwrap().text(10), ".6666");
-        assert_eq!(number("-7").divided(&number("2"), 0).unwrap().text(10), "-3");
+        assert_eq!(number("7").negated().divided(&number("2"), 0).unwrap().text(10), "-3");
         assert_eq!(number("1.25").times(&number("1.25"), 0).text(10), "1.56");
         assert_eq!(number("2").square_root(5).unwrap().text(10), "1.41421");
         assert_eq!(number("10").remainder(&number("3"), 0).unwrap().text(10), "1");

@@ -1,6 +1,8 @@
 //! Which lines differ: Myers' algorithm in linear space, and the differences moved to where people
 //! expect them.
 
+use std::ops::Range;
+
 /// A run of lines that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -25,7 +27,7 @@ pub(crate) fn changes(old: &[u32], new: &[u32]) -> Vec<Change> {
         backward: vec![0; diagonals],
         patience: patience(diagonals),
     };
-    search.mark(0, old.len(), 0, new.len(), &mut marks);
+    search.mark(0..old.len(), 0..new.len(), &mut marks);
     slide(old, &mut marks.old, &marks.new);
     slide(new, &mut marks.new, &marks.old);
     marks.changes()
@@ -74,14 +76,9 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Marks the lines that differ between two ranges.
-    fn mark(
-        &mut self,
-        mut old: usize,
-        mut old_end: usize,
-        mut new: usize,
-        mut new_end: usize,
-        marks: &mut Marks,
-    ) {
+    fn mark(&mut self, old: Range<usize>, new: Range<usize>, marks: &mut Marks) {
+        let (mut old, mut old_end) = (old.start, old.end);
+        let (mut new, mut new_end) = (new.start, new.end);
         while old < old_end && new < new_end && self.old[old] == self.new[new] {
             old += 1;
             new += 1;
@@ -96,8 +93,8 @@ impl Search<'_> {
             marks.old[old..old_end].fill(true);
         } else {
             let (old_middle, new_middle) = self.middle(old, old_end, new, new_end);
-            self.mark(old, old_middle, new, new_middle, marks);
-            self.mark(old_middle, old_end, new_middle, new_end, marks);
+            self.mark(old..old_middle, new..new_middle, marks);
+            self.mark(old_middle..old_end, new_middle..new_end, marks);
         }
     }
 

@@ -176,23 +176,27 @@ pub(super) fn with_context(
         let old_end = last.old + last.deleted;
         let new_end = last.new + last.inserted;
         let after = context.min(old.lines.len() - old_end).min(new.lines.len() - new_end);
+        let function =
+            if request.given.has('p') { function_before(old, first.old - before) } else { None };
+        let function = function.map(|line| format!(" {line}")).unwrap_or_default();
         let span = Span {
+            function,
             old: first.old - before,
             old_end: old_end + after,
             new: first.new - before,
             new_end: new_end + after,
         };
-        let function = if request.given.has('p') { function_before(old, span.old) } else { None };
-        let function = function.map(|line| format!(" {line}")).unwrap_or_default();
         if unified {
-            write_unified(&mut writer, old, new, hunk, &span, &function);
+            write_unified(&mut writer, old, new, hunk, &span);
         } else {
-            write_context(&mut writer, old, new, hunk, &span, &function);
+            write_context(&mut writer, old, new, hunk, &span);
         }
     }
 }
 
 struct Span {
+    /// What is shown behind the ranges.
+    function: String,
     old: usize,
     old_end: usize,
     new: usize,
@@ -223,7 +227,6 @@ fn write_unified(
     new: &Lines<'_>,
     hunk: &[Change],
     span: &Span,
-    function: &str,
 ) {
     let range = |first: usize, end: usize| match end - first {
         0 => format!("{first},0"),
@@ -231,7 +234,7 @@ fn write_unified(
         count => format!("{},{count}", first + 1),
     };
     let (old_range, new_range) = (range(span.old, span.old_end), range(span.new, span.new_end));
-    writer.plain(&format!("@@ -{old_range} +{new_range} @@{function}"), CYAN);
+    writer.plain(&format!("@@ -{old_range} +{new_range} @@{}", span.function), CYAN);
     let mut done = span.old;
     for change in hunk {
         for index in done..change.old {
@@ -256,14 +259,13 @@ fn write_context(
     new: &Lines<'_>,
     hunk: &[Change],
     span: &Span,
-    function: &str,
 ) {
     let range = |first: usize, end: usize| match end - first {
         0 => first.to_string(),
         1 => (first + 1).to_string(),
         _ => format!("{},{end}", first + 1),
     };
-    writer.output.extend_from_slice(format!("***************{function}\n").as_bytes());
+    writer.output.extend_from_slice(format!("***************{}\n", span.function).as_bytes());
     writer.plain(&format!("*** {} ****", range(span.old, span.old_end)), CYAN);
     if hunk.iter().any(|change| change.deleted > 0) {
         let mut done = span.old;

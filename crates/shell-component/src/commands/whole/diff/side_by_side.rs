@@ -86,11 +86,12 @@ impl Table<'_> {
             column = self.half(left);
         }
         if mark != ' ' {
-            column = self.to_column(column, (self.columns.half + self.columns.second - 1) / 2) + 1;
+            column =
+                self.go_to_column(column, (self.columns.half + self.columns.second - 1) / 2) + 1;
             self.output.push(u8::try_from(mark).unwrap_or(b'|'));
         }
         if let Some(right) = right.filter(|right| !right.is_empty()) {
-            self.to_column(column, self.columns.second);
+            self.go_to_column(column, self.columns.second);
             self.half(right);
         }
         self.output.push(b'\n');
@@ -109,7 +110,7 @@ impl Table<'_> {
     }
 
     /// Goes from one column to another one, by tabs as far as they lead.
-    fn to_column(&mut self, mut from: usize, to: usize) -> usize {
+    fn go_to_column(&mut self, mut from: usize, to: usize) -> usize {
         if !self.spaces {
             let mut next = from + TAB - from % TAB;
             while next <= to {

@@ -38,7 +38,7 @@ fn kind(call: &Call<'_>, name: &str) -> Option<Kind> {
     if name == "-" {
         return Some(Kind::File);
     }
-    call.world.facts(&call.path(name)).ok().map(|facts| facts.kind)
+    call.facts(name).ok().map(|facts| facts.kind)
 }
 
 fn directories(call: &mut Call<'_>, request: &Request, old: &str, new: &str) -> u8 {
@@ -199,7 +199,7 @@ fn quoted(word: &str) -> String {
 fn text(call: &mut Call<'_>, request: &Request, name: &str, which: usize) -> Option<Text> {
     let labels = request.given.options.iter().filter(|(option, _)| *option == 'L');
     let label = labels.filter_map(|(_, label)| label.clone()).nth(which);
-    let modified = call.world.facts(&call.path(name)).ok().map(|facts| facts.modified);
+    let modified = call.facts(name).ok().map(|facts| facts.modified);
     match call.read(name) {
         Ok(bytes) => {
             let label = label.unwrap_or_else(|| {

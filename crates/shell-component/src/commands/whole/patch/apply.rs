@@ -152,7 +152,10 @@ mod tests {
     use super::*;
     use crate::commands::whole::patch::read;
 
-    fn patched(old: &str, patch: &str) -> (String, Vec<Option<(usize, isize, usize)>>) {
+    /// The line, the offset and the fuzz of each hunk that fitted.
+    type Places = Vec<Option<(usize, isize, usize)>>;
+
+    fn patched(old: &str, patch: &str) -> (String, Places) {
         let patches = read::patches(patch.as_bytes()).unwrap();
         let applied = apply(old.as_bytes(), &patches[0].hunks, 2, false);
         let places = applied.hunks.into_iter();

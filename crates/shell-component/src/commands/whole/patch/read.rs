@@ -231,7 +231,7 @@ impl Reader<'_> {
         self.at += 1;
         let (old_start, old) = self.half("*** ", " ****")?;
         let (new_start, new) = self.half("--- ", " ----")?;
-        let common = |lines: &[(u8, Vec<u8>)]| -> Vec<(u8, Vec<u8>)> {
+        let common = |lines: &[Marked]| -> Vec<Marked> {
             lines.iter().filter(|(mark, _)| *mark == b' ').cloned().collect()
         };
         let old = if old.is_empty() { common(&new) } else { old };
@@ -256,14 +256,14 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn half(&mut self, begin: &str, end: &str) -> Result<(usize, Vec<(u8, Vec<u8>)>), String> {
+    fn half(&mut self, begin: &str, end: &str) -> Result<(usize, Vec<Marked>), String> {
         let line = self.line(0).unwrap_or_default();
         let numbers = line.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
         let Some(numbers) = numbers else { return Err(self.malformed()) };
         let start = numbers.split(',').next().and_then(|start| start.parse().ok());
         let Some(start) = start else { return Err(self.malformed()) };
         self.at += 1;
-        let mut lines: Vec<(u8, Vec<u8>)> = Vec::new();
+        let mut lines: Vec<Marked> = Vec::new();
         while let Some(line) = self.lines.get(self.at) {
             match line {
                 [mark @ (b' ' | b'-' | b'+' | b'!'), b' ', text @ ..] => {
@@ -327,6 +327,9 @@ fn range(text: &str) -> Option<(usize, usize)> {
         None => Some((text.parse().ok()?, 1)),
     }
 }
+
+/// A line of a context diff, with its mark.
+type Marked = (u8, Vec<u8>);
 
 /// A command of a normal diff: `2,3c4`.
 struct Normal {

@@ -1,0 +1,74 @@
+//! Files in the directories of the world, by paths that `std` resolves.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    io::Read,
+    path::Path,
+    time::SystemTime,
+};
+
+use super::{Entry, Kind};
+
+pub(super) fn kind_of(kind: fs::FileType) -> Kind {
+    if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else if kind.is_file() {
+        Kind::File
+    } else {
+        Kind::Device
+    }
+}
+
+pub(super) fn list(path: &Path) -> io::Result<Vec<Entry>> {
+    fs::read_dir(path)?
+        .map(|entry| {
+            let entry = entry?;
+            Ok(Entry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                kind: kind_of(entry.file_type()?),
+            })
+        })
+        .collect()
+}
+
+#[cfg(unix)]
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(Box::new(file))
+}
+
+#[cfg(target_os = "wasi")]
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    super::descriptor::open(path)
+}
+
+pub(super) fn remove(path: &Path, tree: bool) -> io::Result<()> {
+    if !fs::symlink_metadata(path)?.is_dir() {
+        fs::remove_file(path)
+    } else if tree {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_dir(path)
+    }
+}
+
+pub(super) fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {
+    let file = if fs::metadata(path)?.is_dir() {
+        File::open(path)?
+    } else {
+        OpenOptions::new().write(true).open(path)?
+    };
+    file.set_modified(time)
+}
+
+#[cfg(not(unix))]
+pub(super) fn begins_with_interpreter(path: &Path) -> bool {
+    let mut begin = [0; 2];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begin)).is_ok() && &begin == b"#!"
+}

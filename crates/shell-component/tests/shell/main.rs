@@ -1,0 +1,8 @@
+//! Scripts, run natively in directories of their own.
+
+mod commands;
+mod files;
+mod limits;
+mod sessions;
+mod streams;
+mod support;
