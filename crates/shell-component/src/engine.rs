@@ -120,7 +120,7 @@ pub async fn run(
     let directory =
         script.directory.as_ref().map_or_else(|| world.first_directory().to_owned(), PathBuf::from);
     let mut builder = Bash::builder()
-        .fs(Arc::new(files::Files(Arc::clone(&world))))
+        .fs(Arc::new(files::Files::new(Arc::clone(&world), &mark)))
         .rootfs(false)
         .follow_symlinks(false)
         .limits(limits::execution())
@@ -133,7 +133,7 @@ pub async fn run(
         .builtin_registry(registry)
         .cwd(&directory)
         .before_tool(Box::new(move |event| {
-            aside.restore(&tool_hook);
+            aside.restore(&event.name, &tool_hook);
             HookAction::Continue(event)
         }))
         .on_exit(Box::new(move |event| {
@@ -160,10 +160,11 @@ pub async fn run(
     let errors = Arc::new(Mutex::new(streams.errors));
     let result = {
         let errors = Arc::clone(&errors);
+        let mut traces = internal::Traces::default();
         bash.execute(&text)
             .options(ExecOptions::new().arg0(&script.name).positional(script.arguments))
             .stdout_fn(move |bytes| write(Arc::clone(&output), bytes))
-            .stderr_fn(move |bytes| write(Arc::clone(&errors), internal::remove_traces(bytes)))
+            .stderr_fn(move |bytes| write(Arc::clone(&errors), traces.clean(bytes)))
             .await
     };
     let code = match result {
