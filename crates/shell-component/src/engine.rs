@@ -120,7 +120,7 @@ pub async fn run(
     let directory =
         script.directory.as_ref().map_or_else(|| world.first_directory().to_owned(), PathBuf::from);
     let mut builder = Bash::builder()
-        .fs(Arc::new(files::Files(Arc::clone(&world))))
+        .fs(Arc::new(files::Files::new(Arc::clone(&world), &mark)))
         .rootfs(false)
         .limits(limits::execution())
         .memory_limits(limits::memory())
@@ -132,7 +132,7 @@ pub async fn run(
         .builtin_registry(registry)
         .cwd(&directory)
         .before_tool(Box::new(move |event| {
-            aside.restore(&tool_hook);
+            aside.restore(&event.name, &tool_hook);
             HookAction::Continue(event)
         }))
         .on_exit(Box::new(move |event| {
@@ -157,27 +157,16 @@ pub async fn run(
     let text = stages::with_end(format!("{prefix}{text}"));
     let output = Arc::new(Mutex::new(streams.output));
     let errors = Arc::new(Mutex::new(streams.errors));
-    let said_unset = Arc::new(AtomicBool::new(false));
     let result = {
         let errors = Arc::clone(&errors);
-        let said_unset = Arc::clone(&said_unset);
+        let mut traces = internal::Traces::default();
         bash.execute(&text)
             .options(ExecOptions::new().arg0(&script.name).positional(script.arguments))
             .stdout_fn(move |bytes| write(Arc::clone(&output), bytes))
-            .stderr_fn(move |bytes| {
-                said_unset.store(says_unset(&bytes), Ordering::Relaxed);
-                write(Arc::clone(&errors), internal::remove_traces(bytes))
-            })
+            .stderr_fn(move |bytes| write(Arc::clone(&errors), traces.clean(bytes)))
             .await
     };
-    let ended_early = reached.code().is_none();
     let code = match result {
-        // bash's code where `set -u` or `${…:?}` ends the script.
-        Ok(result)
-            if result.exit_code == 1 && ended_early && said_unset.load(Ordering::Relaxed) =>
-        {
-            127
-        }
         Ok(result) => u8::try_from(result.exit_code & 0xff).unwrap_or(1),
         Err(error) => {
             let message = format!("{}: {error}\n", script.name);
@@ -197,14 +186,6 @@ pub async fn run(
         }
     };
     Ok(Ending { code, exited, directory, state })
-}
-
-/// Whether the last line says that a variable is not set.
-fn says_unset(bytes: &[u8]) -> bool {
-    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    [&b": unbound variable"[..], b": parameter null or not set", b": parameter not set"]
-        .iter()
-        .any(|message| text.ends_with(message))
 }
 
 async fn write(sink: Arc<Mutex<Sink>>, bytes: Vec<u8>) -> bashkit::Result<()> {

@@ -8,7 +8,7 @@
 //! their own.
 
 use std::{
-    io,
+    io::{self, Read},
     path::Path,
     sync::{
         Arc,
@@ -102,8 +102,12 @@ struct Adapter {
 #[async_trait]
 impl bashkit::Command for Adapter {
     async fn execute(&self, context: CommandContext<'_>) -> Result<CommandStatus> {
-        let source =
-            CommandSource { pipe: context.stdin, script: self.input.clone(), state: State::Fresh };
+        let source = CommandSource {
+            pipe: context.stdin,
+            script: self.input.clone(),
+            world: Arc::clone(&self.world),
+            state: State::Fresh,
+        };
         let invocation = Invocation {
             name: context.name,
             arguments: context.args,
@@ -122,33 +126,51 @@ impl bashkit::Command for Adapter {
     }
 }
 
+/// How much of a file is read at once.
+const BLOCK: usize = 64 * 1024;
+
 /// The script's own input only if there is no other: bashkit does not tell them apart, so a mark that
 /// [`Routed`] puts in front does.
 struct CommandSource {
     pipe: CommandInput,
     script: ScriptInput,
+    world: Arc<World>,
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Fresh,
+    /// The mark has been read, and what follows decides.
     Marked,
     Pipe,
     Script,
+    File(Box<dyn Read + Send>),
 }
 
 impl Source for CommandSource {
     fn read(&mut self) -> Pending<'_, io::Result<Vec<u8>>> {
         Box::pin(async move {
             loop {
-                if self.state == State::Script {
-                    return self.script.read().await;
+                match &mut self.state {
+                    State::Script => return self.script.read().await,
+                    State::File(file) => {
+                        let mut block = vec![0; BLOCK];
+                        let length = file.read(&mut block)?;
+                        block.truncate(length);
+                        return Ok(block);
+                    }
+                    State::Fresh | State::Marked | State::Pipe => {}
                 }
                 let chunk = self.pipe.read_chunk().await.map_err(from_bashkit)?;
-                match (self.state, chunk) {
-                    (State::Fresh, Some(chunk)) if chunk == self.script.mark().as_bytes() => {
-                        self.state = State::Marked;
+                let mark = self.script.mark().as_bytes();
+                match (&self.state, chunk) {
+                    (State::Fresh, Some(chunk)) if chunk.starts_with(mark) => {
+                        let path = String::from_utf8_lossy(&chunk[mark.len()..]);
+                        self.state = if path.is_empty() {
+                            State::Marked
+                        } else {
+                            State::File(self.world.open(Path::new(&*path))?)
+                        };
                     }
                     (State::Marked, None) => self.state = State::Script,
                     (_, Some(chunk)) => {
@@ -162,7 +184,7 @@ impl Source for CommandSource {
     }
 
     fn give_back(&mut self, bytes: Vec<u8>) {
-        if self.state == State::Script {
+        if matches!(self.state, State::Script) {
             self.script.give_back(bytes);
         }
     }

@@ -1,8 +1,10 @@
 //! bashkit's own commands, with the script's standard input where nobody redirected theirs.
 //!
 //! bashkit takes a script's input whole, before it starts. So it is given none, and its commands that
-//! read are hidden behind others of the same names, which get the input and then run what they hide:
-//! they step aside for one call, and the hook that bashkit calls before every command puts them back.
+//! read get it here, before they run. `read` and `mapfile` are hidden behind others of the same names,
+//! which step aside for one call: the hook that bashkit calls before every command puts them back.
+//! Filters have other names, which [`stages`](super::stages) puts where their input may be the
+//! script's.
 
 use std::{
     collections::HashMap,
@@ -86,16 +88,21 @@ const READERS: [&str; 3] = ["mapfile", "read", "readarray"];
 pub(super) struct Aside(Mutex<HashMap<String, Arc<dyn Builtin>>>);
 
 impl Aside {
-    /// Puts everything back.
-    pub(super) fn restore(&self, registry: &BuiltinRegistry) {
+    /// Puts back what stood aside for this call of `name`.
+    pub(super) fn restore(&self, name: &str, registry: &BuiltinRegistry) {
         let mut aside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (name, builtin) in aside.drain() {
+        if let Some(builtin) = aside.remove(name) {
             registry.insert(name, builtin);
         }
     }
 }
 
-/// Hides the commands that read.
+/// Whether a command of this name may read all of its input.
+pub(super) fn is_filter(name: &str) -> bool {
+    FILTERS.iter().any(|(filter, _)| *filter == name)
+}
+
+/// Registers the commands that read.
 pub(super) fn register(registry: &BuiltinRegistry, input: &ScriptInput, aside: &Arc<Aside>) {
     let filters = FILTERS.iter().map(|(name, operands)| (*name, Reads::All(*operands)));
     for (name, reads) in filters.chain(READERS.map(|name| (name, Reads::Lines))) {
@@ -106,7 +113,8 @@ pub(super) fn register(registry: &BuiltinRegistry, input: &ScriptInput, aside: &
             input: input.clone(),
             aside: Arc::clone(aside),
         };
-        registry.insert(name, Arc::new(builtin));
+        let mark = if matches!(reads, Reads::All(_)) { internal::MARK } else { "" };
+        registry.insert(format!("{mark}{name}"), Arc::new(builtin));
     }
 }
 
@@ -148,9 +156,11 @@ impl Builtin for Reader {
                 None => return Ok(Some(internal::plan_status(142))),
             },
         };
-        let mut aside = self.aside.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = self.registry.remove(self.name) {
-            aside.insert(self.name.to_owned(), own);
+        if matches!(self.reads, Reads::Lines) {
+            let mut aside = self.aside.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(own) = self.registry.remove(self.name) {
+                aside.insert(self.name.to_owned(), own);
+            }
         }
         Ok(Some(ExecutionPlan::Batch {
             commands: vec![SubCommand {

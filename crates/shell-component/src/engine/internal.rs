@@ -7,8 +7,10 @@ use bashkit::{
     async_trait,
 };
 
+use super::{files::LAZY, stages::LATER};
+
 /// In front of their names, which nobody else has.
-const MARK: &str = "\u{2060}\u{2060}\u{2060}\u{2060}";
+pub(super) const MARK: &str = "\u{2060}\u{2060}\u{2060}\u{2060}";
 
 const STATUS: &str = "\u{2060}\u{2060}\u{2060}\u{2060}status";
 const END: &str = "\u{2060}\u{2060}\u{2060}\u{2060}end";
@@ -57,16 +59,58 @@ pub(super) fn is_end(name: &str) -> bool {
     name == END
 }
 
-/// Removes what `set -x` says about these commands.
-pub(super) fn remove_traces(text: Vec<u8>) -> Vec<u8> {
-    if memchr::memmem::find(&text, MARK.as_bytes()).is_none() {
-        return text;
+/// Cleans what `set -x` and complaints show of what the engine does.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    /// A line about a command that says everything twice, since it runs another of its name.
+    said: Option<Vec<u8>>,
+}
+
+impl Traces {
+    /// Removes lines about the engine's own commands, second ones about those that say everything
+    /// twice, and marks.
+    pub(super) fn clean(&mut self, text: Vec<u8>) -> Vec<u8> {
+        // The first two bytes of all marks.
+        let marked = memchr::memmem::find(&text, &MARK.as_bytes()[..2]).is_some();
+        if !marked && self.said.is_none() && !text.contains(&b'+') {
+            return text;
+        }
+        let mut clean = Vec::with_capacity(text.len());
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            if memchr::memmem::find(line, MARK.as_bytes()).is_some() {
+                continue;
+            }
+            if self.said.take().is_some_and(|said| said == line) {
+                continue;
+            }
+            if says_twice(line) {
+                self.said = Some(line.to_vec());
+            }
+            remove_marks(line, &mut clean);
+        }
+        clean
     }
-    text.split_inclusive(|byte| *byte == b'\n')
-        .filter(|line| memchr::memmem::find(line, MARK.as_bytes()).is_none())
-        .flatten()
-        .copied()
-        .collect()
+}
+
+fn says_twice(line: &[u8]) -> bool {
+    let names: [&[u8]; 3] = [b"+ read", b"+ mapfile", b"+ readarray"];
+    let command = &line[line.iter().take_while(|byte| **byte == b'+').count().saturating_sub(1)..];
+    names.iter().any(|name| {
+        command.strip_prefix(*name).is_some_and(|rest| matches!(rest.first(), Some(b' ' | b'\n')))
+    })
+}
+
+fn remove_marks(line: &[u8], clean: &mut Vec<u8>) {
+    let mut rest = line;
+    while let Some(at) = memchr::memmem::find(rest, &MARK.as_bytes()[..2]) {
+        clean.extend_from_slice(&rest[..at]);
+        let letter = rest.get(at..at + 3).unwrap_or(&rest[at..]);
+        if letter != LATER.as_bytes() && !LAZY.as_bytes().starts_with(letter) {
+            clean.extend_from_slice(letter);
+        }
+        rest = &rest[at + letter.len()..];
+    }
+    clean.extend_from_slice(rest);
 }
 
 struct Status(Option<Reached>);
@@ -80,5 +124,23 @@ impl Builtin for Status {
                 Some(u8::try_from(code & 0xff).unwrap_or(0));
         }
         Ok(ExecResult::with_code("", code))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_show_nothing_of_the_engine() {
+        let text = format!(
+            "+ {LATER}{LATER}cat x\n+ {STATUS} 1\nbash: {LAZY}f: „no“ \u{2062}\n\
+             + read x\n+ read x\n+ read x\n+ read x\n"
+        );
+        let clean = Traces::default().clean(text.into_bytes());
+        assert_eq!(
+            String::from_utf8(clean).unwrap(),
+            "+ cat x\nbash: f: „no“ \u{2062}\n+ read x\n+ read x\n"
+        );
     }
 }

@@ -8,11 +8,12 @@
 //! the end (and, for the names that it knows itself to stream, even where the command has files to
 //! read). So a command is marked to stream only if all stages behind it are commands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use super::internal;
+use super::{bundled, files::LAZY, internal};
 use bashkit::parser::{
-    Assignment, AssignmentValue, Command, CompoundCommand, Parser, SimpleCommand, Word, WordPart,
+    Assignment, AssignmentValue, Command, CompoundCommand, Parser, Redirect, RedirectKind,
+    SimpleCommand, Word, WordPart,
 };
 
 /// In front of a command's name: the first stage of a pipeline that streams. Word joiners are not
@@ -24,6 +25,9 @@ pub(super) const LATER: &str = "\u{2060}";
 
 /// No stage that streams. The plain name would do, but for those that bashkit knows.
 pub(super) const PLAIN: &str = "\u{2060}\u{2060}\u{2060}";
+
+/// Like [`PLAIN`], behind a pipe.
+const BEHIND: &str = "|";
 
 /// Commands that run other text of the script, or none.
 const NOT_COMMANDS: [&str; 7] = [".", "bash", "builtin", "command", "eval", "sh", "source"];
@@ -40,22 +44,19 @@ pub(super) fn mark(text: &str, commands: &HashSet<String>, taken: &HashSet<Strin
     let (script, _) = Parser::with_limits(text, MAX_DEPTH, MAX_OPERATIONS).parse_recovering();
     let mut taken = taken.clone();
     defined(&script.commands, &mut taken);
-    let mut marker = Marker { text, commands, taken: &taken, marks: HashMap::new() };
+    let mut marker = Marker { text, commands, taken: &taken, changes: BTreeMap::new() };
     marker.walk(&script.commands, 0);
-    let mut marks: Vec<(usize, &str)> = marker.marks.into_iter().collect();
-    if marks.is_empty() {
-        return text.to_owned();
-    }
-    marks.sort_unstable();
-    let mut marked = String::with_capacity(text.len() + marks.len() * PLAIN.len());
+    let mut changed = String::with_capacity(text.len() + marker.changes.len() * PLAIN.len());
     let mut done = 0;
-    for (at, mark) in marks {
-        marked.push_str(&text[done..at]);
-        marked.push_str(mark);
-        done = at;
+    for (at, (length, replacement)) in marker.changes {
+        if at >= done {
+            changed.push_str(&text[done..at]);
+            changed.push_str(&replacement);
+            done = at + length;
+        }
     }
-    marked.push_str(&text[done..]);
-    marked
+    changed.push_str(&text[done..]);
+    changed
 }
 
 /// The script with a command behind it that notes that it was reached, if that can be: not behind an
@@ -101,7 +102,8 @@ struct Marker<'a> {
     text: &'a str,
     commands: &'a HashSet<String>,
     taken: &'a HashSet<String>,
-    marks: HashMap<usize, &'static str>,
+    /// What to put where, instead of so many bytes.
+    changes: BTreeMap<usize, (usize, String)>,
 }
 
 impl Marker<'_> {
@@ -112,7 +114,14 @@ impl Marker<'_> {
                 Command::Simple(simple) => self.simple(simple, base, PLAIN),
                 Command::Pipeline(pipeline) => self.pipeline(&pipeline.commands, base),
                 Command::List(_) | Command::Function(_) => {}
-                Command::Compound(compound, _) => self.words_of(compound, base),
+                Command::Compound(compound, redirects) => {
+                    self.words_of(compound, base);
+                    let last = parts(command).into_iter().flatten().map(end).max();
+                    let mut from = base + last.unwrap_or(0);
+                    for redirect in redirects {
+                        self.word(&redirect.target, &mut from);
+                    }
+                }
             }
             if !matches!(command, Command::Pipeline(_)) {
                 for part in parts(command) {
@@ -130,6 +139,8 @@ impl Marker<'_> {
                 Command::Simple(simple) if index >= streaming && stages.len() > 1 => {
                     self.simple(simple, base, if index == 0 { FIRST } else { LATER });
                 }
+                // Behind a pipe, it is not the script's input that is read.
+                Command::Simple(simple) if index > 0 => self.simple(simple, base, BEHIND),
                 stage => self.walk(std::slice::from_ref(stage), base),
             }
         }
@@ -148,7 +159,21 @@ impl Marker<'_> {
             && !self.taken.contains(name)
             && let Some(at) = self.name_at(simple, name, start)
         {
-            self.marks.insert(at, mark);
+            let mark = if mark == BEHIND { PLAIN } else { mark };
+            self.changes.insert(at, (0, mark.to_owned()));
+            if let Some(at) = self.input_target(simple, start, base) {
+                self.changes.insert(at, (0, LAZY.to_owned()));
+            }
+        }
+        if let Some(name) = literal(&simple.name)
+            && !matches!(mark, LATER | BEHIND)
+            && bundled::is_filter(name)
+            && !self.taken.contains(name)
+            && simple.redirects.iter().all(|redirect| !reads(redirect))
+            && let Some(at) = self.name_at(simple, name, start)
+        {
+            // It may be the script's input that it reads.
+            self.changes.insert(at, (0, internal::MARK.to_owned()));
         }
         let mut from = start;
         for Assignment { value, .. } in &simple.assignments {
@@ -159,7 +184,8 @@ impl Marker<'_> {
                 }
             }
         }
-        for word in std::iter::once(&simple.name).chain(&simple.args) {
+        let targets = simple.redirects.iter().map(|redirect| &redirect.target);
+        for word in std::iter::once(&simple.name).chain(&simple.args).chain(targets) {
             self.word(word, &mut from);
         }
     }
@@ -182,6 +208,40 @@ impl Marker<'_> {
         let ends =
             rest.chars().next().is_none_or(|next| next.is_whitespace() || "|;&()<>".contains(next));
         ends.then_some(at)
+    }
+
+    /// Where the target of `<` stands, if the command has just that one redirection of its input, and
+    /// no text in which one could be mistaken for it. Its file is then read as the command reads.
+    fn input_target(&self, simple: &SimpleCommand, start: usize, base: usize) -> Option<usize> {
+        let mut inputs = simple.redirects.iter().filter(|redirect| reads(redirect));
+        let (Some(input), None) = (inputs.next(), inputs.next()) else { return None };
+        if input.kind != RedirectKind::Input || input.fd.unwrap_or(0) != 0 || input.fd_var.is_some()
+        {
+            return None;
+        }
+        let substitutes = |word: &Word| {
+            word.parts.iter().any(|part| {
+                matches!(
+                    part,
+                    WordPart::CommandSubstitution(_) | WordPart::ProcessSubstitution { .. }
+                )
+            })
+        };
+        let targets = simple.redirects.iter().map(|redirect| &redirect.target);
+        if simple.args.iter().chain(targets).any(substitutes) {
+            return None;
+        }
+        let end = (base + simple.span.end.offset).min(self.text.len());
+        let at = start + unquoted(self.text.get(start..end)?, '<')? + 1;
+        let rest = self.text.get(at..)?;
+        let at = at + rest.len() - rest.trim_start_matches([' ', '\t']).len();
+        let target = self.text.get(at..)?;
+        // Of these, the shell itself knows what they are.
+        let known = target.starts_with(['<', '&', '>', '(', '~', '\n', '\\'])
+            || ["null", "std", "fd", "tcp", "udp"].iter().any(|name| {
+                target.strip_prefix("/dev/").is_some_and(|rest| rest.starts_with(name))
+            });
+        (!known).then_some(at)
     }
 
     /// Looks into the substitutions of a word that begins at `from` or behind. The parser counts
@@ -218,8 +278,44 @@ impl Marker<'_> {
             _ => return,
         };
         let mut from = base + start;
-        words.iter().for_each(|word| self.word(word, &mut from));
+        for word in words {
+            self.range(word, base + start);
+            self.word(word, &mut from);
+        }
     }
+
+    /// bashkit leaves ranges like `{1..100000}` as they are when they are long. As the words of a loop,
+    /// `seq` makes the same of them.
+    fn range(&mut self, word: &Word, start: usize) {
+        let Some(text) = literal(word) else { return };
+        let Some((first, last, step)) = long_range(text) else { return };
+        let Some(at) = self.text.get(start..).and_then(|rest| rest.find(text)) else { return };
+        let command = format!("$({PLAIN}seq {first} {step} {last})");
+        self.changes.insert(start + at, (text.len(), command));
+    }
+}
+
+/// How many words bashkit makes of a range at most.
+const LONGEST_RANGE: i64 = 10_000;
+
+/// The ends and the step of `{first..last..step}`, if it is longer than that.
+fn long_range(text: &str) -> Option<(i64, i64, i64)> {
+    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
+    let mut numbers = inside.split("..");
+    let number = |text: Option<&str>| {
+        // Leading zeros mean a width, which only short ranges have.
+        text.filter(|text| *text == "0" || !text.trim_start_matches('-').starts_with('0'))?
+            .parse::<i64>()
+            .ok()
+    };
+    let (first, last) = (number(numbers.next())?, number(numbers.next())?);
+    let step = match numbers.next() {
+        None => 1,
+        step => number(step)?.checked_abs()?.max(1),
+    };
+    let length = last.checked_sub(first)?.checked_abs()? / step;
+    let step = if last < first { -step } else { step };
+    (numbers.next().is_none() && length > LONGEST_RANGE).then_some((first, last, step))
 }
 
 /// Where `opening` first stands, and is not the beginning of arithmetic.
@@ -232,6 +328,36 @@ fn find(text: &str, opening: &str) -> Option<usize> {
         }
         from = at + opening.len();
     }
+}
+
+/// Whether it redirects what is read.
+fn reads(redirect: &Redirect) -> bool {
+    !matches!(
+        redirect.kind,
+        RedirectKind::Output
+            | RedirectKind::Append
+            | RedirectKind::Clobber
+            | RedirectKind::DupOutput
+            | RedirectKind::OutputBoth
+    )
+}
+
+/// Where a character first stands outside of quotes.
+fn unquoted(text: &str, wanted: char) -> Option<usize> {
+    let mut quote = None;
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        match (quote, letter) {
+            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
+            (None | Some('"'), '\\') => {
+                letters.next();
+            }
+            (None, '\'' | '"') => quote = Some(letter),
+            (None, letter) if letter == wanted => return Some(at),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn end(command: &Command) -> usize {
@@ -301,9 +427,11 @@ mod tests {
     fn marked(text: &str) -> String {
         let commands = ["cat", "grep", "tr", "wc", "head"].map(str::to_owned).into();
         mark(text, &commands, &HashSet::new())
+            .replace(internal::MARK, "I")
             .replace(PLAIN, "0")
             .replace(FIRST, "1")
             .replace(LATER, "2")
+            .replace(LAZY, "L")
     }
 
     #[test]
@@ -326,6 +454,20 @@ mod tests {
             ("echo 'cat f | wc'", "echo 'cat f | wc'"),
             ("diff <(cat a) <(cat b)", "diff <(0cat a) <(0cat b)"),
             ("f() { cat x; }; f | wc", "f() { 0cat x; }; f | 2wc"),
+            (
+                "sed p | sed p; sed p < f; cat f | sed p",
+                "Ised p | sed p; sed p < f; 1cat f | sed p",
+            ),
+            ("wc -l < f", "0wc -l < Lf"),
+            ("tr '<' x <\"$f\" | wc", "1tr '<' x <L\"$f\" | 2wc"),
+            (
+                "wc < /dev/null; wc <<< x; wc < <(cat f)",
+                "0wc < /dev/null; 0wc <<< x; 0wc < <(0cat f)",
+            ),
+            ("while read l; do :; done < f", "while read l; do :; done < f"),
+            ("while read l; do :; done < <(cat f)", "while read l; do :; done < <(0cat f)"),
+            ("for i in {1..20000}; do :; done", "for i in $(0seq 1 1 20000); do :; done"),
+            ("for i in {5..1} {1..3}; do :; done", "for i in {5..1} {1..3}; do :; done"),
         ] {
             assert_eq!(marked(text), wanted);
         }

@@ -35,7 +35,7 @@ fn wc_has_columns_as_wide_as_they_need_to_be() {
     );
     check(
         "printf 'äö\\n' | wc -m; printf 'ab\\n\\tc' | wc -L; seq 1 > a; seq 2 > b; wc -l a b",
-        "3\n9\n 1 a\n 2 b\n 3 total\n",
+        "3\n9\n1 a\n2 b\n3 total\n",
     );
 }
 

@@ -52,10 +52,13 @@ fn links_lead_where_they_say() {
 
 #[test]
 fn odd_names_are_names() {
-    check(
-        "touch $'a\\nb' 'c d' -- '-e' '*'; for f in *; do printf '<%s>' \"$f\"; done",
-        "<*><-e><a\nb><c d>",
-    );
+    check("touch 'c d' -- '-e' '*'; for f in *; do printf '<%s>' \"$f\"; done", "<*><-e><c d>");
+    // bashkit refuses control characters in names, and says so; what is there is seen.
+    let mut shell = Shell::new();
+    std::fs::write(shell.path().join("a\nb"), "x\n").unwrap();
+    let ran = shell.run("cat *; printf '<%s>' *; touch $'c\\td'", "");
+    assert_eq!(ran.output, "x\n<a\nb>");
+    assert!(ran.errors.contains("unsafe character"), "{}", ran.errors);
 }
 
 #[cfg(unix)]
@@ -105,7 +108,8 @@ fn devices_are_what_they_are_elsewhere() {
 #[test]
 fn what_was_given_cannot_be_removed() {
     let mut shell = Shell::new();
-    let ran = shell.run("rm -rf \"$PWD\"; echo $?", "");
+    let ran = shell.run("rm -r \"$PWD\"", "");
     assert!(shell.path().exists());
-    assert_ne!(ran.output, "0\n", "{}", ran.errors);
+    assert_ne!(ran.ending.code, 0);
+    assert!(ran.errors.contains("busy"), "{}", ran.errors);
 }

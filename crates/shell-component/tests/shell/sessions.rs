@@ -46,7 +46,7 @@ fn only_exit_ends_a_session() {
 fn traces_show_only_what_the_script_says() {
     let mut shell = Shell::new();
     assert_eq!(
-        shell.run("set -x; cat /dev/null | wc -l; false", "").errors.replace('\u{2060}', ""),
+        shell.run("set -x; cat /dev/null | wc -l; false", "").errors,
         "+ cat /dev/null\n+ wc -l\n+ false\n"
     );
     assert_eq!(shell.run("true", "").errors, "+ true\n");

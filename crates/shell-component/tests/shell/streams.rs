@@ -127,6 +127,22 @@ fn substitutions_are_files_for_our_commands() {
 }
 
 #[test]
+fn files_are_read_as_the_command_reads() {
+    check(
+        "seq 3 > f; wc -l < f; tail -1 <f; d=$PWD/f; cat < \"$d\"; head -1 < none; echo $?",
+        "3\n3\n1\n2\n3\n1\n",
+    );
+    check("seq 3 > f; while head -1; do break; done < f; (tr 1 x < f) | head -1", "1\nx\n");
+    // None of it is in memory, of which there is not so much.
+    check(
+        "cat < /dev/zero | head -c 1; head -c 2 < /dev/zero | wc -c; :> f; wc -c < f",
+        "\x002\n0\n",
+    );
+    let ran = Shell::new().run("wc < none", "");
+    assert_eq!(ran.errors, "bash: line 1: none: No such file or directory\n");
+}
+
+#[test]
 fn large_data_passes_whole() {
     let megabytes = "x".repeat(1023) + "\n";
     let ran = Shell::new()

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::reason,
-    filesystem::{Facts, Kind},
+    filesystem::{Device, Facts, Kind},
 };
 
 /// `ls`.
@@ -182,6 +182,11 @@ fn item(
 }
 
 /// Lists a directory, and with `-R` those below it.
+/// Whether nothing of a file is shown but its name.
+fn shows_names_only(given: &Given) -> bool {
+    arrangement(given) != Arrangement::Long && !given.has('s') && !given.has('i')
+}
+
 fn list(
     call: &mut Call<'_>,
     given: &Given,
@@ -212,6 +217,13 @@ fn list(
         }
         match item(call, given, &below(directory, &entry.name), &entry.name, false) {
             Ok(found) => items.push(found),
+            // A name that is not UTF-8 is seen, and is all that is known.
+            Err(_) if shows_names_only(given) => items.push(Item {
+                name: entry.name,
+                target: None,
+                facts: Facts { kind: entry.kind, ..Device::Null.facts() },
+                target_facts: None,
+            }),
             Err(reason) => {
                 call.complain(format_args!(
                     "cannot access '{}': {reason}",
