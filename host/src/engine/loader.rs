@@ -18,6 +18,10 @@ use super::{
 /// Makes what was compiled of a component ready for the first engine that takes it.
 type Link<T> = fn([&Engine; 2], ComponentDigest, &Artifact) -> Result<T, LoadComponentError>;
 
+/// The longest that the shell may take to compile, on however busy a machine, and the most memory.
+const INTERPRETER_COMPILE_MS: u64 = 600_000;
+const INTERPRETER_COMPILE_BYTES: u64 = 4 << 30;
+
 /// Loads components, for as long as the engines live.
 #[derive(Debug)]
 pub(super) struct Loader {
@@ -74,7 +78,8 @@ impl Loader {
         digest: ComponentDigest,
         bytes: Bytes,
     ) -> Result<LoadedComponent, LoadComponentError> {
-        self.load_as(digest, bytes, LoadedComponent::link).await
+        let limits = self.limits.clone();
+        self.load_as(digest, bytes, LoadedComponent::link, &limits).await
     }
 
     /// Loads a command, for whoever keeps it.
@@ -82,7 +87,8 @@ impl Loader {
         self: Arc<Self>,
         bytes: Bytes,
     ) -> Result<LoadedCommand, LoadComponentError> {
-        self.load_once(bytes, LoadedCommand::link).await
+        let limits = self.limits.clone();
+        self.load_once(bytes, LoadedCommand::link, &limits).await
     }
 
     /// Loads the shell, for whoever keeps it.
@@ -90,19 +96,26 @@ impl Loader {
         self: Arc<Self>,
         bytes: Bytes,
     ) -> Result<LoadedInterpreter, LoadComponentError> {
-        self.load_once(bytes, LoadedInterpreter::link).await
+        // It is the embedder's own, and large: what bounds hostile components is not for it.
+        let limits = Limits {
+            compile_ms: self.limits.compile_ms.max(INTERPRETER_COMPILE_MS),
+            compile_memory_bytes: self.limits.compile_memory_bytes.max(INTERPRETER_COMPILE_BYTES),
+            ..self.limits.clone()
+        };
+        self.load_once(bytes, LoadedInterpreter::link, &limits).await
     }
 
     async fn load_once<T: Send + 'static>(
         self: Arc<Self>,
         bytes: Bytes,
         link: Link<T>,
+        limits: &Limits,
     ) -> Result<T, LoadComponentError> {
         let digest = {
             let (loader, bytes) = (Arc::clone(&self), bytes.clone());
             blocking(move || loader.digest(&bytes)).await?
         };
-        self.load_as(digest, bytes, link).await
+        self.load_as(digest, bytes, link, limits).await
     }
 
     async fn load_as<T: Send + 'static>(
@@ -110,6 +123,7 @@ impl Loader {
         digest: ComponentDigest,
         bytes: Bytes,
         link: Link<T>,
+        limits: &Limits,
     ) -> Result<T, LoadComponentError> {
         let kept = {
             let (loader, bytes) = (Arc::clone(&self), bytes.clone());
@@ -121,7 +135,7 @@ impl Loader {
         let artifact = {
             // It is never closed.
             let _permit = self.permits.acquire().await;
-            let compiling = self.compiler.compile(&self.on_demand, bytes, &self.limits);
+            let compiling = self.compiler.compile(&self.on_demand, bytes, limits);
             compiling.await.map_err(LoadComponentError::Compile)?
         };
         blocking(move || {

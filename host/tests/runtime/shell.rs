@@ -20,8 +20,13 @@ pub(crate) struct Shells {
 const CANCELLED: Outcome = Outcome::Cancelled { reason: StopReason::Cancel };
 
 fn everything() -> Grants {
+    everything_for(ShellGrant::default().timeout_ms)
+}
+
+/// All that there is, and scripts that take so long at most.
+pub(crate) fn everything_for(timeout_ms: u64) -> Grants {
     Grants::none()
-        .with_shell(ShellGrant::default())
+        .with_shell(ShellGrant { timeout_ms })
         .with_preopen(preopen("open", "/workspace", Access::ReadWrite))
         .with_preopen(preopen("closed", "/closed", Access::ReadOnly))
         .with_preopen(preopen("scratch", "/tmp", Access::ReadWrite))

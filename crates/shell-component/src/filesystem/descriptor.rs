@@ -12,6 +12,8 @@ use wasip2::filesystem::{
     types::{Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags},
 };
 
+use super::{Entry, Kind};
+
 static PREOPENS: OnceLock<Vec<(Descriptor, String)>> = OnceLock::new();
 
 /// The preopen that a path lies in, the one with the longest path of its own, and the rest of it.
@@ -41,6 +43,26 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
         if is_directory { ErrorKind::IsADirectory.into() } else { error }
     })?;
     Ok(Box::new(file))
+}
+
+/// The entries of a directory. `std` asks for the number of each, which takes a call of the host, and fails
+/// for a name that is not UTF-8.
+pub(super) fn list(path: &Path) -> io::Result<Vec<Entry>> {
+    let (directory, path) = preopen(path)?;
+    let (flags, read) = (PathFlags::SYMLINK_FOLLOW, DescriptorFlags::READ);
+    let descriptor = directory.open_at(flags, path, OpenFlags::DIRECTORY, read).map_err(error)?;
+    let listing = descriptor.read_directory().map_err(error)?;
+    let mut entries = Vec::new();
+    while let Some(entry) = listing.read_directory_entry().map_err(error)? {
+        let kind = match entry.type_ {
+            DescriptorType::Directory => Kind::Directory,
+            DescriptorType::SymbolicLink => Kind::Link,
+            DescriptorType::RegularFile => Kind::File,
+            _ => Kind::Device,
+        };
+        entries.push(Entry { name: entry.name, kind });
+    }
+    Ok(entries)
 }
 
 /// How much is read when a file is opened: most are not larger.

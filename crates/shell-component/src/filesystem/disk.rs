@@ -22,6 +22,7 @@ pub(super) fn kind_of(kind: fs::FileType) -> Kind {
     }
 }
 
+#[cfg(unix)]
 pub(super) fn list(path: &Path) -> io::Result<Vec<Entry>> {
     fs::read_dir(path)?
         .map(|entry| {
@@ -41,6 +42,11 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     Ok(Box::new(file))
+}
+
+#[cfg(target_os = "wasi")]
+pub(super) fn list(path: &Path) -> io::Result<Vec<Entry>> {
+    super::descriptor::list(path)
 }
 
 #[cfg(target_os = "wasi")]

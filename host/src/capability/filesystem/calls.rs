@@ -6,7 +6,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime::component::Resource;
 use wasmtime_wasi::{
-    filesystem::{Descriptor, Dir, File, WasiFilesystemCtxView},
+    filesystem::{Descriptor, Dir, File, OpenMode, WasiFilesystemCtxView},
     p2::{
         DynInputStream, DynOutputStream, FsError, FsResult,
         bindings::filesystem::{
@@ -25,7 +25,7 @@ use super::{
     entries::{Entries, read_batch},
     open::{self, How, OpenError},
     quota::{Account, ChargeError, OverQuota},
-    streams::{FileReader, FileWriter, Place},
+    streams::{FileReader, FileWriter, Place, read_cached},
 };
 
 /// The same descriptor, to be looked at.
@@ -439,6 +439,14 @@ impl HostDescriptor for FilesystemView<'_> {
         length: Filesize,
         offset: Filesize,
     ) -> FsResult<(Vec<u8>, bool)> {
+        let File { file: handle, open_mode, .. } = self.file(&file)?;
+        if length > 0
+            && open_mode.contains(OpenMode::READ)
+            && let Some(bytes) = read_cached(handle, length, offset)
+        {
+            let ended = bytes.is_empty();
+            return Ok((bytes.into(), ended));
+        }
         self.wasi().read(file, length, offset).await
     }
 

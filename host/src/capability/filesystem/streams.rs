@@ -91,16 +91,11 @@ impl FileReader {
         }))
     }
 
-    /// Reads what the system has in memory, at once: for most reads, handing them to another thread would
-    /// take longer than they do. Returns whether that was to be had.
+    /// Reads what is to be had at once. Returns whether something was.
     fn read_cached(&mut self, size: usize) -> bool {
-        let mut buffer = BytesMut::zeroed(size.clamp(1, CHUNK_BYTES));
-        self.state = match read_cached_at(&self.file, &mut buffer, self.position) {
-            Some(0) => Reading::Closed,
-            Some(read) => {
-                buffer.truncate(read);
-                Reading::Data(buffer.freeze())
-            }
+        self.state = match read_cached(&self.file, size as u64, self.position) {
+            Some(bytes) if bytes.is_empty() => Reading::Closed,
+            Some(bytes) => Reading::Data(bytes),
             None => return false,
         };
         true
@@ -344,6 +339,16 @@ fn write_all(file: &File, mut bytes: &[u8], mut place: Place) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Reads what the system has in memory, at once: for most reads, handing them to another thread would take
+/// longer than they do. Nothing comes at the end of the file; none is to be had where it must be waited for.
+pub(super) fn read_cached(file: &File, size: u64, position: u64) -> Option<Bytes> {
+    let size = usize::try_from(size).unwrap_or(CHUNK_BYTES).clamp(1, CHUNK_BYTES);
+    let mut buffer = BytesMut::zeroed(size);
+    let read = read_cached_at(file, &mut buffer, position)?;
+    buffer.truncate(read);
+    Some(buffer.freeze())
 }
 
 /// Reads what can be read without waiting for the disk; nothing where the system would have to wait, or
