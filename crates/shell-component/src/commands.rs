@@ -44,6 +44,9 @@ pub fn all() -> Vec<(String, Arc<dyn Command>)> {
         ("uniq", Arc::new(uniq::Uniq)),
         ("wc", Arc::new(wc::Wc)),
         ("yes", Arc::new(yes::Yes)),
+        ("zegrep", Arc::new(grep::Grep)),
+        ("zfgrep", Arc::new(grep::Grep)),
+        ("zgrep", Arc::new(grep::Grep)),
     ];
     let commands = commands.into_iter().chain(whole::all());
     commands.map(|(name, command)| (name.to_owned(), command)).collect()

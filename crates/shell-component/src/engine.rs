@@ -6,9 +6,11 @@ mod bundled;
 mod files;
 mod internal;
 mod limits;
+mod rewrites;
 mod script_input;
 mod stages;
 mod state;
+mod xargs;
 
 use std::{
     collections::HashSet,
@@ -107,6 +109,7 @@ pub async fn run(
     let registry = BuiltinRegistry::new();
     let aside = Arc::new(bundled::Aside::default());
     bundled::register(&registry, &input, &aside);
+    registry.insert("xargs", Arc::new(xargs::Xargs));
     let reached = internal::register(&registry);
     let mut names = HashSet::new();
     for (name, command) in commands {

@@ -122,8 +122,8 @@ fn run(call: &mut Call<'_>, implied: &str) -> u8 {
 
 impl Job {
     fn operand(&self, call: &mut Call<'_>, name: &str) -> u8 {
-        let is_directory = name != "-"
-            && call.facts(name).is_ok_and(|facts| facts.kind == Kind::Directory);
+        let is_directory =
+            name != "-" && call.facts(name).is_ok_and(|facts| facts.kind == Kind::Directory);
         if is_directory {
             if !self.given.has('r') {
                 call.complain(format_args!("{name} is a directory -- ignored"));
