@@ -1,6 +1,6 @@
 //! What bashkit reads differently than bash, said in words that it reads the same.
 
-use bashkit::parser::{Command, CompoundCommand, ParameterOp, SimpleCommand, WordPart};
+use bashkit::parser::{Command, CompoundCommand, ParameterOp, WordPart};
 
 use super::stages::PLAIN;
 
@@ -81,11 +81,21 @@ pub(super) fn replacement(part: &WordPart, text: &str) -> Option<Change> {
     if replacement.contains(['\'', '"', '$', '`']) {
         return None;
     }
+    // Where it is as it was written, bashkit has read none of its backslashes.
+    let once = format!("/{pattern}/{replacement}}}");
+    let twice = format!("/{pattern}/{}}}", replacement.replace('\\', "\\\\"));
+    let (at, written) = match (text.find(&once), text.find(&twice)) {
+        (Some(at), other) if other.is_none_or(|other| at <= other) => (at, once),
+        (_, Some(at)) => (at, twice),
+        _ => return None,
+    };
+    let before = pattern.len() + 2;
+    let written = &written[before..written.len() - 1];
     // What another pattern finds is known too late.
     let is_plain = !pattern.is_empty()
         && pattern.chars().all(|letter| letter.is_alphanumeric() || " _.,:;=@+-".contains(letter));
     let mut changed = String::new();
-    let mut letters = replacement.chars();
+    let mut letters = written.chars();
     while let Some(letter) = letters.next() {
         match letter {
             '&' if is_plain => changed.push_str(pattern),
@@ -99,52 +109,20 @@ pub(super) fn replacement(part: &WordPart, text: &str) -> Option<Change> {
             letter => changed.push(letter),
         }
     }
-    if changed == *replacement {
-        return None;
-    }
-    let written = format!("/{pattern}/{replacement}}}");
-    let at = text.find(&written)? + pattern.len() + 2;
-    Some((at, replacement.len(), changed))
+    (changed != written).then(|| (at + before, written.len(), changed))
 }
 
-/// `(( $(…) … ))` where bashkit takes it for two subshells, as what it takes for arithmetic. `base` is
-/// where positions count from.
-pub(super) fn arithmetic(command: &Command, text: &str, base: usize) -> Option<[Change; 2]> {
-    let Command::Compound(CompoundCommand::Subshell(outer), _) = command else { return None };
-    let [Command::Compound(CompoundCommand::Subshell(inner), redirects)] = outer.as_slice() else {
-        return None;
-    };
-    let [Command::Simple(SimpleCommand { name, span, .. })] = inner.as_slice() else { return None };
-    if !redirects.is_empty()
-        || !matches!(name.parts.first(), Some(WordPart::CommandSubstitution(_)))
-    {
+/// `(( $(…) … ))` as arithmetic that bashkit gets right: as a command, it reads quotes within the
+/// substitution as no quotes. `text` begins where the command does, or before.
+pub(super) fn arithmetic(command: &Command, text: &str) -> Option<Change> {
+    let Command::Compound(CompoundCommand::Arithmetic(inside), _) = command else { return None };
+    if !inside.contains("$(") {
         return None;
     }
-    let start = base + span.start.offset;
-    let opening = text.get(..start)?.trim_end().strip_suffix("((")?.len();
-    let closing = start + closing(text.get(start..)?)?;
-    Some([(opening, 2, "[ $((".to_owned()), (closing, 2, ")) -ne 0 ]".to_owned())])
-}
-
-/// Where `))` closes what is open where the text begins.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0_usize;
-    let mut quote = None;
-    let mut letters = text.char_indices();
-    while let Some((at, letter)) = letters.next() {
-        match (quote, letter) {
-            (Some(open), letter) if letter == open => quote = None,
-            (None | Some('"'), '\\') => {
-                letters.next();
-            }
-            (None, '\'' | '"') => quote = Some(letter),
-            (None, '(') => depth += 1,
-            (None, ')') if depth > 0 => depth -= 1,
-            (None, ')') => return text[at..].starts_with("))").then_some(at),
-            _ => {}
-        }
-    }
-    None
+    let written = format!("(({inside}))");
+    let mut found = text.match_indices(&written);
+    let (at, _) = found.find(|(at, _)| !text[..*at].ends_with('$'))?;
+    Some((at, written.len(), format!("[ $(({inside})) -ne 0 ]")))
 }
 
 /// Whether a command reads the script that it runs from its standard input.

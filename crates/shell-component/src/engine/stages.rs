@@ -115,9 +115,10 @@ impl Marker<'_> {
                 Command::Pipeline(pipeline) => self.pipeline(&pipeline.commands, base),
                 Command::List(_) | Command::Function(_) => {}
                 Command::Compound(compound, redirects) => {
-                    let changes = rewrites::arithmetic(command, self.text, base);
-                    for (at, length, text) in changes.into_iter().flatten() {
-                        self.changes.insert(at, (length, text));
+                    if let Some(rest) = self.text.get(base..)
+                        && let Some((at, length, text)) = rewrites::arithmetic(command, rest)
+                    {
+                        self.changes.insert(base + at, (length, text));
                     }
                     self.words_of(compound, base);
                     let last = parts(command).into_iter().flatten().map(end).max();
