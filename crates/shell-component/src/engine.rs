@@ -108,11 +108,15 @@ pub async fn run(
     let aside = Arc::new(bundled::Aside::default());
     bundled::register(&registry, &input, &aside);
     let reached = internal::register(&registry);
+    let surroundings =
+        adapter::Surroundings { world: Arc::clone(&world), input, others_wrote: Arc::default() };
     let mut names = HashSet::new();
     for (name, command) in commands {
-        adapter::register(&registry, &name, command, &world, &input);
+        adapter::register(&registry, &name, command, &surroundings);
         names.insert(name);
     }
+    let own = names.clone();
+    let others_wrote = Arc::clone(&surroundings.others_wrote);
 
     let said_exit = Arc::new(AtomicBool::new(false));
     let exit_hook = Arc::clone(&said_exit);
@@ -134,6 +138,9 @@ pub async fn run(
         .cwd(&directory)
         .before_tool(Box::new(move |event| {
             aside.restore(&event.name, &tool_hook);
+            if !own.contains(stages::unmarked(&event.name)) {
+                others_wrote.store(true, Ordering::Relaxed);
+            }
             HookAction::Continue(event)
         }))
         .on_exit(Box::new(move |event| {
