@@ -29,6 +29,11 @@ pub(super) const PLAIN: &str = "\u{2060}\u{2060}\u{2060}";
 /// Like [`PLAIN`], behind a pipe.
 const BEHIND: &str = "|";
 
+/// The name behind a mark.
+pub(super) fn unmarked(name: &str) -> &str {
+    name.trim_start_matches(LATER)
+}
+
 /// Commands that run other text of the script, or none.
 const NOT_COMMANDS: [&str; 7] = [".", "bash", "builtin", "command", "eval", "sh", "source"];
 
@@ -121,6 +126,13 @@ impl Marker<'_> {
                         self.changes.insert(base + at, (length, text));
                     }
                     self.words_of(compound, base);
+                    if let CompoundCommand::Coproc(command) = compound
+                        && let Command::Simple(simple) = &*command.body
+                    {
+                        // It has a pipe of its own.
+                        self.simple(simple, base, LATER);
+                        continue;
+                    }
                     let last = parts(command).into_iter().flatten().map(end).max();
                     let mut from = base + last.unwrap_or(0);
                     for redirect in redirects {
@@ -455,6 +467,7 @@ mod tests {
                 "sed p | sed p; sed p < f; cat f | sed p",
                 "Ised p | sed p; sed p < f; 1cat f | sed p",
             ),
+            ("coproc cat; coproc C { cat; }", "coproc 2cat; coproc C { 0cat; }"),
             ("wc -l < f", "0wc -l < Lf"),
             ("tr '<' x <\"$f\" | wc", "1tr '<' x <L\"$f\" | 2wc"),
             (

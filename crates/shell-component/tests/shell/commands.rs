@@ -105,8 +105,7 @@ fn grep_searches_trees() {
         "",
     );
     assert_eq!(
-        ran.output,
-        "d/a.rs:x\nd/e/b.txt:x\n./d/a.rs\nd/a.rs:1\nd/e/b.txt:1\n2\n",
+        ran.output, "d/a.rs:x\nd/e/b.txt:x\n./d/a.rs\nd/a.rs:1\nd/e/b.txt:1\n2\n",
         "{}",
         ran.errors
     );
