@@ -69,8 +69,7 @@ impl Report {
     }
 
     /// The categories below their threshold.
-    #[must_use]
-    pub fn shortfalls_of_categories(&self) -> Vec<String> {
+    fn shortfalls_of_categories(&self) -> Vec<String> {
         self.scores
             .iter()
             .filter(|score| !score.reaches(THRESHOLD_OF_A_CATEGORY))

@@ -2,6 +2,7 @@
 
 mod cat;
 mod cut;
+mod echo;
 mod feed;
 mod grep;
 mod head;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<(String, Arc<dyn Command>)> {
     let commands: Vec<(&str, Arc<dyn Command>)> = vec![
         ("cat", Arc::new(cat::Cat)),
         ("cut", Arc::new(cut::Cut)),
+        ("echo", Arc::new(echo::Echo)),
         ("egrep", Arc::new(grep::Grep)),
         ("fgrep", Arc::new(grep::Grep)),
         ("grep", Arc::new(grep::Grep)),
@@ -44,6 +46,9 @@ pub fn all() -> Vec<(String, Arc<dyn Command>)> {
         ("uniq", Arc::new(uniq::Uniq)),
         ("wc", Arc::new(wc::Wc)),
         ("yes", Arc::new(yes::Yes)),
+        ("zegrep", Arc::new(grep::Grep)),
+        ("zfgrep", Arc::new(grep::Grep)),
+        ("zgrep", Arc::new(grep::Grep)),
     ];
     let commands = commands.into_iter().chain(whole::all());
     commands.map(|(name, command)| (name.to_owned(), command)).collect()

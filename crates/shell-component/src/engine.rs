@@ -6,9 +6,11 @@ mod bundled;
 mod files;
 mod internal;
 mod limits;
+mod rewrites;
 mod script_input;
 mod stages;
 mod state;
+mod xargs;
 
 use std::{
     collections::HashSet,
@@ -107,12 +109,17 @@ pub async fn run(
     let registry = BuiltinRegistry::new();
     let aside = Arc::new(bundled::Aside::default());
     bundled::register(&registry, &input, &aside);
+    registry.insert("xargs", Arc::new(xargs::Xargs));
     let reached = internal::register(&registry);
+    let surroundings =
+        adapter::Surroundings { world: Arc::clone(&world), input, others_wrote: Arc::default() };
     let mut names = HashSet::new();
     for (name, command) in commands {
-        adapter::register(&registry, &name, command, &world, &input);
+        adapter::register(&registry, &name, command, &surroundings);
         names.insert(name);
     }
+    let own = names.clone();
+    let others_wrote = Arc::clone(&surroundings.others_wrote);
 
     let said_exit = Arc::new(AtomicBool::new(false));
     let exit_hook = Arc::clone(&said_exit);
@@ -133,6 +140,9 @@ pub async fn run(
         .cwd(&directory)
         .before_tool(Box::new(move |event| {
             aside.restore(&event.name, &tool_hook);
+            if !own.contains(stages::unmarked(&event.name)) {
+                others_wrote.store(true, Ordering::Relaxed);
+            }
             HookAction::Continue(event)
         }))
         .on_exit(Box::new(move |event| {

@@ -72,17 +72,16 @@ async fn feed(running: &Running, input: &mut Input) -> io::Error {
             running.close_stdin();
             return std::future::pending().await;
         }
-        let mut rest = chunk.as_slice();
-        while !rest.is_empty() {
-            let Some(taken) = running.write(rest) else {
-                input.put_back(rest);
-                return std::future::pending().await;
-            };
-            let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(rest.len());
-            rest = &rest[taken..];
-            if taken == 0 {
-                ready(running.subscribe_write()).await;
-            }
+        let Some(taken) = running.write(&chunk) else {
+            input.put_back(&chunk);
+            return std::future::pending().await;
+        };
+        // Back, before anything is waited for: when the command ends, the rest is for the next one.
+        let taken = usize::try_from(taken).unwrap_or(usize::MAX).min(chunk.len());
+        input.put_back(&chunk[taken..]);
+        if taken == 0 {
+            // A host that is ready and takes nothing must not keep the others from running.
+            tokio::task::yield_now().await;
         }
     }
 }

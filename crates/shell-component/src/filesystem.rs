@@ -419,6 +419,14 @@ impl World {
         })
     }
 
+    /// How many names a file has.
+    pub fn names_of(&self, path: &Path) -> io::Result<u64> {
+        self.at(path, false, |place| match place {
+            Place::Disk(path) => disk::names_of(&path),
+            _ => Ok(1),
+        })
+    }
+
     /// Where a link leads, as it says.
     pub fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
         self.at(path, false, |place| match place {

@@ -31,6 +31,19 @@ impl Feed {
         Self::new(Source::Standard(input))
     }
 
+    /// What is compressed in it, or itself if nothing is.
+    pub(super) async fn expanded(mut self) -> io::Result<Self> {
+        let mut content = Vec::new();
+        while let Some(lines) = self.lines(b'\n').await? {
+            content.extend_from_slice(lines);
+        }
+        if !content.starts_with(&[0x1f, 0x8b]) {
+            return Ok(Self::new(Source::File(Box::new(io::Cursor::new(content)))));
+        }
+        let decoder = flate2::read::MultiGzDecoder::new(io::Cursor::new(content));
+        Ok(Self::new(Source::File(Box::new(decoder))))
+    }
+
     fn new(source: Source) -> Self {
         Self { source, buffer: Vec::new(), start: 0, end: 0, ended: false }
     }

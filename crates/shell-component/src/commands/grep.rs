@@ -421,6 +421,10 @@ impl Run {
     async fn file(&mut self, call: &mut Invocation<'_>, name: &str, shown: &str) -> io::Result<()> {
         let opened =
             if name == "-" { call.open("/dev/stdin").await } else { call.open(name).await };
+        let opened = match opened {
+            Ok(feed) if call.name.starts_with('z') => feed.expanded().await,
+            opened => opened,
+        };
         let mut feed = match opened {
             Ok(feed) => feed,
             Err(error) => return self.fail(call, name, &error).await,
@@ -447,7 +451,12 @@ impl Run {
             // What comes slowly is shown as it comes.
             if name == "-" { call.output.flush().await? } else { call.output.relieve().await? }
         }
-        self.selected |= search.finish(call.output.buffer());
+        let mut said = Vec::new();
+        self.selected |= search.finish(call.output.buffer(), &mut said);
+        if !said.is_empty() {
+            call.output.flush().await?;
+            call.errors.write(&said).await?;
+        }
         call.output.relieve().await
     }
 }

@@ -16,6 +16,7 @@ const OPTIONS: &Options = &[
     ('d', "repeated", Value::None),
     ('D', "D", Value::None),
     ('\u{10}', "all-repeated", Value::Optional),
+    ('\u{11}', "group", Value::Optional),
     ('f', "skip-fields", Value::Required),
     ('i', "ignore-case", Value::None),
     ('s', "skip-chars", Value::Required),
@@ -35,6 +36,8 @@ struct Rule {
     unique: bool,
     /// Every one of repeated lines, with or without an empty line before each or between groups.
     all: Option<Groups>,
+    /// All lines, also those that are not repeated.
+    every: bool,
     ignore_case: bool,
     skip_fields: usize,
     skip_chars: usize,
@@ -47,6 +50,8 @@ enum Groups {
     Plain,
     Prepend,
     Separate,
+    Append,
+    Both,
 }
 
 impl Command for Uniq {
@@ -111,6 +116,16 @@ fn rule<'a>(parsed: &[Argument<'a>]) -> Result<(Rule, Vec<&'a str>), String> {
             Argument::Option('\u{10}', Some(other)) => {
                 return Err(format!("invalid argument '{other}' for '--all-repeated'"));
             }
+            Argument::Option('\u{11}', method) => {
+                rule.every = true;
+                rule.all = Some(match method {
+                    None | Some("separate") => Groups::Separate,
+                    Some("prepend") => Groups::Prepend,
+                    Some("append") => Groups::Append,
+                    Some("both") => Groups::Both,
+                    Some(other) => return Err(format!("invalid argument '{other}' for '--group'")),
+                });
+            }
             Argument::Option('u', _) => rule.unique = true,
             Argument::Option('i', _) => rule.ignore_case = true,
             Argument::Option('z', _) => rule.end = 0,
@@ -124,6 +139,9 @@ fn rule<'a>(parsed: &[Argument<'a>]) -> Result<(Rule, Vec<&'a str>), String> {
             Argument::Option(..) => {}
             Argument::Operand(file) => files.push(*file),
         }
+    }
+    if rule.every && (rule.count || rule.repeated || rule.unique) {
+        return Err("--group is mutually exclusive with -c/-d/-D/-u".to_owned());
     }
     if rule.count && rule.all.is_some() {
         return Err("printing all duplicated lines and repeat counts is meaningless".to_owned());
@@ -155,7 +173,7 @@ impl Rule {
             if group.line.as_deref().is_some_and(|first| self.equal(first, line)) {
                 group.count += 1;
                 if self.all.is_some() {
-                    if group.count == 2 {
+                    if group.count == 2 && !self.every {
                         self.begin_group(group, out);
                         let first = group.line.clone().unwrap_or_default();
                         self.put(&first, out);
@@ -167,6 +185,10 @@ impl Rule {
             self.finish(group, out);
             group.line = Some(line.to_vec());
             group.count = 1;
+            if self.every {
+                self.begin_group(group, out);
+                self.put(line, out);
+            }
         });
         Ok(Some(true))
     }
@@ -175,6 +197,7 @@ impl Rule {
         match self.all {
             Some(Groups::Prepend) => out.push(self.end),
             Some(Groups::Separate) if group.written => out.push(self.end),
+            Some(Groups::Both) if !group.written => out.push(self.end),
             _ => {}
         }
         group.written = true;
@@ -187,6 +210,9 @@ impl Rule {
 
     fn finish(&self, group: &mut Grouping, out: &mut Vec<u8>) {
         let Some(line) = group.line.take() else { return };
+        if matches!(self.all, Some(Groups::Append | Groups::Both)) {
+            out.push(self.end);
+        }
         let repeated = group.count > 1;
         if self.all.is_some() || (self.repeated && !repeated) || (self.unique && repeated) {
             return;

@@ -14,6 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use bashkit::{
@@ -30,14 +31,22 @@ use crate::{
     filesystem::World,
 };
 
+/// What all commands of a script share.
+pub(super) struct Surroundings {
+    pub(super) world: Arc<World>,
+    pub(super) input: ScriptInput,
+    /// Whether one of bashkit's own commands ran since the last of ours.
+    pub(super) others_wrote: Arc<AtomicBool>,
+}
+
 /// Puts `command` into the registry under its names.
 pub(super) fn register(
     registry: &BuiltinRegistry,
     name: &str,
     command: Arc<dyn Command>,
-    world: &Arc<World>,
-    input: &ScriptInput,
+    surroundings: &Surroundings,
 ) {
+    let Surroundings { world, input, others_wrote } = surroundings;
     let marked =
         [("", Role::Plain), (PLAIN, Role::Plain), (FIRST, Role::First), (LATER, Role::Later)];
     let scratch = BuiltinRegistry::new();
@@ -50,9 +59,26 @@ pub(super) fn register(
             role,
             about_to_run: AtomicBool::new(false),
             no_input: input.mark().clone(),
+            others_wrote: Arc::clone(others_wrote),
         };
         registry.insert(format!("{mark}{name}"), Arc::new(builtin));
     }
+}
+
+/// Lets what was written leave, on whichever stream: bashkit holds it for as long as nothing waits, and
+/// then a script's output would come before all of its errors. bashkit asks what takes it away in turns,
+/// so that it is asked at any rate takes two of them.
+async fn settle() {
+    let mut turns = 2;
+    std::future::poll_fn(|context| {
+        if turns == 0 {
+            return Poll::Ready(());
+        }
+        turns -= 1;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Where in a pipeline a command stands.
@@ -71,6 +97,8 @@ struct Routed {
     /// first time.
     about_to_run: AtomicBool,
     no_input: StreamData,
+    /// Whether one of bashkit's own commands ran since the last of ours.
+    others_wrote: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -80,6 +108,9 @@ impl Builtin for Routed {
     }
 
     async fn execution_plan(&self, _context: &BuiltinContext<'_>) -> Result<Option<ExecutionPlan>> {
+        if self.others_wrote.swap(false, Ordering::Relaxed) {
+            settle().await;
+        }
         self.about_to_run.store(true, Ordering::Relaxed);
         Ok(None)
     }
@@ -119,7 +150,9 @@ impl bashkit::Command for Adapter {
             output: Output::new(Box::new(CommandDrain(context.stdout))),
             errors: Output::new(Box::new(CommandDrain(context.stderr))),
         };
-        match self.command.run(invocation).await {
+        let result = self.command.run(invocation).await;
+        settle().await;
+        match result {
             Ok(code) => Ok(CommandStatus::with_code(code.into())),
             Err(error) => Err(into_bashkit(error)),
         }

@@ -116,6 +116,52 @@ pub(super) fn register(registry: &BuiltinRegistry, input: &ScriptInput, aside: &
         let mark = if matches!(reads, Reads::All(_)) { internal::MARK } else { "" };
         registry.insert(format!("{mark}{name}"), Arc::new(builtin));
     }
+    for name in [".", "bash", "sh", "source"] {
+        let runner = InputRunner { name, input: input.clone() };
+        registry.insert(format!("{}{name}", internal::MARK), Arc::new(runner));
+    }
+}
+
+/// `source /dev/stdin` and `sh -s`, which bashkit does not know.
+struct InputRunner {
+    name: &'static str,
+    input: ScriptInput,
+}
+
+#[async_trait]
+impl Builtin for InputRunner {
+    async fn execution_plan(&self, context: &BuiltinContext<'_>) -> Result<Option<ExecutionPlan>> {
+        let script = match context.stdin {
+            Some(stdin) if stdin.as_bytes() != self.input.mark().as_bytes() => stdin.clone(),
+            _ => self.input.read_all().await?,
+        };
+        let script = script.to_string();
+        let command = if matches!(self.name, "." | "source") {
+            SubCommand {
+                name: "eval".to_owned(),
+                args: vec![script],
+                stdin: None,
+                assignments: Vec::new(),
+            }
+        } else {
+            let arguments = context.args.iter().skip(1);
+            let mut arguments = arguments.skip_while(|argument| *argument == "--").cloned();
+            let mut args = vec!["-c".to_owned(), script, self.name.to_owned()];
+            args.extend(&mut arguments);
+            SubCommand {
+                name: self.name.to_owned(),
+                args,
+                stdin: Some(StreamData::new()),
+                assignments: Vec::new(),
+            }
+        };
+        Ok(Some(ExecutionPlan::Batch { commands: vec![command] }))
+    }
+
+    async fn execute(&self, _context: BuiltinContext<'_>) -> Result<ExecResult> {
+        // The plan is always there.
+        Ok(ExecResult::err(format!("{}: cannot run\n", self.name), 126))
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -136,16 +182,19 @@ struct Reader {
 impl Builtin for Reader {
     async fn execution_plan(&self, context: &BuiltinContext<'_>) -> Result<Option<ExecutionPlan>> {
         let mut arguments = context.args.to_vec();
+        if self.name == "read" {
+            remove_option(&mut arguments, "-i");
+        }
         let stdin = match (context.stdin, self.reads) {
             (Some(stdin), Reads::All(_)) => Some(stdin.clone()),
             (Some(stdin), Reads::Lines) => {
                 // bashkit has read it from there, and would read again.
-                remove_descriptor(&mut arguments);
+                remove_option(&mut arguments, "-u");
                 Some(stdin.clone())
             }
             (None, Reads::All(operands)) => {
                 if reads_input(self.name, &arguments, operands) {
-                    Some(self.all().await?)
+                    Some(self.input.read_all().await?)
                 } else {
                     None
                 }
@@ -179,21 +228,10 @@ impl Builtin for Reader {
 }
 
 impl Reader {
-    async fn all(&self) -> io::Result<StreamData> {
-        let mut all = Vec::new();
-        loop {
-            let chunk = self.input.read().await?;
-            if chunk.is_empty() {
-                return Ok(all.into());
-            }
-            all.extend_from_slice(&chunk);
-        }
-    }
-
     /// What one `read` with these arguments takes; nothing where that takes longer than it may.
     async fn record(&self, arguments: &[String]) -> io::Result<Option<StreamData>> {
         if self.name != "read" {
-            return self.all().await.map(Some);
+            return self.input.read_all().await.map(Some);
         }
         let wanted = Record::of(arguments);
         if wanted.timeout == Some(Duration::ZERO) {
@@ -309,8 +347,9 @@ fn escaped(record: &[u8]) -> bool {
 }
 
 /// Removes `-u FD`.
-fn remove_descriptor(arguments: &mut Vec<String>) {
-    let Some(at) = arguments.iter().position(|argument| argument.starts_with("-u")) else { return };
+fn remove_option(arguments: &mut Vec<String>, option: &str) {
+    let at = arguments.iter().position(|argument| argument.starts_with(option));
+    let Some(at) = at else { return };
     let has_value = arguments[at].len() == 2;
     arguments.remove(at);
     if has_value && at < arguments.len() {

@@ -39,6 +39,18 @@ impl ScriptInput {
         if waiting.is_empty() { source.read().await } else { Ok(waiting) }
     }
 
+    /// All that is left.
+    pub(super) async fn read_all(&self) -> io::Result<StreamData> {
+        let mut all = Vec::new();
+        loop {
+            let chunk = self.read().await?;
+            if chunk.is_empty() {
+                return Ok(all.into());
+            }
+            all.extend_from_slice(&chunk);
+        }
+    }
+
     pub(super) fn give_back(&self, mut bytes: Vec<u8>) {
         let mut waiting = self.given_back();
         bytes.extend_from_slice(&waiting);

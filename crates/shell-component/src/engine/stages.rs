@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{bundled, files::LAZY, internal};
+use super::{bundled, files::LAZY, internal, rewrites};
 use bashkit::parser::{
     Assignment, AssignmentValue, Command, CompoundCommand, Parser, Redirect, RedirectKind,
     SimpleCommand, Word, WordPart,
@@ -28,6 +28,11 @@ pub(super) const PLAIN: &str = "\u{2060}\u{2060}\u{2060}";
 
 /// Like [`PLAIN`], behind a pipe.
 const BEHIND: &str = "|";
+
+/// The name behind a mark.
+pub(super) fn unmarked(name: &str) -> &str {
+    name.trim_start_matches(LATER)
+}
 
 /// Commands that run other text of the script, or none.
 const NOT_COMMANDS: [&str; 7] = [".", "bash", "builtin", "command", "eval", "sh", "source"];
@@ -115,7 +120,19 @@ impl Marker<'_> {
                 Command::Pipeline(pipeline) => self.pipeline(&pipeline.commands, base),
                 Command::List(_) | Command::Function(_) => {}
                 Command::Compound(compound, redirects) => {
+                    if let Some(rest) = self.text.get(base..)
+                        && let Some((at, length, text)) = rewrites::arithmetic(command, rest)
+                    {
+                        self.changes.insert(base + at, (length, text));
+                    }
                     self.words_of(compound, base);
+                    if let CompoundCommand::Coproc(command) = compound
+                        && let Command::Simple(simple) = &*command.body
+                    {
+                        // It has a pipe of its own.
+                        self.simple(simple, base, LATER);
+                        continue;
+                    }
                     let last = parts(command).into_iter().flatten().map(end).max();
                     let mut from = base + last.unwrap_or(0);
                     for redirect in redirects {
@@ -174,6 +191,16 @@ impl Marker<'_> {
         {
             // It may be the script's input that it reads.
             self.changes.insert(at, (0, internal::MARK.to_owned()));
+        }
+        if let Some(name) = literal(&simple.name)
+            && rewrites::runs_input(name, simple.args.first().and_then(literal))
+            && !self.taken.contains(name)
+            && let Some(at) = self.name_at(simple, name, start)
+        {
+            self.changes.insert(at, (0, internal::MARK.to_owned()));
+        }
+        for word in &simple.args {
+            self.range(word, start);
         }
         let mut from = start;
         for Assignment { value, .. } in &simple.assignments {
@@ -249,6 +276,11 @@ impl Marker<'_> {
     /// elsewhere than it should is left alone.
     fn word(&mut self, word: &Word, from: &mut usize) {
         for part in &word.parts {
+            if let Some(rest) = self.text.get(*from..)
+                && let Some((at, length, text)) = rewrites::replacement(part, rest)
+            {
+                self.changes.insert(*from + at, (length, text));
+            }
             let (commands, openings): (_, &[&str]) = match part {
                 WordPart::CommandSubstitution(commands) => (commands, &["$("]),
                 WordPart::ProcessSubstitution { commands, .. } => (commands, &["<(", ">("]),
@@ -284,38 +316,15 @@ impl Marker<'_> {
         }
     }
 
-    /// bashkit leaves ranges like `{1..100000}` as they are when they are long. As the words of a loop,
-    /// `seq` makes the same of them.
+    /// bashkit leaves ranges like `{1..100000}` as they are when they are long: `seq` makes the same of
+    /// them.
     fn range(&mut self, word: &Word, start: usize) {
         let Some(text) = literal(word) else { return };
-        let Some((first, last, step)) = long_range(text) else { return };
-        let Some(at) = self.text.get(start..).and_then(|rest| rest.find(text)) else { return };
-        let command = format!("$({PLAIN}seq {first} {step} {last})");
+        let Some(command) = rewrites::long_range(text) else { return };
+        let rest = self.text.get(start..);
+        let Some(at) = rest.and_then(|rest| rewrites::find_word(rest, text)) else { return };
         self.changes.insert(start + at, (text.len(), command));
     }
-}
-
-/// How many words bashkit makes of a range at most.
-const LONGEST_RANGE: i64 = 10_000;
-
-/// The ends and the step of `{first..last..step}`, if it is longer than that.
-fn long_range(text: &str) -> Option<(i64, i64, i64)> {
-    let inside = text.strip_prefix('{')?.strip_suffix('}')?;
-    let mut numbers = inside.split("..");
-    let number = |text: Option<&str>| {
-        // Leading zeros mean a width, which only short ranges have.
-        text.filter(|text| *text == "0" || !text.trim_start_matches('-').starts_with('0'))?
-            .parse::<i64>()
-            .ok()
-    };
-    let (first, last) = (number(numbers.next())?, number(numbers.next())?);
-    let step = match numbers.next() {
-        None => 1,
-        step => number(step)?.checked_abs()?.max(1),
-    };
-    let length = last.checked_sub(first)?.checked_abs()? / step;
-    let step = if last < first { -step } else { step };
-    (numbers.next().is_none() && length > LONGEST_RANGE).then_some((first, last, step))
 }
 
 /// Where `opening` first stands, and is not the beginning of arithmetic.
@@ -458,6 +467,7 @@ mod tests {
                 "sed p | sed p; sed p < f; cat f | sed p",
                 "Ised p | sed p; sed p < f; 1cat f | sed p",
             ),
+            ("coproc cat; coproc C { cat; }", "coproc 2cat; coproc C { 0cat; }"),
             ("wc -l < f", "0wc -l < Lf"),
             ("tr '<' x <\"$f\" | wc", "1tr '<' x <L\"$f\" | 2wc"),
             (

@@ -65,6 +65,11 @@ pub(super) fn list(path: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
+pub(super) fn names_of(path: &Path) -> io::Result<u64> {
+    let (directory, path) = preopen(path)?;
+    Ok(directory.stat_at(PathFlags::empty(), path).map_err(error)?.link_count)
+}
+
 /// How much is read when a file is opened: most are not larger.
 const FIRST: u64 = 64 * 1024;
 

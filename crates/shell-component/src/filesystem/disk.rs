@@ -54,6 +54,17 @@ pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
     super::descriptor::open(path)
 }
 
+#[cfg(unix)]
+pub(super) fn names_of(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(fs::symlink_metadata(path)?.nlink())
+}
+
+#[cfg(target_os = "wasi")]
+pub(super) fn names_of(path: &Path) -> io::Result<u64> {
+    super::descriptor::names_of(path)
+}
+
 pub(super) fn remove(path: &Path, tree: bool) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         fs::remove_file(path)

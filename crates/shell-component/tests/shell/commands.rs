@@ -105,12 +105,11 @@ fn grep_searches_trees() {
         "",
     );
     assert_eq!(
-        ran.output,
-        "d/a.rs:x\nd/e/b.txt:x\n./d/a.rs\nd/a.rs:1\nd/e/b.txt:1\ngrep: bin: binary file matches\n2\n",
+        ran.output, "d/a.rs:x\nd/e/b.txt:x\n./d/a.rs\nd/a.rs:1\nd/e/b.txt:1\n2\n",
         "{}",
         ran.errors
     );
-    assert_eq!(ran.errors, "grep: d: Is a directory\n");
+    assert_eq!(ran.errors, "grep: bin: binary file matches\ngrep: d: Is a directory\n");
 }
 
 #[test]

@@ -150,3 +150,32 @@ fn large_data_passes_whole() {
     assert_eq!(ran.output, "4194304\n");
     check("head -c 3000000 /dev/zero | tr '\\0' a > f; x=$(cat f); echo ${#x}", "3000000\n");
 }
+
+#[test]
+fn output_and_errors_come_in_order() {
+    let mut shell = Shell::new();
+    shell.merge = true;
+    let ran = shell
+        .run("echo a; echo b >&2; echo c; ls nope; echo d; cat none; echo e >&2; cut; echo f", "");
+    let lines: Vec<_> = ran.output.lines().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(
+        lines,
+        [
+            "a",
+            "b",
+            "c",
+            "ls",
+            "d",
+            "cat",
+            "e",
+            "cut",
+            "Try 'cut --help' for more information.",
+            "f"
+        ]
+    );
+}
+
+#[test]
+fn a_coprocess_answers_line_by_line() {
+    check("coproc cat; echo hi >&${COPROC[1]}; read l <&${COPROC[0]}; echo got $l", "got hi\n");
+}

@@ -28,12 +28,14 @@ pub(crate) struct Shell {
     pub(crate) state: Option<Vec<u8>>,
     pub(crate) commands: Vec<(String, Arc<dyn Command>)>,
     pub(crate) roots: bool,
+    /// Whether errors are kept with the output, in order.
+    pub(crate) merge: bool,
 }
 
 impl Shell {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, state: None, commands: commands::all(), roots: true }
+        Self { directory, state: None, commands: commands::all(), roots: true, merge: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -44,8 +46,11 @@ impl Shell {
     pub(crate) fn run_with(&mut self, text: &str, input: impl Source + 'static) -> Ran {
         let output = Arc::new(Mutex::new(Vec::new()));
         let errors = Arc::new(Mutex::new(Vec::new()));
-        let streams =
-            Streams { input: Box::new(input), output: keep(&output), errors: keep(&errors) };
+        let streams = Streams {
+            input: Box::new(input),
+            output: keep(&output),
+            errors: keep(if self.merge { &output } else { &errors }),
+        };
         let directory = std::fs::canonicalize(self.path()).unwrap();
         let script = Script {
             text: text.to_owned(),

@@ -337,14 +337,16 @@ impl<'a> Search<'a> {
     }
 
     /// What is said about the file as a whole; whether lines were selected.
-    pub(super) fn finish(self, out: &mut Vec<u8>) -> bool {
+    pub(super) fn finish(self, out: &mut Vec<u8>, errors: &mut Vec<u8>) -> bool {
         let report = self.report;
         let selected = self.selected > 0;
         if report.quiet {
             return selected;
         }
         if self.binary_matched {
-            out.extend_from_slice(format!("grep: {}: binary file matches\n", self.name).as_bytes());
+            errors.extend_from_slice(
+                format!("grep: {}: binary file matches\n", self.name).as_bytes(),
+            );
         }
         if report.count && !(report.files_with || report.files_without) {
             if report.names {

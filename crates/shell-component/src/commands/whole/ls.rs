@@ -88,6 +88,8 @@ struct Item {
     facts: Facts,
     /// What the link leads to, if it leads somewhere.
     target_facts: Option<Facts>,
+    /// How many names it has, if that is shown.
+    names: u64,
 }
 
 fn run(call: &mut Call<'_>) -> u8 {
@@ -178,15 +180,22 @@ fn item(
     } else {
         None
     };
-    Ok(Item { name: name.to_owned(), target, facts, target_facts })
+    let names = match facts.kind {
+        Kind::Directory => 2,
+        Kind::File if arrangement(given) == Arrangement::Long => {
+            call.world.names_of(&full).map_or(1, |names| names.max(1))
+        }
+        _ => 1,
+    };
+    Ok(Item { name: name.to_owned(), target, facts, target_facts, names })
 }
 
-/// Lists a directory, and with `-R` those below it.
 /// Whether nothing of a file is shown but its name.
 fn shows_names_only(given: &Given) -> bool {
     arrangement(given) != Arrangement::Long && !given.has('s') && !given.has('i')
 }
 
+/// Lists a directory, and with `-R` those below it.
 fn list(
     call: &mut Call<'_>,
     given: &Given,
@@ -223,6 +232,7 @@ fn list(
                 target: None,
                 facts: Facts { kind: entry.kind, ..Device::Null.facts() },
                 target_facts: None,
+                names: 1,
             }),
             Err(reason) => {
                 call.complain(format_args!(

@@ -150,7 +150,11 @@ fn field(call: &Call<'_>, letter: char, name: &str, facts: &Facts) -> String {
         .to_owned(),
         'g' | 'u' => owner::ID.to_string(),
         'G' | 'U' => owner_name(),
-        'h' => if facts.kind == Kind::Directory { "2" } else { "1" }.to_owned(),
+        'h' => match facts.kind {
+            Kind::Directory => 2,
+            _ => call.world.names_of(&call.path(name)).map_or(1, |names| names.max(1)),
+        }
+        .to_string(),
         'n' => name.to_owned(),
         'N' => {
             let target = call.world.read_link(&call.path(name)).ok();

@@ -3,7 +3,7 @@
 mod archive;
 mod extract;
 
-use std::time::UNIX_EPOCH;
+use std::{io::Read, time::UNIX_EPOCH};
 
 use archive::{Entry, Kind};
 
@@ -228,21 +228,19 @@ impl Job {
         self.given.value('f').unwrap_or("-")
     }
 
-    fn is_compressed(&self, bytes: &[u8]) -> bool {
-        self.given.has('z') || bytes.starts_with(b"\x1f\x8b")
-    }
-
     fn load(&self, call: &Call<'_>) -> Result<Vec<Entry>, String> {
         let name = self.archive_name();
         let bytes = call.read(name).map_err(|reason| format!("{name}: Cannot open: {reason}"))?;
-        if bytes.starts_with(b"BZh")
-            || bytes.starts_with(b"\xfd7zXZ")
-            || self.given.has('j')
-            || self.given.has('J')
-        {
-            return Err("this shell has no bzip2 and no xz within tar".to_owned());
+        if bytes.starts_with(b"\xfd7zXZ") || self.given.has('J') {
+            return Err("this shell has no xz".to_owned());
         }
-        let bytes = if self.is_compressed(&bytes) {
+        let bytes = if self.given.has('j') || bytes.starts_with(b"BZh") {
+            let mut expanded = Vec::new();
+            bzip2::read::MultiBzDecoder::new(bytes.as_slice())
+                .read_to_end(&mut expanded)
+                .map_err(|error| format!("bzip2: {error}"))?;
+            expanded
+        } else if self.given.has('z') || bytes.starts_with(b"\x1f\x8b") {
             gzip::expanded(&bytes).map_err(|message| format!("gzip: {message}"))?
         } else {
             bytes
@@ -252,12 +250,20 @@ impl Job {
 
     fn store(&self, call: &mut Call<'_>, entries: &[Entry]) -> Result<(), String> {
         let name = self.archive_name();
-        if self.given.has('j') || self.given.has('J') {
-            return Err("this shell has no bzip2 and no xz within tar".to_owned());
-        }
         let mut bytes = archive::write(entries);
-        let by_name = self.given.has('a') && (name.ends_with(".gz") || name.ends_with(".tgz"));
-        if self.given.has('z') || by_name {
+        let ends = |endings: &[&str]| {
+            self.given.has('a') && endings.iter().any(|ending| name.ends_with(ending))
+        };
+        if self.given.has('J') || ends(&[".xz", ".txz"]) {
+            return Err("this shell has no xz".to_owned());
+        }
+        if self.given.has('j') || ends(&[".bz2", ".tbz", ".tbz2"]) {
+            let mut compressed = Vec::new();
+            bzip2::read::BzEncoder::new(bytes.as_slice(), bzip2::Compression::best())
+                .read_to_end(&mut compressed)
+                .map_err(|error| format!("bzip2: {error}"))?;
+            bytes = compressed;
+        } else if self.given.has('z') || ends(&[".gz", ".tgz"]) {
             bytes = gzip::compressed(&bytes, 6);
         }
         if name == "-" {

@@ -214,6 +214,7 @@ fn long(call: &mut Call<'_>, given: &Given, items: &[Item]) {
         .collect();
     let time_width = times.iter().map(|time| time.chars().count()).max().unwrap_or(0);
     let prefixes = prefixes(given, items);
+    let names_width = items.iter().map(|item| item.names.to_string().len()).max().unwrap_or(1);
     for (index, item) in items.iter().enumerate() {
         let kind = match item.facts.kind {
             Kind::File => '-',
@@ -222,8 +223,12 @@ fn long(call: &mut Call<'_>, given: &Given, items: &[Item]) {
             Kind::Device => 'c',
         };
         let mode = if item.facts.kind == Kind::Link { 0o777 } else { item.facts.mode };
-        let links = if item.facts.kind == Kind::Directory { 2 } else { 1 };
-        let mut line = format!("{}{kind}{} {links} ", prefixes[index], owner::permissions(mode));
+        let mut line = format!(
+            "{}{kind}{} {:names_width$} ",
+            prefixes[index],
+            owner::permissions(mode),
+            item.names
+        );
         if !given.has('g') {
             line.push_str(&format!("{owner} "));
         }
