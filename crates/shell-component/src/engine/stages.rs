@@ -479,6 +479,11 @@ mod tests {
             ("for i in $(cat f); do cat $i; done", "for i in $(0cat f); do 0cat $i; done"),
             ("echo 'cat f | wc'", "echo 'cat f | wc'"),
             ("diff <(cat a) <(cat b)", "diff <(0cat a) <(0cat b)"),
+            (
+                "echo ${v/b/[&]} '{1..20000}' {1..20000}",
+                "echo ${v/b/[b]} '{1..20000}' $(0seq 1 1 20000)",
+            ),
+            ("(( $(f \"1 > 2\") )) && x", "[ $(( $(f \"1 > 2\") )) -ne 0 ] && x"),
             ("f() { cat x; }; type f; cat x", "f() { cat x; }; type f; 0cat x"),
             ("f() { cat x; }; f | wc", "f() { 0cat x; }; f | 2wc"),
             (
