@@ -34,6 +34,9 @@ pub(super) fn unmarked(name: &str) -> &str {
     name.trim_start_matches(LATER)
 }
 
+/// What shows the text of functions.
+const SHOW_FUNCTIONS: [&str; 4] = ["declare -", "typeset -", "type ", "command -V"];
+
 /// Commands that run other text of the script, or none.
 const NOT_COMMANDS: [&str; 7] = [".", "bash", "builtin", "command", "eval", "sh", "source"];
 
@@ -49,7 +52,14 @@ pub(super) fn mark(text: &str, commands: &HashSet<String>, taken: &HashSet<Strin
     let (script, _) = Parser::with_limits(text, MAX_DEPTH, MAX_OPERATIONS).parse_recovering();
     let mut taken = taken.clone();
     defined(&script.commands, &mut taken);
-    let mut marker = Marker { text, commands, taken: &taken, changes: BTreeMap::new() };
+    let mut marker = Marker {
+        text,
+        commands,
+        taken: &taken,
+        changes: BTreeMap::new(),
+        plain_functions: SHOW_FUNCTIONS.iter().any(|shows| text.contains(shows)),
+        is_plain: false,
+    };
     marker.walk(&script.commands, 0);
     let mut changed = String::with_capacity(text.len() + marker.changes.len() * PLAIN.len());
     let mut done = 0;
@@ -109,6 +119,10 @@ struct Marker<'a> {
     taken: &'a HashSet<String>,
     /// What to put where, instead of so many bytes.
     changes: BTreeMap<usize, (usize, String)>,
+    /// Whether the script shows the text of functions, which then has to be their own.
+    plain_functions: bool,
+    /// Whether what is looked at is not to be marked.
+    is_plain: bool,
 }
 
 impl Marker<'_> {
@@ -140,11 +154,14 @@ impl Marker<'_> {
                     }
                 }
             }
+            let outside = self.is_plain;
+            self.is_plain |= self.plain_functions && matches!(command, Command::Function(_));
             if !matches!(command, Command::Pipeline(_)) {
                 for part in parts(command) {
                     self.walk(part, base);
                 }
             }
+            self.is_plain = outside;
         }
     }
 
@@ -171,7 +188,7 @@ impl Marker<'_> {
 
     fn simple(&mut self, simple: &SimpleCommand, base: usize, mark: &'static str) {
         let start = base + simple.span.start.offset;
-        if let Some(name) = literal(&simple.name)
+        if let Some(name) = literal(&simple.name).filter(|_| !self.is_plain)
             && self.commands.contains(name)
             && !self.taken.contains(name)
             && let Some(at) = self.name_at(simple, name, start)
@@ -182,7 +199,7 @@ impl Marker<'_> {
                 self.changes.insert(at, (0, LAZY.to_owned()));
             }
         }
-        if let Some(name) = literal(&simple.name)
+        if let Some(name) = literal(&simple.name).filter(|_| !self.is_plain)
             && !matches!(mark, LATER | BEHIND)
             && bundled::is_filter(name)
             && !self.taken.contains(name)
@@ -462,6 +479,12 @@ mod tests {
             ("for i in $(cat f); do cat $i; done", "for i in $(0cat f); do 0cat $i; done"),
             ("echo 'cat f | wc'", "echo 'cat f | wc'"),
             ("diff <(cat a) <(cat b)", "diff <(0cat a) <(0cat b)"),
+            (
+                "echo ${v/b/[&]} '{1..20000}' {1..20000}",
+                "echo ${v/b/[b]} '{1..20000}' $(0seq 1 1 20000)",
+            ),
+            ("(( $(f \"1 > 2\") )) && x", "[ $(( $(f \"1 > 2\") )) -ne 0 ] && x"),
+            ("f() { cat x; }; type f; cat x", "f() { cat x; }; type f; 0cat x"),
             ("f() { cat x; }; f | wc", "f() { 0cat x; }; f | 2wc"),
             (
                 "sed p | sed p; sed p < f; cat f | sed p",
