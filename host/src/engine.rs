@@ -131,6 +131,8 @@ fn config(pool: Option<PoolingAllocationConfig>) -> Config {
     config.wasm_relaxed_simd(false);
     // A guest names its functions as it likes; addresses are all that a trace of ours needs.
     config.wasm_backtrace_max_frames(None);
+    // Nobody maps them to places in the guest, and they are a third of what is compiled.
+    config.generate_address_map(false);
     if let Some(pool) = pool {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }

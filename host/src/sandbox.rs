@@ -164,10 +164,9 @@ impl SandboxState {
 /// used twice. `who` is what runs, in words.
 pub(crate) async fn run<S: Sandboxed, T>(
     who: &str,
-    engine: &Engine,
+    (engine, mut turnstile): (&Engine, Turnstile),
     mut state: S,
     budget: &Budget,
-    mut turnstile: Turnstile,
     call: impl AsyncFnOnce(&mut Store<S>) -> wasmtime::Result<T>,
 ) -> Result<T, CommandEnd> {
     let Budget { meter, limits, share, allowance, .. } = budget;
@@ -228,7 +227,7 @@ pub(crate) async fn run_command(
         let guest = pre.instantiate_async(&mut *store).await?;
         guest.wasi_cli_run().call_run(store).await
     };
-    match run("the command", pre.engine(), state, budget, turnstile, call).await {
+    match run("the command", (pre.engine(), turnstile), state, budget, call).await {
         Ok(Ok(())) => CommandEnd::Exited(0),
         Ok(Err(())) => CommandEnd::Exited(1),
         Err(end) => end,

@@ -123,9 +123,8 @@ impl ShellHost {
     pub(crate) fn start(
         self: &Arc<Self>,
         script: Script,
-        session: &Session,
+        (session, commands): (&Session, &CommandSet),
         files: FilesystemCtx,
-        commands: &CommandSet,
         budget: &Budget,
     ) -> Result<Process<ScriptEnd>, StartScriptError> {
         let lease = session.lease()?;
@@ -174,8 +173,8 @@ impl ShellHost {
             let guest = pre.instantiate_async(&mut *store).await?;
             guest.yoi_shell_interpreter().call_run(store, script).await
         };
-        let turnstile = self.threads.turnstile();
-        match sandbox::run("the script", pre.engine(), state, budget, turnstile, call).await {
+        let on = (pre.engine(), self.threads.turnstile());
+        match sandbox::run("the script", on, state, budget, call).await {
             Ok(Ok(ending)) => Ok(ending),
             Ok(Err(reason)) => Err(ScriptEnd::Crashed(reason)),
             Err(CommandEnd::Exited(code)) => Err(ScriptEnd::Exited { code, said_exit: true }),

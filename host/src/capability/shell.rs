@@ -133,7 +133,7 @@ impl ShellView<'_> {
             directory: script.directory,
             timeout: Some(Duration::from_millis(timeout_ms)),
         };
-        let started = host.start(script, session, self.files.fork(), commands, &self.ctx.budget);
+        let started = host.start(script, (session, commands), self.files.fork(), &self.ctx.budget);
         let started = started.map(RunningScript);
         Ok(started.map_err(|error| types::Error::Other(error.to_string())))
     }

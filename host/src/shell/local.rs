@@ -241,7 +241,7 @@ impl ShellSession {
         let meter = Arc::new(TurnMeter::start());
         let files = self.files(&meter, false).await?;
         let budget = Budget::new(Arc::clone(&self.limits), Share::All, meter);
-        let started = self.host.start(script, &self.session, files, &self.commands, &budget);
+        let started = self.host.start(script, (&self.session, &self.commands), files, &budget);
         started
             .map(RunningScript)
             .map_err(|error: StartScriptError| ShellError::Busy(error.to_string()))

@@ -32,8 +32,10 @@ fn grants() -> impl Strategy<Value = Grants> {
         0..3,
     );
     let llm = prop::option::of(models.prop_map(|models| LlmGrant { models }));
-    (prop::collection::vec(preopens(), 0..4), llm)
-        .prop_map(|(preopens, llm)| Grants { preopens, llm })
+    let shell = (1..4_u64).prop_map(|timeout_ms| ShellGrant { timeout_ms });
+    let shell = prop::option::of(shell);
+    (prop::collection::vec(preopens(), 0..4), llm, shell)
+        .prop_map(|(preopens, llm, shell)| Grants { preopens, llm, shell })
 }
 
 /// Whether both give the same authority.

@@ -227,7 +227,7 @@ fn a_worker_runs_a_script_and_its_code_is_the_outcome() {
 #[test]
 fn a_session_has_history_completion_and_ctrl_c() {
     let home = home();
-    let mut terminal = Terminal::start(command(&home, &["--dir", "docs:rw"]));
+    let mut terminal = Terminal::start(&command(&home, &["--dir", "docs:rw"]));
     terminal.wait_for("yoi:/workspace");
     terminal.line("x=41; echo $((x + 1))");
     terminal.wait_for("42\r\n");
