@@ -205,7 +205,7 @@ impl RuntimeBuilder {
     }
 
     /// Lets Workers that are granted `shell` run scripts, with this component. Without it none can. It
-    /// exports `yoi:shell/interpreter`, as `builtin_workers::SHELL` does, and is compiled with the first
+    /// exports `yoi:shell/interpreter`, as `builtin_workers::SHELL_COMPONENT` does, and is compiled with the first
     /// script.
     #[must_use]
     pub fn shell(mut self, component: impl Into<Cow<'static, [u8]>>) -> Self {

@@ -12,7 +12,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use wasmtime::Store;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 use worker_types::{Limits, LogStream};
@@ -50,7 +50,7 @@ pub struct Script {
     pub environment: Vec<(String, String)>,
     /// Where it begins, absolute; absent, where the session is.
     pub directory: Option<String>,
-    /// The longest it may take; absent, as long as its session says.
+    /// The longest it may take, beside compiling the shell; absent, for as long as it wants.
     pub timeout: Option<Duration>,
 }
 
@@ -134,11 +134,15 @@ impl ShellHost {
         let (input, reader) = input_pipe();
         let (host, budget, commands) =
             (Arc::clone(self), budget.for_script(), Arc::clone(commands));
+        // Its commands are waited for like itself.
+        let started = TaskTracker::new();
+        let tracker = started.clone();
         let running = async move {
-            let _held = (permit, files.handles().hold());
+            let held = (permit, files.handles().hold());
             let end = match host.interpreter().await {
                 Ok(interpreter) => {
-                    let commands = CommandsCtx::new(Arc::clone(&host), commands, budget.clone());
+                    let commands =
+                        CommandsCtx::new(Arc::clone(&host), commands, (&budget, &tracker));
                     let timeout = script.timeout;
                     let script = lease.script(script);
                     let state = ShellState::new(files, commands, (&reader, &ender), &budget);
@@ -153,11 +157,13 @@ impl ShellHost {
             };
             let end = end.map(|ending| lease.keep(ending)).unwrap_or_else(|end| end);
             // Whoever sees the end may start the next one.
-            drop((lease, reader));
+            tracker.close();
+            tracker.wait().await;
+            drop((lease, reader, held));
             ender.end(end);
         };
         let task = AbortOnDropHandle::new(self.threads.handle().spawn(running));
-        Ok(Process::new(output, input, task))
+        Ok(Process::new(output, input, task, started))
     }
 
     async fn run(

@@ -13,17 +13,25 @@ struct Border {
     never: &'static [&'static str],
 }
 
-const BORDERS: [Border; 4] = [
+const BORDERS: [Border; 5] = [
     // A backend that embeds the Runtime brings its own guests and needs no wasm target to build.
     Border {
         package: "worker-runtime",
-        never: &["builtin-workers", "worker-guest", "yoi-config", "yoi-workspace-server"],
+        never: &[
+            "bashkit",
+            "builtin-workers",
+            "worker-guest",
+            "yoi-config",
+            "yoi-workspace-server",
+        ],
     },
     // Types, for every side: nothing that runs.
     Border {
         package: "worker-types",
         never: &["axum", "llm-engine", "reqwest", "tokio", "wasmtime", "worker-runtime"],
     },
+    // A guest: all it knows of the host is their WIT.
+    Border { package: "shell-component", never: &["wasmtime", "worker-runtime", "worker-types"] },
     // Model providers know nothing of Workers.
     Border { package: "llm-engine", never: &["wasmtime", "worker-runtime", "worker-types"] },
     // Authors use the guest SDK outside this workspace: it knows the WIT and nothing of the host.

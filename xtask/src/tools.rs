@@ -1,4 +1,4 @@
-//! The cargo tools that the checks run: the ones on PATH, or our own builds below `target/tools`.
+//! The tools that the checks need: cargo's, from PATH or built below `target/tools`, and ripgrep for WASI.
 
 use std::path::{Path, PathBuf};
 
@@ -46,7 +46,7 @@ pub(crate) fn ensure_ripgrep(workspace: &Workspace) -> Result<PathBuf> {
     install.args(["install", "--locked", RIPGREP, "--version", &version, "--target", GUEST_TARGET]);
     install.arg("--root").arg(&root).arg("--target-dir").arg(&build);
     process::run(&mut install)?;
-    // As above.
+    // As in `Tool::ensure`.
     let _ = std::fs::remove_dir_all(&build);
     if !component.is_file() {
         bail!("{RIPGREP} was built, but {} is not there", component.display());

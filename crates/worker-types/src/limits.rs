@@ -11,16 +11,18 @@ pub struct Limits {
     pub turn_wall_ms: u64,
     /// The longest a turn may compute, in milliseconds. Default: 60 seconds.
     pub turn_cpu_ms: u64,
-    /// The most linear memory a turn may hold, in bytes, summed over all memories of its Store.
+    /// The most linear memory a turn may hold, in bytes, summed over all memories of its guest, and of its
+    /// scripts and commands.
     /// Default: 256 MiB.
     pub turn_memory_bytes: u64,
     /// The most elements of each table. Default: 10,000.
     pub turn_table_elements: u64,
-    /// The most core instances of a turn. Default: 32.
+    /// The most core instances of a turn's guest, and of each of its scripts and commands. Default: 32.
     pub turn_instances: u64,
     /// The most bytes that one call over the guest's border may carry. Default: 4 MiB.
     pub host_call_bytes: u64,
-    /// The most resource handles a turn may hold. Default: 1,024.
+    /// The most resource handles a turn's guest may hold, and each of its scripts and commands. Default:
+    /// 1,024.
     pub turn_handles: u64,
     /// The most bytes that a turn may write to files, all of them together; each name that it makes
     /// counts as 4 KiB. Default: 4 GiB.

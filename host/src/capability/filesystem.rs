@@ -36,7 +36,7 @@ use wasmtime_wasi::{
 };
 use worker_types::{Access, Limits};
 
-pub(crate) use self::handles::Handles;
+pub(crate) use self::{handles::Handles, working_directory::EnterError};
 use self::{
     quota::{Quota, Written},
     streams::Calls,

@@ -1,6 +1,6 @@
 //! Something that runs in a Store of its own, as those see it who started it.
 
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::pipe::{InputWriter, Piece, PieceReader};
 
@@ -10,6 +10,8 @@ pub(crate) struct Process<E> {
     output: PieceReader<E>,
     input: InputWriter,
     task: AbortOnDropHandle<()>,
+    /// What it has started, which goes with its Store.
+    started: TaskTracker,
 }
 
 impl<E> Process<E> {
@@ -17,8 +19,9 @@ impl<E> Process<E> {
         output: PieceReader<E>,
         input: InputWriter,
         task: AbortOnDropHandle<()>,
+        started: TaskTracker,
     ) -> Self {
-        Self { output, input, task }
+        Self { output, input, task, started }
     }
 
     /// Waits for the next piece of what comes of it; none after its end.
@@ -41,10 +44,12 @@ impl<E> Process<E> {
         &self.input
     }
 
-    /// Ends it. When this returns, nothing of it runs.
+    /// Ends it, and what it started. When this returns, nothing of it runs.
     pub(crate) async fn end(self) {
         self.task.abort();
         // An error says that it was ended.
         let _ = self.task.await;
+        self.started.close();
+        self.started.wait().await;
     }
 }

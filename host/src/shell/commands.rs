@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{
     WasiCtxBuilder, async_trait,
@@ -18,7 +18,7 @@ use super::{
     bindings::yoi::shell::commands::{self, Invocation, Piece},
 };
 use crate::{
-    capability::filesystem::FilesystemCtx,
+    capability::filesystem::{EnterError, FilesystemCtx},
     engine::{Engines, LoadedCommand},
     error_chain,
     exec::{ExecError, command_component},
@@ -70,6 +70,8 @@ pub(crate) struct CommandsCtx {
     host: Arc<ShellHost>,
     commands: CommandSet,
     budget: Budget,
+    /// The commands that run.
+    running: TaskTracker,
 }
 
 /// A command that runs.
@@ -85,8 +87,12 @@ impl Pollable for RunningCommand {
 }
 
 impl CommandsCtx {
-    pub(super) fn new(host: Arc<ShellHost>, commands: CommandSet, budget: Budget) -> Self {
-        Self { host, commands, budget }
+    pub(super) fn new(
+        host: Arc<ShellHost>,
+        commands: CommandSet,
+        (budget, running): (&Budget, &TaskTracker),
+    ) -> Self {
+        Self { host, commands, budget: budget.clone(), running: running.clone() }
     }
 
     /// Starts a command on the directories of `files`, and returns at once.
@@ -101,15 +107,18 @@ impl CommandsCtx {
         let permit = self.budget.admit(&self.host.live).map_err(|error| error.to_string())?;
         if files.first_directory().is_some() {
             let directory = &invocation.directory;
-            // In a directory that is not granted, such as `/`, there is nothing to be found.
-            let _ = files.enter(directory).await;
+            match files.enter(directory).await {
+                // There, such as in `/`, is nothing to be found.
+                Ok(()) | Err(EnterError::NotGranted) => {}
+                Err(error) => return Err(format!("{directory}: {error}")),
+            }
         }
         let limits = &self.budget.limits;
         let (ender, output) = output_pipe(Arc::clone(&self.budget.meter), limits.turn_output_bytes);
         let (input, reader) = input_pipe();
         let (host, budget) = (Arc::clone(&self.host), self.budget.clone());
         let running = async move {
-            let _held = (permit, files.handles().hold());
+            let held = (permit, files.handles().hold());
             let code = match command.load(&host.engines).await {
                 Ok(command) => {
                     let _ticking = host.engines.tick();
@@ -122,11 +131,12 @@ impl CommandsCtx {
                     CANNOT_RUN
                 }
             };
-            drop(reader);
+            drop((reader, held));
             ender.end(code);
         };
-        let task = AbortOnDropHandle::new(self.host.threads.handle().spawn(running));
-        Ok(RunningCommand(Process::new(output, input, task)))
+        let running = self.running.spawn_on(running, self.host.threads.handle());
+        let task = AbortOnDropHandle::new(running);
+        Ok(RunningCommand(Process::new(output, input, task, TaskTracker::new())))
     }
 }
 

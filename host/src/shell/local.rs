@@ -55,7 +55,7 @@ pub enum ShellError {
     /// The shell component does not compile, or does not load.
     #[error("{0}")]
     Load(String),
-    /// Another script of the session runs.
+    /// Another script of the session runs, or as many scripts and commands as may.
     #[error("{0}")]
     Busy(String),
     /// wasmtime or the system refuses what it takes to run anything.

@@ -108,7 +108,7 @@ const OPTIONS: [(&str, &str); 15] = [
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteStateError {
     #[error(
-        "the session's variables and functions have {0} bytes, more than the {MAX_BYTES} that are kept: they are lost"
+        "the session's variables and functions have {0} bytes, more than the {MAX_BYTES} that are kept: what this script changed of them is lost"
     )]
     TooLarge(usize),
     #[error("the session's variables and functions cannot be kept: {0}")]

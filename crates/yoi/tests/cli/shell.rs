@@ -116,7 +116,7 @@ fn its_own_directory_goes_with_it() {
 }
 
 #[test]
-fn a_script_takes_what_it_reads_of_standard_input_and_no_more() {
+fn a_script_that_reads_nothing_takes_nothing_of_standard_input() {
     let home = home();
     let yoi = env!("CARGO_BIN_EXE_yoi");
     let script = format!("{yoi} shell -c 'echo begun'; cat");

@@ -28,7 +28,7 @@ pub(super) enum ScriptExit {
     Interrupted,
 }
 
-/// Runs a script to its end. What it does not read of standard input is left there.
+/// Runs a script to its end. Standard input is not touched until it asks.
 pub(super) async fn run(
     session: &ShellSession,
     script: Script,

@@ -1,5 +1,5 @@
-//! Standard input of this process, read when a script asks for it and not before: what it does not read
-//! is left to whoever reads next, such as the prompt.
+//! Standard input of this process, read when a script asks for it and not before: a script that reads
+//! nothing leaves all of it to whoever reads next, such as the prompt.
 
 use std::{io, os::fd::OwnedFd, thread};
 
