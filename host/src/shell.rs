@@ -138,7 +138,7 @@ impl ShellHost {
         let started = TaskTracker::new();
         let tracker = started.clone();
         let running = async move {
-            let held = (permit, files.handles().hold());
+            let hold = files.handles().hold();
             let end = match host.interpreter().await {
                 Ok(interpreter) => {
                     let commands =
@@ -159,8 +159,8 @@ impl ShellHost {
             // Whoever sees the end may start the next one.
             tracker.close();
             tracker.wait().await;
-            drop((lease, reader, held));
-            ender.end(end);
+            drop((lease, reader, hold));
+            ender.end(end, permit);
         };
         let task = AbortOnDropHandle::new(self.threads.handle().spawn(running));
         Ok(Process::new(output, input, task, started))

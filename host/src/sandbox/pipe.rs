@@ -18,10 +18,14 @@ use wasmtime_wasi::{
 };
 use worker_types::LogStream;
 
+use super::StorePermit;
 use crate::turn::TurnMeter;
 
 /// The most bytes of one piece, and of one write, as in wasmtime's own streams.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// What a piece takes beside its bytes: a writer that changes streams with every byte makes many.
+const PIECE_OVERHEAD: usize = 128;
 
 /// What a pipe holds before whoever writes waits: some pieces, so that both sides have something to do.
 const PIPE_BYTES: usize = 4 * PIECE_BYTES;
@@ -58,7 +62,8 @@ struct OutputState<E> {
 #[derive(Debug)]
 enum End<E> {
     Running,
-    Ended(E),
+    /// What is not taken is still somebody's, and counts as what runs.
+    Ended(E, StorePermit),
     Taken,
 }
 
@@ -114,9 +119,10 @@ impl<E> Ender<E> {
         self.output.readable.notify_waiters();
     }
 
-    /// Nothing is written any more, and this is how it ended.
-    pub(crate) fn end(self, end: E) {
-        self.output.lock().end = End::Ended(end);
+    /// Nothing is written any more, and this is how it ended. The right to have had a Store is given back
+    /// when somebody has heard it: until then there is what nobody has read.
+    pub(crate) fn end(self, end: E, permit: StorePermit) {
+        self.output.lock().end = End::Ended(end, permit);
     }
 }
 
@@ -141,18 +147,21 @@ impl<E> OutputState<E> {
                 {
                     piece.extend_from_slice(bytes);
                 }
-                _ => self.pieces.push_back((stream, bytes.into())),
+                _ => {
+                    self.bytes += PIECE_OVERHEAD;
+                    self.pieces.push_back((stream, bytes.into()));
+                }
             }
         }
     }
 
     fn pop(&mut self) -> Option<Piece<E>> {
         if let Some((stream, bytes)) = self.pieces.pop_front() {
-            self.bytes -= bytes.len();
+            self.bytes -= bytes.len() + PIECE_OVERHEAD;
             return Some(Piece::Output(stream, bytes.freeze()));
         }
         match std::mem::replace(&mut self.end, End::Taken) {
-            End::Ended(end) => Some(Piece::Ended(end)),
+            End::Ended(end, _permit) => Some(Piece::Ended(end)),
             other => {
                 self.end = other;
                 None
@@ -244,7 +253,7 @@ impl<E: Send + 'static> OutputStream for PieceStream<E> {
             return Err(StreamError::Closed);
         }
         // Both streams may have been told of the same room; beyond that, the guest did not ask.
-        if state.bytes + bytes.len() > 2 * PIPE_BYTES {
+        if state.bytes + bytes.len() > 2 * PIPE_BYTES + PIECE_OVERHEAD {
             return Err(StreamError::trap("a write of more than was allowed"));
         }
         state.push(self.stream, &bytes);
@@ -412,8 +421,20 @@ impl InputReader {
 
 impl Drop for InputReader {
     fn drop(&mut self) {
-        self.0.lock().reader_gone = true;
+        let mut state = self.0.lock();
+        state.reader_gone = true;
+        state.bytes = BytesMut::new();
+        drop(state);
         self.0.writable.notify_waiters();
+    }
+}
+
+/// Somebody waits for input.
+struct Waiting<'a>(&'a Input);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().wanted = false;
     }
 }
 
@@ -462,6 +483,8 @@ impl Pollable for InputPipe {
             state.wanted = !has_some;
             has_some
         };
+        // Whoever gives up waiting wants nothing any more.
+        let _waiting = Waiting(&self.0);
         if !has_some() {
             self.0.writable.notify_waiters();
         }

@@ -118,7 +118,7 @@ impl CommandsCtx {
         let (input, reader) = input_pipe();
         let (host, budget) = (Arc::clone(&self.host), self.budget.clone());
         let running = async move {
-            let held = (permit, files.handles().hold());
+            let hold = files.handles().hold();
             let code = match command.load(&host.engines).await {
                 Ok(command) => {
                     let _ticking = host.engines.tick();
@@ -131,8 +131,8 @@ impl CommandsCtx {
                     CANNOT_RUN
                 }
             };
-            drop((reader, held));
-            ender.end(code);
+            drop((reader, hold));
+            ender.end(code, permit);
         };
         let running = self.running.spawn_on(running, self.host.threads.handle());
         let task = AbortOnDropHandle::new(running);

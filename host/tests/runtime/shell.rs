@@ -304,6 +304,19 @@ pub(crate) async fn turn_commands_and_live_commands_bound_what_runs_at_once() {
 }
 
 #[tokio::test]
+async fn whoever_has_heard_the_end_of_a_script_may_start_the_next() {
+    let shells = Shells::limited(Limits { turn_commands: 1, ..Limits::default() }).await;
+    let scripts = vec!["echo on"; 200].join("\n---\n");
+    let worker = shells.worker(shell_grant()).await;
+    shells.ask(worker, &format!("run: {scripts}")).await;
+    let said = said(&shells.runtime, worker).await;
+    assert_eq!(said, vec![format!("on\n{}", exited(0)); 200]);
+    let shells = Shells::limited(Limits { turn_commands: 2, ..Limits::default() }).await;
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do tool fail 2> /dev/null; echo -n $?; done";
+    assert_eq!(shells.answer(&format!("run: {script}")).await, format!("111111111{}", exited(0)));
+}
+
+#[tokio::test]
 async fn sessions_of_a_turn_are_bounded() {
     let shells = Shells::new().await;
     let answer = shells.answer("sessions: 100").await;

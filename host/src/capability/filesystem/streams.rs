@@ -86,8 +86,7 @@ impl FileReader {
         Reading::Waiting(start(permit, move || {
             let mut buffer = BytesMut::zeroed(size.clamp(1, CHUNK_BYTES));
             let read = read_at(&file, &mut buffer, position)?;
-            buffer.truncate(read);
-            Ok(buffer.freeze())
+            Ok(kept(buffer, read))
         }))
     }
 
@@ -347,8 +346,16 @@ pub(super) fn read_cached(file: &File, size: u64, position: u64) -> Option<Bytes
     let size = usize::try_from(size).unwrap_or(CHUNK_BYTES).clamp(1, CHUNK_BYTES);
     let mut buffer = BytesMut::zeroed(size);
     let read = read_cached_at(file, &mut buffer, position)?;
+    Some(kept(buffer, read))
+}
+
+/// The first bytes of a buffer, without holding much more.
+fn kept(mut buffer: BytesMut, read: usize) -> Bytes {
+    if read < buffer.len() / 2 {
+        return Bytes::copy_from_slice(&buffer[..read]);
+    }
     buffer.truncate(read);
-    Some(buffer.freeze())
+    buffer.freeze()
 }
 
 /// Reads what can be read without waiting for the disk; nothing where the system would have to wait, or

@@ -3,6 +3,7 @@
 use std::io;
 
 use anyhow::Context as _;
+use tokio::task::spawn_blocking;
 use worker_runtime::{RunningScript, Script, ScriptEnd, ScriptPiece, ShellSession};
 
 use crate::{commands::shell::stdin::Stdin, output::Output, signals::EndSignals};
@@ -48,13 +49,14 @@ pub(super) async fn run(
 /// Prints what it writes, until its end.
 async fn print(running: &RunningScript, output: Output) -> anyhow::Result<ScriptExit> {
     while let Some(piece) = running.next().await {
+        // Where nobody reads, this waits, and a signal is not to.
         let printed = match piece {
-            ScriptPiece::Stdout(bytes) => output.bytes(&bytes),
-            ScriptPiece::Stderr(bytes) => output.error_bytes(&bytes),
+            ScriptPiece::Stdout(bytes) => spawn_blocking(move || output.bytes(&bytes)).await,
+            ScriptPiece::Stderr(bytes) => spawn_blocking(move || output.error_bytes(&bytes)).await,
             ScriptPiece::Ended(end) => return Ok(exit(end, output)),
-            _ => Ok(()),
+            _ => continue,
         };
-        match printed {
+        match printed.context("failed to print")? {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(ScriptExit::Code { code: READER_GONE, said_exit: true });
             }

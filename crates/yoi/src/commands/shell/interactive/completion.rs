@@ -88,7 +88,7 @@ impl Completer for ShellCompleter {
             None => (Kind::File, word),
         };
         let listed = self.handle.block_on(self.list(kind, &prefix));
-        let mut names: Vec<&str> = listed.lines().filter(|name| !name.is_empty()).collect();
+        let mut names: Vec<&str> = listed.lines().filter(|name| is_plain(name)).collect();
         names.sort_unstable();
         names.dedup();
         let span = Span::new(position - text.len(), position);
@@ -108,6 +108,11 @@ impl Completer for ShellCompleter {
             .collect();
         CompletionResult::fresh(suggestions)
     }
+}
+
+/// Whether it can be shown as it is: a stranger may have chosen the names of files.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(char::is_control)
 }
 
 /// A word without its quotes, which need not be closed.
