@@ -173,6 +173,7 @@ fn the_help_teaches() {
       url          Print a fresh one-time link to the running Backend's console
       run          Run one Worker for one turn in this process, and keep nothing
       exec         Run any WASI command, with only the directories it is given
+      shell        Run scripts, or a session, of a bash-compatible shell that has only the directories it is given
       component    Look into components
       worker       List, create and talk to the Workers of a running Backend [alias: workers]
       doctor       Check what this machine can do, and say what would mend what it cannot
@@ -189,6 +190,7 @@ fn the_help_teaches() {
       yoi up                           start the Backend and its console
       yoi run companion "hello"        ask once, keep nothing
       yoi exec --dir . tool.wasm       any WASI command, with this directory to read and no more
+      yoi shell --dir .:rw             a bash that has this directory, and nothing else
       yoi worker create companion      a Worker that stays
       yoi worker send 1f8a3c02 "hi"    talk to it: any end or beginning of its id will do
       yoi doctor                       what this machine can do, and what is missing
@@ -278,7 +280,7 @@ fn run_prints_events_as_json_lines() {
 fn an_unknown_profile_is_refused_with_those_there_are() {
     let ended = Home::new().yoi(&["run", "poet", "hi"]);
     assert_eq!(ended.code, Some(1));
-    assert_snapshot!(ended.stderr, @"yoi: there is no profile `poet`; this Runtime has: companion, echo");
+    assert_snapshot!(ended.stderr, @"yoi: there is no profile `poet`; this Runtime has: companion, echo, shell");
 }
 
 #[test]
@@ -496,7 +498,7 @@ fn components_are_compiled_within_limits_and_up_keeps_what_was_compiled() {
     let kept = fs::read_dir(home.data_dir().join("components")).expect("a directory");
     let kept = kept.map(|entry| entry.expect("a file").path());
     let artifacts = kept.filter(|path| path.extension().is_some_and(|name| name == "aot"));
-    assert_eq!(artifacts.count(), 2, "echo and companion");
+    assert_eq!(artifacts.count(), 3, "echo, companion and the Worker that runs scripts");
 }
 
 #[test]

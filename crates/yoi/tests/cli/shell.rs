@@ -167,7 +167,7 @@ fn ripgrep_runs_as_a_command() {
     fs::create_dir(home.path().join("docs/sub")).expect("a directory");
     fs::write(home.path().join("docs/sub/b.txt"), "beta gamma\n").expect("a file");
     let script =
-        "rg -n beta | sort; cd sub; rg -c gamma b.txt; echo beta | rg -o b; rg zzz; echo $?";
+        "rg -n beta | sort; cd sub; rg -c gamma b.txt; echo beta | rg -o b -; rg zzz; echo $?";
     let ended = shell(&home, &["--dir", "docs", "-c", script]);
     let expected = "a.txt:2:beta\nsub/b.txt:1:beta gamma\n1\nb\n1\n";
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), expected), "{ended:?}");
