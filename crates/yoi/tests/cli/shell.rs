@@ -247,13 +247,15 @@ fn a_session_has_history_completion_and_ctrl_c() {
     terminal.line("echo still $x");
     terminal.wait_for("still 41\r\n");
     // A command reads what is typed.
-    terminal.line("read -r word; echo \"read $word\"");
+    terminal.line("echo asks; read -r word; echo \"read $word\"");
+    terminal.wait_for("asks\r\n");
     terminal.line("typed");
     terminal.wait_for("read typed\r\n");
     // The line before.
     terminal.send("\x1b[A\x1b[A");
     terminal.wait_for("still $x");
     terminal.send("\x03");
+    terminal.wait_for("[130]");
     terminal.line("exit 5");
     assert_eq!(terminal.ended(), Some(5));
     let history = home.path().join(".local/state/yoi/shell-history");

@@ -98,12 +98,18 @@ impl Terminal {
             let Ok(bytes) = self.screen.recv_timeout(left) else {
                 panic!("no `{text}` in {:?}", self.shown)
             };
-            let bytes = String::from_utf8_lossy(&bytes).into_owned();
-            for _ in bytes.matches(WHERE) {
-                self.keyboard.write_all(HERE).expect("answered");
-            }
-            self.shown.push_str(&bytes);
+            self.show(&bytes);
         }
+    }
+
+    /// Shows what the program writes, and answers what it asks.
+    fn show(&mut self, bytes: &[u8]) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        for _ in text.matches(WHERE) {
+            // Nobody asks any more where it has ended.
+            let _ = self.keyboard.write_all(HERE);
+        }
+        self.shown.push_str(&text);
     }
 
     /// Waits for its end; its exit code.
@@ -116,7 +122,7 @@ impl Terminal {
             assert!(Instant::now() < deadline, "it goes on: {:?}", self.shown);
             // What it shows is to be taken, or it would wait.
             while let Ok(bytes) = self.screen.recv_timeout(Duration::from_millis(10)) {
-                self.shown.push_str(&String::from_utf8_lossy(&bytes));
+                self.show(&bytes);
             }
         }
     }
