@@ -205,8 +205,8 @@ impl RuntimeBuilder {
     }
 
     /// Lets Workers that are granted `shell` run scripts, with this component. Without it none can. It
-    /// exports `yoi:shell/interpreter`, as `builtin_workers::SHELL_COMPONENT` does, and is compiled with the first
-    /// script.
+    /// exports `yoi:shell/interpreter`, as `builtin_workers::SHELL_COMPONENT` does, and is compiled in the
+    /// background once a Worker is created that may run scripts.
     #[must_use]
     pub fn shell(mut self, component: impl Into<Cow<'static, [u8]>>) -> Self {
         self.shell = Some(component.into());

@@ -184,6 +184,7 @@ impl Runtime {
             let grants = Arc::new(request.grants.clone());
             component.admit(&Authority::new(Arc::clone(profile), grants))?;
         }
+        let runs_scripts = request.grants.shell.is_some();
         let id = WorkerId::generate();
         let permit = request.input.as_ref().and_then(|_| runtime.try_permit());
         let created = EventBody::WorkerCreated {
@@ -210,7 +211,11 @@ impl Runtime {
         runtime.workers.spawn_creation(runtime, id, |place| {
             supervisor.create(Creation { commands, permit, key }, place, reply)
         })?;
-        created.await.map_err(|_| task_failed())?
+        let created = created.await.map_err(|_| task_failed())??;
+        if let (true, Some(shell)) = (runs_scripts, &runtime.shell) {
+            shell.prepare();
+        }
+        Ok(created)
     }
 
     /// Gives a Worker an input, which starts a turn, or waits for one as `options` say. It is in the

@@ -119,6 +119,17 @@ impl ShellHost {
         self.interpreter.get_or_try_init(load).await
     }
 
+    /// Has the shell compiled by the time that somebody's first script comes, in the background.
+    pub(crate) fn prepare(self: &Arc<Self>) {
+        if !self.interpreter.initialized() {
+            let host = Arc::clone(self);
+            // Where it fails, the script tries again, and says why.
+            let _detached = self.threads.handle().spawn(async move {
+                let _ = host.interpreter().await;
+            });
+        }
+    }
+
     /// Starts a script of `session` on the directories of `files`, and returns at once.
     pub(crate) fn start(
         self: &Arc<Self>,

@@ -117,7 +117,7 @@ async fn a_file_that_is_cut_short_or_longer_is_rejected() {
 
 #[tokio::test]
 async fn a_file_of_another_layout_is_rejected() {
-    rejected("v2", |bytes| bytes[..16].copy_from_slice(b"yoi artifact v2\n")).await;
+    rejected("v1", |bytes| bytes[..16].copy_from_slice(b"yoi artifact v1\n")).await;
     rejected("no header", |bytes| drop(bytes.drain(..48))).await;
 }
 

@@ -1,12 +1,18 @@
 //! Scripts: real ones, in the real shell, on real directories.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    time::{Duration, UNIX_EPOCH},
+};
 
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use worker_runtime::{Root, Runtime, RuntimeBuilder};
 use worker_types::{
-    Access, Capability, CreateWorker, Cursor, EventBody, FailureKind, Grants, ItemBody, Limits,
-    LiveEvent, Outcome, Profile, RuntimeError, ShellGrant, StopReason, TurnId, WorkerId,
+    Access, Capability, ComponentDigest, CreateWorker, Cursor, EventBody, FailureKind, Grants,
+    ItemBody, Limits, LiveEvent, Outcome, Profile, RuntimeError, ShellGrant, StopReason, TurnId,
+    WorkerId,
 };
 
 use crate::{files::preopen, harness::*};
@@ -128,6 +134,38 @@ async fn a_script_writes_to_both_streams_and_ends_with_its_code() {
     assert_eq!(answer, format!("out\nerr\n{}", exited(3)));
     let answer = shells.answer("run: printf '%s' a | tr a b; nothing-of-that-name").await;
     assert!(answer.starts_with("b") && answer.ends_with(&exited(127)), "{answer}");
+}
+
+#[tokio::test]
+async fn the_shell_is_loaded_once_a_worker_may_run_scripts() {
+    compiled_shell().await;
+    let cache = tempfile::tempdir().expect("a directory");
+    for name in
+        fs::read_dir(shell_cache()).expect("a cache").map(|file| file.expect("a file").file_name())
+    {
+        // Other tests write there, too.
+        let _ = fs::copy(shell_cache().join(&name), cache.path().join(&name));
+    }
+    let digest =
+        ComponentDigest::from_sha256(Sha256::digest(builtin_workers::SHELL_COMPONENT).into());
+    let digest = digest.to_string().replace("sha256:", "");
+    let mut artifacts =
+        fs::read_dir(cache.path()).expect("a cache").map(|file| file.expect("a file"));
+    let shell = artifacts.find(|file| file.file_name().to_string_lossy().starts_with(&digest));
+    let shell = shell.expect("the shell");
+    // The cache writes down when it used an artifact.
+    let used = || shell.metadata().expect("the shell").modified().expect("a time");
+    File::open(shell.path()).expect("the shell").set_modified(UNIX_EPOCH).expect("set");
+    let dir = cache.path().to_owned();
+    let shells = Shells::with(Limits::default(), |builder| builder.component_cache(dir)).await;
+    assert_eq!(used(), UNIX_EPOCH, "nobody may run scripts yet");
+    shells.worker(shell_grant()).await;
+    let loaded = async {
+        while used() == UNIX_EPOCH {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, loaded).await.expect("the shell is loaded");
 }
 
 #[tokio::test]

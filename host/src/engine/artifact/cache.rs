@@ -15,8 +15,7 @@ use std::{
     time::SystemTime,
 };
 
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
+use blake3::Hasher;
 use uuid::Uuid;
 use worker_types::ComponentDigest;
 
@@ -24,7 +23,7 @@ use super::{Artifact, Compatibility};
 
 /// What each file starts with. Another layout, or another meaning of an artifact, gets another
 /// number.
-const HEADER: &[u8; 16] = b"yoi artifact v1\n";
+const HEADER: &[u8; 16] = b"yoi artifact v2\n";
 const MAC_BYTES: usize = 32;
 const CODE_AT: usize = HEADER.len() + MAC_BYTES;
 
@@ -43,7 +42,9 @@ const KEPT_BYTES: u64 = 1 << 30;
 /// Where artifacts are kept, and the key they are kept under.
 pub(in crate::engine) struct ComponentCache {
     dir: PathBuf,
-    mac: Hmac<Sha256>,
+    /// The MAC of nothing yet: the keyed mode of BLAKE3, which takes a third of the time that HMAC with
+    /// SHA-256 does. Artifacts are tens of MiB, and processes that run one script wait for this.
+    mac: Hasher,
     /// The longest artifact, in bytes.
     max_bytes: u64,
     /// The most bytes of all files together.
@@ -93,7 +94,7 @@ impl ComponentCache {
         remove_incomplete(dir)?;
         eviction::shrink(dir, kept_bytes)?;
         let key = read_or_create_key(dir)?;
-        let mac = Hmac::new_from_slice(&key).map_err(io::Error::other)?;
+        let mac = Hasher::new_keyed(&key);
         Ok(Self { dir: dir.to_owned(), mac, max_bytes, kept_bytes, writing: Mutex::new(()) })
     }
 
@@ -141,20 +142,23 @@ impl ComponentCache {
         compatibility: Compatibility,
     ) -> Result<Artifact, ReadError> {
         let most = self.max_bytes.saturating_add(CODE_AT as u64);
-        let mut bytes = Vec::new();
         let file = File::open(path)?;
-        (&file).take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > most {
+        let found = file.metadata()?.len();
+        if found > most {
             return Err(Rejected::TooLarge.into());
         }
+        let mut bytes = Vec::with_capacity(usize::try_from(found).unwrap_or_default());
+        // One that grows meanwhile fails its MAC.
+        (&file).take(found).read_to_end(&mut bytes)?;
         let (header, rest) = bytes.split_first_chunk().ok_or(Rejected::Truncated)?;
         if header != HEADER {
             return Err(Rejected::OtherVersion.into());
         }
         let (mac, code) = rest.split_first_chunk::<MAC_BYTES>().ok_or(Rejected::Truncated)?;
         // In constant time, so that nobody can find the right one byte by byte.
-        let expected = self.mac_of(digest, compatibility, code);
-        expected.verify_slice(mac).map_err(|_| Rejected::Forged)?;
+        if self.mac_of(digest, compatibility, code) != *mac {
+            return Err(Rejected::Forged.into());
+        }
         // When it was used last. Where that cannot be written down, it goes a little early.
         let _ = file.set_modified(SystemTime::now());
         Ok(Artifact { bytes, code_at: CODE_AT })
@@ -166,12 +170,12 @@ impl ComponentCache {
         compatibility: Compatibility,
         code: &[u8],
     ) -> io::Result<()> {
-        let mac = self.mac_of(digest, compatibility, code).finalize().into_bytes();
+        let mac = self.mac_of(digest, compatibility, code);
         let takes = (CODE_AT + code.len()) as u64;
         if takes > self.kept_bytes {
             return Err(io::Error::other("it is larger than all that is kept"));
         }
-        let beside = Incomplete::write(&self.dir, &[HEADER, &mac, code])?;
+        let beside = Incomplete::write(&self.dir, &[HEADER, mac.as_bytes(), code])?;
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.remove_others(digest)?;
         eviction::shrink(&self.dir, self.kept_bytes - takes)?;
@@ -184,13 +188,10 @@ impl ComponentCache {
         digest: &ComponentDigest,
         compatibility: Compatibility,
         code: &[u8],
-    ) -> Hmac<Sha256> {
-        self.mac
-            .clone()
-            .chain_update(HEADER)
-            .chain_update(digest.to_string())
-            .chain_update(compatibility.0)
-            .chain_update(code)
+    ) -> blake3::Hash {
+        let mut mac = self.mac.clone();
+        mac.update(HEADER).update(digest.to_string().as_bytes());
+        mac.update(&compatibility.0).update(code).finalize()
     }
 
     fn path(&self, digest: &ComponentDigest, compatibility: Compatibility) -> PathBuf {
