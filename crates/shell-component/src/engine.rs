@@ -8,6 +8,7 @@ mod internal;
 mod limits;
 mod rewrites;
 mod script_input;
+mod sleep;
 mod stages;
 mod state;
 mod xargs;
@@ -110,6 +111,7 @@ pub async fn run(
     let aside = Arc::new(bundled::Aside::default());
     bundled::register(&registry, &input, &aside);
     registry.insert("xargs", Arc::new(xargs::Xargs));
+    registry.insert("sleep", Arc::new(sleep::Sleep));
     let reached = internal::register(&registry);
     let surroundings =
         adapter::Surroundings { world: Arc::clone(&world), input, others_wrote: Arc::default() };

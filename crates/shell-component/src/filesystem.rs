@@ -34,7 +34,6 @@ pub struct World {
     /// `/tmp`, if no directory of the world is there.
     memory: Option<Memory>,
     /// WASI 0.2 has no permission bits: those that a script sets hold until it ends.
-    #[cfg_attr(unix, expect(dead_code, reason = "there, files have them"))]
     modes: Mutex<BTreeMap<PathBuf, u32>>,
 }
 
@@ -267,6 +266,27 @@ impl World {
         Ok(())
     }
 
+    /// Takes what `chmod` said of a name, and of those below it, to another name, or away.
+    fn move_modes(&self, from: &Path, to: Option<&Path>) {
+        let mut modes = self.modes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if modes.is_empty() {
+            return;
+        }
+        if let Some(to) = to {
+            modes.retain(|path, _| !path.starts_with(to));
+        }
+        let moved: Vec<_> = modes.extract_if(.., |path, _| path.starts_with(from)).collect();
+        if let Some(to) = to {
+            modes.extend(moved.into_iter().filter_map(|(path, mode)| {
+                let below = path.strip_prefix(from).ok()?;
+                Some((
+                    if below.as_os_str().is_empty() { to.to_owned() } else { to.join(below) },
+                    mode,
+                ))
+            }));
+        }
+    }
+
     /// The names in a directory, sorted.
     pub fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = self.at(path, true, |place| match place {
@@ -361,7 +381,11 @@ impl World {
             return Err(io::Error::other("Device or resource busy"));
         }
         self.at(path, false, |place| match place {
-            Place::Disk(path) => disk::remove(&path, tree),
+            Place::Disk(path) => {
+                disk::remove(&path, tree)?;
+                self.move_modes(&path, None);
+                Ok(())
+            }
             Place::Memory(memory, path) => memory.remove(&path, tree),
             Place::Parent(_) | Place::Device(_) => Err(ErrorKind::PermissionDenied.into()),
             Place::Nowhere => Err(ErrorKind::NotFound.into()),
@@ -372,7 +396,11 @@ impl World {
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.at(from, false, |from| {
             self.at(to, false, |to| match (&from, to) {
-                (Place::Disk(from), Place::Disk(to)) => fs::rename(from, to),
+                (Place::Disk(from), Place::Disk(to)) => {
+                    fs::rename(from, &to)?;
+                    self.move_modes(from, Some(&to));
+                    Ok(())
+                }
                 (Place::Memory(memory, from), Place::Memory(_, to)) => memory.rename(from, &to),
                 (Place::Disk(_), Place::Memory(..)) | (Place::Memory(..), Place::Disk(_)) => {
                     Err(ErrorKind::CrossesDevices.into())
@@ -383,8 +411,24 @@ impl World {
         })
     }
 
+    /// Whether both lead to the same file, through links or by two names of it.
+    #[must_use]
+    pub fn is_same_file(&self, one: &Path, other: &Path) -> bool {
+        let (Ok(one), Ok(other)) = (self.follow(one, true), self.follow(other, true)) else {
+            return false;
+        };
+        match (self.place(&one), self.place(&other)) {
+            (Place::Disk(one), Place::Disk(other)) => disk::is_same(&one, &other).unwrap_or(false),
+            (Place::Memory(_, one), Place::Memory(_, other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// Copies the content and, as far as they exist, the permission bits of a file.
     pub fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.is_same_file(from, to) {
+            return Err(io::Error::other("the source and the target are the same file"));
+        }
         let mut source = self.open(from)?;
         let mut target = self.create(to, false)?;
         io::copy(&mut source, &mut target)?;

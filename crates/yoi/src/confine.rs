@@ -96,6 +96,12 @@ fn allowed(config: &Config, data_dir: &Path) -> AllowedPaths {
         if let ComponentSource::File { path, .. } = &profile.component {
             allowed = allowed.read_only(path);
         }
+        for command in profile.commands.values() {
+            allowed = allowed.read_only(command);
+        }
+    }
+    for command in config.commands.values() {
+        allowed = allowed.read_only(&command.component);
     }
     for (name, root) in &config.roots {
         allowed = allowed.root(name.clone(), &root.path, root.access);

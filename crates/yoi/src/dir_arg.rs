@@ -107,6 +107,10 @@ impl Dirs {
             let root = Root::new(root).access(access);
             dirs.roots.insert(name, if args.expose_git { root.expose_git() } else { root });
         }
+        // Scripts begin in the first.
+        dirs.preopens.sort_by_key(|preopen| {
+            args.dirs.iter().position(|dir| dir.guest_path == preopen.guest_path)
+        });
         Ok(dirs)
     }
 

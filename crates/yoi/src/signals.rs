@@ -28,6 +28,14 @@ impl EndSignals {
         Ok(Self {})
     }
 
+    /// Forgets what was pressed before now.
+    #[cfg(unix)]
+    pub(crate) fn forget_interrupts(&mut self) {
+        use std::task::{Context, Poll, Waker};
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(())) = self.interrupt.poll_recv(&mut context) {}
+    }
+
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]

@@ -61,10 +61,7 @@ impl Loader {
     /// Loads one component, unless it is known what comes of that. It is cancelled by dropping the
     /// future.
     pub(super) async fn load(self: Arc<Self>, bytes: Bytes) -> Loaded {
-        let digest = {
-            let (loader, bytes) = (Arc::clone(&self), bytes.clone());
-            blocking(move || loader.digest(&bytes)).await?
-        };
+        let digest = digest(bytes.clone(), self.limits.component_bytes).await?;
         self.loads.get_or_load(digest, Arc::clone(&self).load_new(digest, bytes)).await
     }
 
@@ -98,6 +95,7 @@ impl Loader {
     ) -> Result<LoadedInterpreter, LoadComponentError> {
         // It is the embedder's own, and large: what bounds hostile components is not for it.
         let limits = Limits {
+            component_bytes: u64::MAX,
             compile_ms: self.limits.compile_ms.max(INTERPRETER_COMPILE_MS),
             compile_memory_bytes: self.limits.compile_memory_bytes.max(INTERPRETER_COMPILE_BYTES),
             ..self.limits.clone()
@@ -111,10 +109,7 @@ impl Loader {
         link: Link<T>,
         limits: &Limits,
     ) -> Result<T, LoadComponentError> {
-        let digest = {
-            let (loader, bytes) = (Arc::clone(&self), bytes.clone());
-            blocking(move || loader.digest(&bytes)).await?
-        };
+        let digest = digest(bytes.clone(), limits.component_bytes).await?;
         self.load_as(digest, bytes, link, limits).await
     }
 
@@ -149,14 +144,6 @@ impl Loader {
         .await
     }
 
-    fn digest(&self, bytes: &[u8]) -> Result<ComponentDigest, LoadComponentError> {
-        let limit = self.limits.component_bytes;
-        if bytes.len() as u64 > limit {
-            return Err(LoadComponentError::TooLarge { size: bytes.len(), limit });
-        }
-        Ok(ComponentDigest::from_sha256(Sha256::digest(bytes).into()))
-    }
-
     /// What there is to know of `bytes` before anything is compiled, and what the cache has.
     fn look_up<T>(
         &self,
@@ -181,6 +168,13 @@ impl Loader {
     fn engines(&self) -> [&Engine; 2] {
         [&self.pooling, &self.on_demand]
     }
+}
+
+async fn digest(bytes: Bytes, limit: u64) -> Result<ComponentDigest, LoadComponentError> {
+    if bytes.len() as u64 > limit {
+        return Err(LoadComponentError::TooLarge { size: bytes.len(), limit });
+    }
+    blocking(move || Ok(ComponentDigest::from_sha256(Sha256::digest(&bytes).into()))).await
 }
 
 fn open(dir: &Path, limits: &Limits) -> Option<ComponentCache> {

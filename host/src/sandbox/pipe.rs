@@ -192,8 +192,16 @@ impl<E> PieceReader<E> {
 
     /// Waits for the next piece; none after the end.
     pub(crate) async fn next(&self) -> Option<Piece<E>> {
-        self.readable().await;
-        self.try_next()
+        loop {
+            self.readable().await;
+            // Another reader may have been faster.
+            if let Some(piece) = self.try_next() {
+                return Some(piece);
+            }
+            if matches!(self.0.lock().end, End::Taken) {
+                return None;
+            }
+        }
     }
 
     /// Waits until [`Self::next`] does not.
@@ -466,6 +474,8 @@ impl InputStream for InputPipe {
         if state.bytes.is_empty() && state.closed {
             return Err(StreamError::Closed);
         }
+        // Also who asks again and again instead of waiting is to get something.
+        state.wanted = state.bytes.is_empty();
         let size = size.min(state.bytes.len());
         let bytes = state.bytes.copy_to_bytes(size);
         drop(state);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     capability::filesystem::{EnterError, FilesystemCtx},
-    engine::{Engines, LoadedCommand},
+    engine::LoadedCommand,
     error_chain,
     exec::{ExecError, command_component},
     sandbox::{
@@ -55,12 +55,21 @@ impl RegisteredCommand {
         Ok(Self { component, loaded: OnceCell::new() })
     }
 
-    async fn load(&self, engines: &Engines) -> Result<Arc<LoadedCommand>, String> {
-        let load = async || {
-            let loaded = engines.load_command(self.component.clone()).await;
-            loaded.map(Arc::new).map_err(|error| error_chain(&error))
-        };
-        self.loaded.get_or_try_init(load).await.cloned()
+    /// Loads it, unless it is loaded. That goes on where nobody waits for it any more: a script that may not
+    /// take as long as it does finds it the next time.
+    async fn load(self: Arc<Self>, host: &Arc<ShellHost>) -> Result<Arc<LoadedCommand>, String> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(Arc::clone(loaded));
+        }
+        let engines = Arc::clone(&host.engines);
+        let loading = host.threads.handle().spawn(async move {
+            let load = async || {
+                let loaded = engines.load_command(self.component.clone()).await;
+                loaded.map(Arc::new).map_err(|error| error_chain(&error))
+            };
+            self.loaded.get_or_try_init(load).await.cloned()
+        });
+        loading.await.map_err(|error| error.to_string())?
     }
 }
 
@@ -119,7 +128,7 @@ impl CommandsCtx {
         let (host, budget) = (Arc::clone(&self.host), self.budget.clone());
         let running = async move {
             let hold = files.handles().hold();
-            let code = match command.load(&host.engines).await {
+            let code = match command.load(&host).await {
                 Ok(command) => {
                     let _ticking = host.engines.tick();
                     let state = state(&invocation, files, (&reader, &ender), &budget);

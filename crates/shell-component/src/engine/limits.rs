@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bashkit::{ExecutionLimits, MemoryLimits, SessionLimits};
 
-/// Far above what 4 GiB of address space can hold, and far below where sums of limits overflow.
-const OUT_OF_REACH: usize = isize::MAX as usize / 4;
+/// What a memory of 4 GiB cannot hold, and still no sum of two overflows. What flows through is not held:
+/// that has no limit here.
+const OUT_OF_REACH: usize = usize::MAX / 2;
 
 /// Text of a script: as much as the host lets in anyway.
 const SCRIPT_BYTES: usize = 64 * 1024 * 1024;
@@ -28,8 +29,8 @@ pub(super) fn execution() -> ExecutionLimits {
         .max_input_bytes(SCRIPT_BYTES)
         .max_ast_depth(100)
         .max_parser_operations(SCRIPT_BYTES)
-        .max_stdout_bytes(OUT_OF_REACH)
-        .max_stderr_bytes(OUT_OF_REACH)
+        .max_stdout_bytes(usize::MAX)
+        .max_stderr_bytes(usize::MAX)
         .max_subst_depth(32)
         .max_subshell_depth(32)
         .max_file_descriptors(1024)

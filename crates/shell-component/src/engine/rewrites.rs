@@ -66,6 +66,33 @@ pub(super) fn find_word(text: &str, word: &str) -> Option<usize> {
     None
 }
 
+/// Where `wanted` stands in `text`, but not within these quotes.
+fn unquoted<'a>(
+    text: &'a str,
+    wanted: &'a str,
+    quotes: &'a [char],
+) -> impl Iterator<Item = usize> + 'a {
+    let mut quote = None;
+    let mut letters = text.char_indices();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, letter) = letters.next()?;
+            let is_hidden = quote.is_some_and(|quote| quotes.contains(&quote));
+            match (quote, letter) {
+                (Some(open), letter) if letter == open => quote = None,
+                (None, '\'' | '"') => quote = Some(letter),
+                (None | Some('"'), '\\') => {
+                    letters.next();
+                }
+                _ => {}
+            }
+            if !is_hidden && text[at..].starts_with(wanted) {
+                return Some(at);
+            }
+        }
+    })
+}
+
 /// A piece of text to put into another one's place: where, how long it is, and what to put there.
 pub(super) type Change = (usize, usize, String);
 
@@ -84,7 +111,8 @@ pub(super) fn replacement(part: &WordPart, text: &str) -> Option<Change> {
     // Where it is as it was written, bashkit has read none of its backslashes.
     let once = format!("/{pattern}/{replacement}}}");
     let twice = format!("/{pattern}/{}}}", replacement.replace('\\', "\\\\"));
-    let (at, written) = match (text.find(&once), text.find(&twice)) {
+    let find = |written: &str| unquoted(text, written, &['\'']).next();
+    let (at, written) = match (find(&once), find(&twice)) {
         (Some(at), other) if other.is_none_or(|other| at <= other) => (at, once),
         (_, Some(at)) => (at, twice),
         _ => return None,
@@ -113,15 +141,20 @@ pub(super) fn replacement(part: &WordPart, text: &str) -> Option<Change> {
 }
 
 /// `(( $(…) … ))` as arithmetic that bashkit gets right: as a command, it reads quotes within the
-/// substitution as no quotes. `text` begins where the command does, or before.
-pub(super) fn arithmetic(command: &Command, text: &str) -> Option<Change> {
+/// substitution as no quotes. `text` begins where the command does, or before; what is `taken` is another
+/// command that reads the same.
+pub(super) fn arithmetic(
+    command: &Command,
+    text: &str,
+    taken: impl Fn(usize) -> bool,
+) -> Option<Change> {
     let Command::Compound(CompoundCommand::Arithmetic(inside), _) = command else { return None };
     if !inside.contains("$(") {
         return None;
     }
     let written = format!("(({inside}))");
-    let mut found = text.match_indices(&written);
-    let (at, _) = found.find(|(at, _)| !text[..*at].ends_with('$'))?;
+    let mut found = unquoted(text, &written, &['\'', '"']);
+    let at = found.find(|at| !text[..*at].ends_with('$') && !taken(*at))?;
     Some((at, written.len(), format!("[ $(({inside})) -ne 0 ]")))
 }
 

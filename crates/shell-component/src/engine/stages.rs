@@ -135,7 +135,10 @@ impl Marker<'_> {
                 Command::List(_) | Command::Function(_) => {}
                 Command::Compound(compound, redirects) => {
                     if let Some(rest) = self.text.get(base..)
-                        && let Some((at, length, text)) = rewrites::arithmetic(command, rest)
+                        && let Some((at, length, text)) =
+                            rewrites::arithmetic(command, rest, |at| {
+                                self.changes.contains_key(&(base + at))
+                            })
                     {
                         self.changes.insert(base + at, (length, text));
                     }
@@ -277,6 +280,10 @@ impl Marker<'_> {
         }
         let end = (base + simple.span.end.offset).min(self.text.len());
         let at = start + unquoted(self.text.get(start..end)?, '<')? + 1;
+        // Where there is another one, as in arithmetic, either may be the redirection's.
+        if unquoted(self.text.get(at..end)?, '<').is_some() {
+            return None;
+        }
         let rest = self.text.get(at..)?;
         let at = at + rest.len() - rest.trim_start_matches([' ', '\t']).len();
         let target = self.text.get(at..)?;
@@ -297,6 +304,7 @@ impl Marker<'_> {
                 && let Some((at, length, text)) = rewrites::replacement(part, rest)
             {
                 self.changes.insert(*from + at, (length, text));
+                *from += at + length;
             }
             let (commands, openings): (_, &[&str]) = match part {
                 WordPart::CommandSubstitution(commands) => (commands, &["$("]),
@@ -508,7 +516,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_marks_are_added(text in r#"([a-z |;&(){}$"'\n]|cat|wc|\$\(){0,40}"#) {
+        fn only_marks_are_added(text in r#"([a-z |;&(){}$"'<\n]|cat|wc|\$\(|\$\{x#|\$\(\(){0,40}"#) {
             let commands = HashSet::from(["cat".to_owned(), "wc".to_owned()]);
             let marked = mark(&text, &commands, &HashSet::new());
             prop_assert_eq!(marked.replace('\u{2060}', ""), text);

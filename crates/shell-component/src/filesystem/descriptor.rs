@@ -70,6 +70,13 @@ pub(super) fn names_of(path: &Path) -> io::Result<u64> {
     Ok(directory.stat_at(PathFlags::empty(), path).map_err(error)?.link_count)
 }
 
+/// What tells files apart, whatever they are called.
+pub(super) fn hash_of(path: &Path) -> io::Result<(u64, u64)> {
+    let (directory, path) = preopen(path)?;
+    let hash = directory.metadata_hash_at(PathFlags::SYMLINK_FOLLOW, path).map_err(error)?;
+    Ok((hash.lower, hash.upper))
+}
+
 /// How much is read when a file is opened: most are not larger.
 const FIRST: u64 = 64 * 1024;
 

@@ -65,14 +65,55 @@ pub(super) fn names_of(path: &Path) -> io::Result<u64> {
     super::descriptor::names_of(path)
 }
 
+/// Whether these are names of one file.
+#[cfg(unix)]
+pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (fs::metadata(one)?, fs::metadata(other)?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+#[cfg(target_os = "wasi")]
+pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    Ok(one == other || super::descriptor::hash_of(one)? == super::descriptor::hash_of(other)?)
+}
+
 pub(super) fn remove(path: &Path, tree: bool) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         fs::remove_file(path)
     } else if tree {
-        fs::remove_dir_all(path)
+        remove_tree(path)
     } else {
         fs::remove_dir(path)
     }
+}
+
+#[cfg(unix)]
+use std::fs::remove_dir_all as remove_tree;
+
+/// Removes a directory with all that is below. The standard library's keeps every directory open on the way
+/// down, and a script may not have so many open.
+#[cfg(target_os = "wasi")]
+fn remove_tree(path: &Path) -> io::Result<()> {
+    let mut left = vec![path.to_owned()];
+    while let Some(directory) = left.last() {
+        let mut below = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                below.push(entry.path());
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        if below.is_empty() {
+            fs::remove_dir(directory)?;
+            left.pop();
+        } else {
+            left.append(&mut below);
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn set_modified(path: &Path, time: SystemTime) -> io::Result<()> {

@@ -51,6 +51,15 @@ fn links_lead_where_they_say() {
 }
 
 #[test]
+fn a_copy_onto_the_same_file_is_refused_and_loses_nothing() {
+    let text = "seq 1 50000 > big; ln -s big link; ln big twin; \
+                for to in link twin ./big; do cp big $to; echo $?; cp $to big; echo $?; done; wc -l big";
+    let ran = Shell::new().run(text, "");
+    assert_eq!(ran.output, format!("{}50000 big\n", "1\n".repeat(6)), "{}", ran.errors);
+    assert_eq!(ran.errors.matches("are the same file").count(), 6, "{}", ran.errors);
+}
+
+#[test]
 fn odd_names_are_names() {
     check("touch 'c d' -- '-e' '*'; for f in *; do printf '<%s>' \"$f\"; done", "<*><-e><c d>");
     // bashkit refuses control characters in names, and says so; what is there is seen.

@@ -13,7 +13,8 @@ fn recursion_without_end_is_said_and_the_session_goes_on() {
 
 #[test]
 fn jobs_beyond_the_limit_are_refused() {
-    let ran = Shell::new().run("for i in $(seq 300); do sleep 0.5 & done; wait; echo done", "");
+    let ran = Shell::new()
+        .run("for i in $(seq 300); do sleep 600 & done; kill $(jobs -p); wait; echo done", "");
     assert_eq!(ran.output, "done\n");
     assert!(ran.errors.contains("Resource temporarily unavailable"), "{}", ran.errors);
 }

@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
+use tokio::runtime::Handle;
 use worker_runtime::{Events, Runtime};
 use worker_types::{
     Capability, CreateWorker, Cursor, Grants, Input, InputOptions, ModelAlias, Outcome, Preopen,
@@ -26,6 +27,9 @@ use crate::{
 
 /// The one turn has ended by then, or is not to be waited for.
 const SHUTDOWN_GRACE: Duration = Duration::ZERO;
+
+/// How long what a cancelled turn said may take to be printed: whoever reads takes it at once.
+const UNREAD_GRACE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
     let setup = Setup::new(config)?.only(&args.profile)?;
@@ -121,21 +125,17 @@ async fn one_turn(
     let mut signals = EndSignals::listen()?;
     let events = runtime.events(worker, Cursor::START)?;
     let turn = runtime.input(worker, input, InputOptions::default()).await?.turn_id;
-    let mut interrupted = false;
-    let mut answer = std::pin::pin!(print_answer(events, turn, output));
-    loop {
-        tokio::select! {
-            outcome = &mut answer => {
-                return Ok(answer::report(output, &outcome?, interrupted));
-            }
-            () = signals.next() => {
-                if interrupted {
-                    return Ok(Exit::Interrupted);
-                }
-                interrupted = true;
-                cancel(runtime, worker, turn).await?;
-            }
-        }
+    // Where nobody reads, printing waits, and a signal is not to.
+    let printing = move || Handle::current().block_on(print_answer(events, turn, output));
+    let mut answer = tokio::task::spawn_blocking(printing);
+    tokio::select! {
+        outcome = &mut answer => return Ok(answer::report(output, &outcome??, false)),
+        () = signals.next() => cancel(runtime, worker, turn).await?,
+    }
+    tokio::select! {
+        outcome = &mut answer => Ok(answer::report(output, &outcome??, true)),
+        () = signals.next() => Ok(Exit::Interrupted),
+        () = tokio::time::sleep(UNREAD_GRACE) => Ok(Exit::Interrupted),
     }
 }
 

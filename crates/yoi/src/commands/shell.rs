@@ -45,21 +45,31 @@ enum Job {
 }
 
 pub(crate) async fn run(args: ShellArgs, config: &Config, output: Output) -> anyhow::Result<Exit> {
-    let mut signals = EndSignals::listen()?;
+    // Until there is something to remove, a signal simply ends this process.
     let job = job(args.script, args.operands)?;
     let dirs = Dirs::find(&args.dirs, &Default::default())?;
     let mut variables = vec![("HOME".to_owned(), HOME.to_owned())];
     variables.push(("TMPDIR".to_owned(), HOME.to_owned()));
     variables.extend(environment(args.env));
+    let mut signals = EndSignals::listen()?;
     let own = tempfile::Builder::new().prefix("yoi-").tempdir();
     let own = own.context("failed to make a temporary directory for the shell's own")?;
-    let session = Arc::new(open(config, &dirs, own.path(), variables).await?);
-    let ended = match compile(&session, output).await {
-        Ok(()) => match job {
-            Job::Script(script) => script::run(&session, script, &mut signals, output).await,
-            Job::Session => interactive::run(&session, &mut signals, output).await,
-        },
-        Err(error) => Err(error),
+    let opening = open(config, &dirs, own.path(), variables);
+    let session = tokio::select! {
+        opened = opening => Arc::new(opened?),
+        () = signals.next() => return Ok(Exit::Interrupted),
+    };
+    let compiled = tokio::select! {
+        compiled = compile(&session, output) => compiled.map(|()| true),
+        () = signals.next() => Ok(false),
+    };
+    let ended = match (compiled, job) {
+        (Ok(true), Job::Script(script)) => {
+            script::run(&session, script, &mut signals, output).await
+        }
+        (Ok(true), Job::Session) => interactive::run(&session, &mut signals, output).await,
+        (Ok(false), _) => Ok(ScriptExit::Interrupted),
+        (Err(error), _) => Err(error),
     };
     if let Err(error) = session.close().await {
         tracing::warn!(%error, "the shell's own directory is not removed");

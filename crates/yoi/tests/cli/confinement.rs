@@ -99,6 +99,17 @@ fn up_was_confined_before_it_had_threads() {
     assert_eq!(capability(&home)["available"], true);
 }
 
+#[test]
+fn a_confined_backend_reads_the_commands_that_its_configuration_names() {
+    let tool = "component = \"tool.wasm\"";
+    let home = Home::with_config(&format!(
+        "{OFFLINE}[commands.tool]\n{tool}\n\
+         [profiles.own]\ncomponent = \"builtin:shell\"\ncommands = {{ other = \"tool.wasm\" }}\n"
+    ));
+    fs::write(home.path().join("config/yoi/tool.wasm"), test_guests::TOOL).expect("a command");
+    Up::start(&home);
+}
+
 /// What the Backend's Runtime says of its confinement.
 fn capability(home: &Home) -> Value {
     let backend = fs::read(home.data_dir().join("backend.json")).expect("a running Backend");

@@ -2,7 +2,8 @@
 //! interrupted while the model thinks.
 
 use std::{
-    io::Read as _,
+    io::{Read as _, Write as _},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -73,6 +74,20 @@ async fn a_transcript_says_how_turns_failed() {
     let ends: Vec<&Value> = json.iter().filter(|line| line["type"] == "turn.ended").collect();
     assert_eq!(ends.len(), 2, "{json:?}");
     assert_eq!(ends[1]["outcome"]["status"], "failed");
+}
+
+#[test]
+fn a_run_whose_answer_nobody_reads_ends_when_it_is_told_to() {
+    let home = Home::new();
+    let mut run = home.command(&["run", "echo", "-"]);
+    let mut child = run.stdin(Stdio::piped()).spawn().expect("yoi run");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(&[b'x'; 300_000]).expect("written");
+    drop(stdin);
+    let mut begin = [0];
+    child.stdout.as_mut().expect("a pipe").read_exact(&mut begin).expect("the answer begins");
+    send_signal(&child, "TERM");
+    assert_eq!(wait(&mut child).code(), Some(130));
 }
 
 #[tokio::test]

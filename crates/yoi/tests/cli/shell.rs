@@ -188,6 +188,28 @@ fn a_limit_is_said_and_has_a_code_of_its_own() {
 }
 
 #[test]
+fn a_script_begins_in_the_first_directory_that_is_named() {
+    let home = home();
+    for dir in ["z", "a"] {
+        fs::create_dir(home.path().join(dir)).expect("a directory");
+    }
+    let ended = shell(&home, &["--dir", "z", "--dir", "a:/data", "-c", "pwd"]);
+    assert_eq!(ended.stdout, "/workspace\n", "{ended:?}");
+}
+
+#[test]
+fn a_signal_ends_it_while_its_script_is_still_written() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let home = home();
+    let mut child = command(&home, &[]).stdin(Stdio::piped()).spawn().expect("yoi shell");
+    // More than a pipe holds: it reads.
+    let script = "#".repeat(200_000);
+    child.stdin.as_mut().expect("a pipe").write_all(script.as_bytes()).expect("written");
+    send_signal(&child, "TERM");
+    assert_eq!(wait(&mut child).signal(), Some(15));
+}
+
+#[test]
 fn an_interrupt_ends_a_script_at_once() {
     let home = home();
     for script in ["echo begun; sleep 600", "echo begun; while :; do :; done"] {

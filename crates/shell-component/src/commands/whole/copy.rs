@@ -178,7 +178,9 @@ impl Job {
             return 1;
         }
         let (from, to) = (normalize(&call.path(source)), normalize(&call.path(destination)));
-        if from == to {
+        // Whoever opened the target to write would empty the source.
+        let reaches_itself = self.verb == Verb::Copy && facts.kind == Kind::File;
+        if from == to || (reaches_itself && call.world.is_same_file(&from, &to)) {
             call.complain(format_args!("'{source}' and '{destination}' are the same file"));
             return 1;
         }
@@ -272,10 +274,20 @@ impl Job {
     }
 
     fn copy(&mut self, call: &mut Call<'_>, source: &str, destination: &str, facts: &Facts) -> u8 {
-        let backup = match self.makes_room(call, destination, facts) {
-            Ok(backup) => backup,
-            Err(code) => return code,
-        };
+        match self.makes_room(call, destination, facts) {
+            Ok(backup) => self.copy_into(call, (source, destination), facts, backup.as_deref()),
+            Err(code) => code,
+        }
+    }
+
+    /// Copies to where there is room.
+    fn copy_into(
+        &mut self,
+        call: &mut Call<'_>,
+        (source, destination): (&str, &str),
+        facts: &Facts,
+        backup: Option<&str>,
+    ) -> u8 {
         if facts.kind == Kind::Directory {
             return self.copy_directory(call, source, destination, facts);
         }
@@ -305,7 +317,7 @@ impl Job {
             // Copied is copied, whatever becomes of its time.
             let _ = call.world.set_modified(&to, facts.modified);
         }
-        self.says(call, "", (source, destination), backup.as_deref());
+        self.says(call, "", (source, destination), backup);
         0
     }
 
@@ -373,8 +385,15 @@ impl Job {
                 return 1;
             }
         }
+        // As a rename would refuse it: what is left out of a directory would go with it.
+        if facts.kind == Kind::Directory
+            && call.world.list(&to).is_ok_and(|entries| !entries.is_empty())
+        {
+            call.complain(format_args!("cannot overwrite '{destination}': Directory not empty"));
+            return 1;
+        }
         self.recursive = true;
-        let code = self.copy(call, source, destination, facts);
+        let code = self.copy_into(call, (source, destination), facts, backup.as_deref());
         if code != 0 {
             return code;
         }

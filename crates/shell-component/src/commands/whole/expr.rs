@@ -17,6 +17,9 @@ const FALSE: u8 = 1;
 /// The exit code of something that is no expression.
 const INVALID: u8 = 2;
 
+/// How deep an expression may be, at most: each level takes of the stack.
+const MOST_NESTED: usize = 1_000;
+
 fn run(call: &mut Call<'_>) -> u8 {
     let arguments = call.arguments;
     let words = match arguments.first() {
@@ -26,6 +29,12 @@ fn run(call: &mut Call<'_>) -> u8 {
     if words.is_empty() {
         call.complain("missing operand");
         call.complain("Try 'expr --help' for more information.");
+        return INVALID;
+    }
+    let opens =
+        |word: &&String| ["(", "match", "substr", "index", "length", "+"].contains(&word.as_str());
+    if words.iter().filter(opens).count() > MOST_NESTED {
+        call.complain("expression too deeply nested");
         return INVALID;
     }
     let mut parser = Parser { words, at: 0 };

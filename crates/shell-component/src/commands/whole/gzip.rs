@@ -74,6 +74,9 @@ pub(crate) fn expanded(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
         Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Err("unexpected end of file")
         }
+        Err(error) if error.kind() == std::io::ErrorKind::OutOfMemory => {
+            Err("Cannot allocate memory: it is expanded as a whole")
+        }
         Err(_) => Err("invalid compressed data--format violated"),
     }
 }

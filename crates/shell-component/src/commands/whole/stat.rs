@@ -96,7 +96,10 @@ fn formatted(call: &Call<'_>, format: &str, name: &str, facts: &Facts) -> String
             break;
         };
         let value = field(call, letter, name, facts);
-        let width = width.split('.').next().and_then(|width| width.parse().ok()).unwrap_or(0);
+        let width: usize =
+            width.split('.').next().and_then(|width| width.parse().ok()).unwrap_or(0);
+        // More than a formatter can do is no width that anybody means.
+        let width = width.min(u16::MAX.into());
         if flags.contains('-') {
             text.push_str(&format!("{value:<width$}"));
         } else if flags.contains('0') {

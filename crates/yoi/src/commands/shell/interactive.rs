@@ -54,6 +54,9 @@ pub(super) async fn run(
     let terminated = Terminated::listen()?;
     let mut editor = editor(session, &terminated)?;
     let mut code = 0;
+    // As bash has it where somebody types.
+    let aliases = Script { text: "shopt -s expand_aliases".to_owned(), ..Script::default() };
+    script::run(session, aliases, signals, output).await?;
     loop {
         let prompt = ShellPrompt { directory: session.directory(), code };
         let line = tokio::task::block_in_place(|| editor.read_line(&prompt));
@@ -61,6 +64,8 @@ pub(super) async fn run(
             Signal::Success(line) if line.trim().is_empty() => {}
             Signal::Success(text) => {
                 let script = Script { text, ..Script::default() };
+                // One that came late was for what ran before.
+                signals.forget_interrupts();
                 match script::run(session, script, signals, output).await? {
                     left @ ScriptExit::Code { said_exit: true, .. } => return Ok(left),
                     ScriptExit::Code { code: last, said_exit: false } => code = last,

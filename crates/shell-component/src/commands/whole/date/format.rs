@@ -60,7 +60,8 @@ fn flags(mut rest: &str) -> (Flags, &str) {
         rest = &rest[1..];
     }
     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-    flags.width = rest[..digits].parse().ok();
+    // More than a formatter can do is no width that anybody means.
+    flags.width = rest[..digits].parse().ok().map(|width: usize| width.min(u16::MAX.into()));
     rest = &rest[digits..];
     while let Some(after) = rest.strip_prefix(':') {
         flags.colons += 1;
