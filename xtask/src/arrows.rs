@@ -13,12 +13,13 @@ struct Border {
     never: &'static [&'static str],
 }
 
-const BORDERS: [Border; 5] = [
+const BORDERS: [Border; 7] = [
     // A backend that embeds the Runtime brings its own guests and needs no wasm target to build.
     Border {
         package: "worker-runtime",
         never: &[
             "bashkit",
+            "axum",
             "builtin-workers",
             "worker-guest",
             "yoi-config",
@@ -29,6 +30,15 @@ const BORDERS: [Border; 5] = [
     Border {
         package: "worker-types",
         never: &["axum", "llm-engine", "reqwest", "tokio", "wasmtime", "worker-runtime"],
+    },
+    // A client of a Runtime is no Runtime, and what servers share decides nothing about Workers.
+    Border {
+        package: "runtime-client",
+        never: &["axum", "llm-engine", "wasmtime", "worker-runtime", "yoi-config"],
+    },
+    Border {
+        package: "http-api",
+        never: &["llm-engine", "reqwest", "wasmtime", "worker-runtime", "yoi-config"],
     },
     // A guest: all it knows of the host is their WIT.
     Border { package: "shell-component", never: &["wasmtime", "worker-runtime", "worker-types"] },

@@ -29,13 +29,14 @@ pub mod usage;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use worker_types::{Limits, Retention};
 
 /// The longest a test may take: a hundred times what it needs on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a test wants its host to be.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Setting {
     /// The bounds to enforce.
     pub limits: Limits,

@@ -5,6 +5,7 @@
 //! - [`invariants`]: what holds of every log, whatever happened to it.
 //! - [`embedded`]: the Runtime of this process as a host.
 //! - [`crash`]: a host that is killed again and again, and what must be left.
+//! - [`remote`]: a Runtime in a process of its own, behind HTTP, as a host.
 //! - [`serve`]: a host in a process of its own, for tests that break what it stands on.
 
 pub mod conformance;
@@ -12,4 +13,5 @@ pub mod crash;
 pub mod embedded;
 pub mod invariants;
 pub mod operations;
+pub mod remote;
 pub mod serve;

@@ -8,8 +8,7 @@ use std::{
 };
 
 use http::{HeaderMap, header};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use http_api::{Secret, SecretDigest, bearer_token};
 use worker_types::RuntimeError;
 
 use crate::session::Doors;
@@ -43,56 +42,6 @@ impl AccessToken {
 impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AccessToken(***)")
-    }
-}
-
-/// 256 random bits, in hexadecimal.
-pub(crate) struct Secret(String);
-
-impl Secret {
-    pub(crate) fn generate() -> Self {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the operating system provides randomness");
-        let mut text = String::with_capacity(64);
-        for byte in bytes {
-            text.push(hex_digit(byte >> 4));
-            text.push(hex_digit(byte & 0xf));
-        }
-        Self(text)
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn digest(&self) -> SecretDigest {
-        SecretDigest::of(&self.0)
-    }
-}
-
-fn hex_digit(nibble: u8) -> char {
-    char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 })
-}
-
-/// What is kept of a secret. A plain SHA-256 is enough: 256 random bits are not guessed, so there
-/// is nothing that a slow hash would protect.
-#[derive(Clone, Copy)]
-pub(crate) struct SecretDigest([u8; 32]);
-
-impl SecretDigest {
-    pub(crate) fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
-    }
-
-    /// Compares in constant time.
-    pub(crate) fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
-    }
-}
-
-impl fmt::Debug for SecretDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretDigest(***)")
     }
 }
 
@@ -175,11 +124,6 @@ fn unauthorized(reason: &str) -> RuntimeError {
     RuntimeError::Unauthorized { reason: reason.to_owned() }
 }
 
-fn bearer_token(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
 fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     headers
         .get_all(header::COOKIE)
@@ -205,10 +149,10 @@ mod tests {
         let auth = Auth::new(&access);
         let link = auth.issue_link(Instant::now());
         let shown = format!("{access:?} {auth:?}");
-        let digest = access.0.digest();
         assert!(shown.contains("***"));
         assert!(!shown.contains(access.reveal()) && !shown.contains(link.reveal()));
-        assert!(!shown.contains(&format!("{:?}", digest.0)), "not even as a digest");
+        let digest = serde_json::to_string(&access.0.digest()).expect("text");
+        assert!(!shown.contains(digest.trim_matches('"')), "not even as a digest");
     }
 
     #[test]

@@ -3,16 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
+use http_api::{
+    BODY_LIMIT_BYTES, EventStreams, OwnAddress, Problem, ServeOptions, finish_response,
+};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessToken, BackendServeError, LaunchPolicy, RuntimeRegistry, ServeOptions, api,
-    auth::Auth,
-    console,
-    extract::BODY_LIMIT_BYTES,
-    guard::{self, OwnAddress},
-    problem::Problem,
+    AccessToken, BackendServeError, LaunchPolicy, RuntimeRegistry, api, auth::Auth, console, guard,
     server,
 };
 
@@ -33,8 +31,7 @@ pub(crate) struct AppState {
     pub(crate) policy: Arc<LaunchPolicy>,
     pub(crate) auth: Arc<Auth>,
     pub(crate) own_address: OwnAddress,
-    /// A permit for each event stream that may be open.
-    pub(crate) event_streams: Arc<Semaphore>,
+    pub(crate) event_streams: EventStreams,
     /// Cancelled when the server goes: what holds a response open ends it.
     pub(crate) shutdown: CancellationToken,
 }
@@ -85,7 +82,7 @@ impl Backend {
     ) -> Result<(), BackendServeError> {
         let address = server::loopback_address(&listener)?;
         let app = self.app(address, shutdown.clone());
-        server::serve(listener, app, &self.options, shutdown).await;
+        http_api::serve(listener, app, &self.options, shutdown).await;
         Ok(())
     }
 
@@ -99,7 +96,7 @@ impl Backend {
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
             own_address: OwnAddress::new(address),
-            event_streams: Arc::clone(&self.event_streams),
+            event_streams: EventStreams::new(Arc::clone(&self.event_streams), shutdown.clone()),
             shutdown,
         })
     }
@@ -117,6 +114,7 @@ fn app(state: AppState) -> Router {
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_host))
-        .layer(middleware::from_fn(guard::finish_response))
+        .layer(middleware::map_response(guard::page_policy))
+        .layer(middleware::from_fn(finish_response))
         .with_state(state)
 }

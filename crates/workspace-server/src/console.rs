@@ -7,12 +7,9 @@ use axum::{
     response::{Html, IntoResponse, Redirect, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_api::{Problem, Secret};
 
-use crate::{
-    auth::{SESSION_COOKIE, Secret},
-    backend::AppState,
-    problem::Problem,
-};
+use crate::{auth::SESSION_COOKIE, backend::AppState};
 
 const PAGE: &str = include_str!("../assets/index.html");
 const SIGN_IN: &str = include_str!("../assets/sign-in.html");

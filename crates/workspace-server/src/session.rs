@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::auth::SecretDigest;
+use http_api::SecretDigest;
 
 /// How long a link waits for its one use: time to change from the terminal to the browser.
 const LINK_LIFETIME: Duration = Duration::from_secs(600);

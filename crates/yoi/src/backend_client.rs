@@ -9,6 +9,7 @@ use std::{
 };
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};
+use runtime_client::{SseEvent, SseParser};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
     ComponentRef, Cursor, Diagnostic, Grant, IfBusy, Input, InputAccepted, InputOptions, Item,
@@ -22,7 +23,6 @@ use crate::{
     cli::BackendArgs,
     data_dir::{BackendFile, Token, data_dir},
     output::Output,
-    sse::{SseEvent, SseParser},
 };
 
 /// The variable with the token of a Backend that `--backend` names.

@@ -14,7 +14,6 @@ mod models;
 mod output;
 mod runtime_setup;
 mod signals;
-mod sse;
 
 use std::{
     io::{self, IsTerminal as _},

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use axum::{Extension, Json, extract::State};
+use http_api::Problem;
 use serde::Serialize;
 
-use crate::{auth::Principal, backend::AppState, console, guard::forbidden, problem::Problem};
+use crate::{auth::Principal, backend::AppState, console};
 
 #[derive(Debug, Serialize)]
 pub(super) struct LoginLink {
@@ -19,7 +20,7 @@ pub(super) async fn create_link(
     // A browser has a session already; letting it make links would let a stolen moment at the
     // keyboard become a session elsewhere.
     if principal != Principal::Bearer {
-        return Err(forbidden("sign-in links are made with the access token only"));
+        return Err(Problem::forbidden("sign-in links are made with the access token only"));
     }
     let token = state.auth.issue_link(Instant::now());
     Ok(Json(LoginLink { url_path: console::login_path(&token) }))

@@ -9,10 +9,11 @@ use axum::{
     Json, Router, middleware,
     routing::{MethodRouter, any, get, post},
 };
+use http_api::Problem;
 use serde::Serialize;
 use worker_types::{RuntimeId, WorkerId};
 
-use crate::{backend::AppState, guard, problem::Problem};
+use crate::{backend::AppState, guard};
 
 /// Everything under `/api`. All of it, also a path that does not exist, asks for credentials first.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {

@@ -1,10 +1,11 @@
 //! The Runtimes of this Backend.
 
 use axum::{Json, extract::State};
+use http_api::{ApiPath, Problem};
 use serde::Serialize;
 use worker_types::RuntimeId;
 
-use crate::{RuntimeListing, backend::AppState, extract::ApiPath, problem::Problem};
+use crate::{RuntimeListing, backend::AppState};
 
 #[derive(Debug, Serialize)]
 pub(super) struct RuntimeList {

@@ -6,23 +6,23 @@ const MAX_EVENT_BYTES: usize = 64 << 20;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SseEvent {
+pub struct SseEvent {
     /// The last id that the stream named, with this event or before it.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     /// Its kind; absent where the stream named none.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// What it says.
-    pub(crate) data: String,
+    pub data: String,
 }
 
 /// An event is longer than anything the server sends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
-pub(crate) struct EventTooLongError;
+pub struct EventTooLongError;
 
 /// Turns pieces of bytes into events.
 #[derive(Debug, Default)]
-pub(crate) struct SseParser {
+pub struct SseParser {
     /// What has come of the line that is not complete yet.
     line: Vec<u8>,
     /// Whether the last byte was a carriage return, which a line feed may follow.
@@ -34,7 +34,7 @@ pub(crate) struct SseParser {
 
 impl SseParser {
     /// Takes the next piece, and adds the events it completes to `events`.
-    pub(crate) fn push(
+    pub fn push(
         &mut self,
         piece: &[u8],
         events: &mut Vec<SseEvent>,

@@ -15,7 +15,7 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("1");
 
 /// An error answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Problem {
+pub enum Problem {
     /// What the domain refused, or what an extractor refused in its words.
     Refused(RuntimeError),
     /// There is nothing at this path.
@@ -24,7 +24,16 @@ pub(crate) enum Problem {
     MethodNotAllowed,
     /// The body is not JSON, or does not say so.
     UnsupportedMediaType,
+    /// The client has failed too often lately.
+    TooManyRequests {
+        /// When it may try again, in seconds.
+        retry_after_s: u64,
+    },
 }
+
+/// The code of the problem that an answer is, for those who write down what came of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProblemCode(pub &'static str);
 
 /// What a client reads: `code` is for programs to decide on, `detail` for people.
 #[derive(Debug, Serialize)]
@@ -42,8 +51,14 @@ struct ProblemBody {
 
 impl Problem {
     /// The request makes no sense.
-    pub(crate) fn invalid_input(reason: impl Into<String>) -> Self {
+    pub fn invalid_input(reason: impl Into<String>) -> Self {
         RuntimeError::InvalidInput { reason: reason.into() }.into()
+    }
+
+    /// Valid credentials do not reach this far.
+    #[must_use]
+    pub fn forbidden(reason: &str) -> Self {
+        RuntimeError::Forbidden { reason: reason.to_owned() }.into()
     }
 
     fn status(&self) -> StatusCode {
@@ -52,6 +67,7 @@ impl Problem {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
@@ -61,6 +77,7 @@ impl Problem {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::TooManyRequests { .. } => "too_many_requests",
         }
     }
 
@@ -75,6 +92,9 @@ impl Problem {
             Self::UnsupportedMediaType => {
                 "send the body as `content-type: application/json`".to_owned()
             }
+            Self::TooManyRequests { .. } => {
+                "too many wrong tokens came from this address: try again later".to_owned()
+            }
         }
     }
 
@@ -85,6 +105,7 @@ impl Problem {
             Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType => {
                 (false, Map::new())
             }
+            Self::TooManyRequests { .. } => (true, Map::new()),
         };
         ProblemBody {
             r#type: "about:blank",
@@ -159,15 +180,21 @@ fn status_of(error: &RuntimeError) -> StatusCode {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status();
-        let is_at_capacity = matches!(self, Self::Refused(RuntimeError::Capacity { .. }));
+        let retry_after = match self {
+            Self::Refused(RuntimeError::Capacity { .. }) => Some(RETRY_AFTER_S),
+            Self::TooManyRequests { retry_after_s } => Some(retry_after_s.into()),
+            _ => None,
+        };
+        let code = ProblemCode(self.code());
         let mut response = (status, Json(self)).into_response();
+        response.extensions_mut().insert(code);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if is_at_capacity {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S);
+        if let Some(retry_after) = retry_after {
+            headers.insert(header::RETRY_AFTER, retry_after);
         }
         response
     }

@@ -1,6 +1,6 @@
 //! Extractors whose rejections are problems.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, error::Error as _, fmt, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -10,6 +10,7 @@ use axum::{
     },
 };
 use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
+use http_body_util::LengthLimitError;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
@@ -17,10 +18,10 @@ use serde::{
 use tokio::time;
 use worker_types::{IdempotencyKey, RuntimeError};
 
-use crate::{auth::Principal, problem::Problem};
+use crate::Problem;
 
 /// The largest request body: an input may carry a few pictures.
-pub(crate) const BODY_LIMIT_BYTES: usize = 8 << 20;
+pub const BODY_LIMIT_BYTES: usize = 8 << 20;
 
 /// How long a body may take: the largest one at a modest 300 kB a second.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What the path names.
-pub(crate) struct ApiPath<T>(pub(crate) T);
+pub struct ApiPath<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath<T> {
     type Rejection = Problem;
@@ -42,7 +43,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
 }
 
 /// The query.
-pub(crate) struct ApiQuery<T>(pub(crate) T);
+pub struct ApiQuery<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     type Rejection = Problem;
@@ -55,8 +56,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
+/// What a caller goes by, of which its idempotency keys are a part, so that nobody takes another's. It is
+/// put into the request by what lets the caller in, and stays the same when the server starts anew.
+#[derive(Debug, Clone)]
+pub struct CallerName(pub Cow<'static, str>);
+
 /// The caller's name for its request, where it gave one: the `Idempotency-Key`.
-pub(crate) struct Keyed(pub(crate) Option<IdempotencyKey>);
+pub struct Keyed(pub Option<IdempotencyKey>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Keyed {
     type Rejection = Problem;
@@ -64,8 +70,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Keyed {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(key) = idempotency_key(&parts.headers)? else { return Ok(Self(None)) };
         // Whoever got here was let in as somebody.
-        let principal = parts.extensions.get().copied().map_or("", Principal::name);
-        Ok(Self(Some(key.of(principal))))
+        let caller = parts.extensions.get().map_or("", |CallerName(name)| name);
+        Ok(Self(Some(key.of(caller))))
     }
 }
 
@@ -81,7 +87,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Proble
 }
 
 /// A JSON body.
-pub(crate) struct ApiJson<T>(pub(crate) T);
+pub struct ApiJson<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = Problem;
@@ -95,7 +101,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 }
 
 /// A JSON body that may be absent; then it is the default.
-pub(crate) struct OptionalJson<T>(pub(crate) T);
+pub struct OptionalJson<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
@@ -117,6 +123,27 @@ fn is_json(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         let essence = value.split(';').next().unwrap_or(value).trim();
         essence.eq_ignore_ascii_case("application/json")
+    })
+}
+
+/// A body of any kind, of at most `limit` bytes. One that comes in pieces and does not say how long it is, is
+/// read no further than that.
+///
+/// # Errors
+///
+/// `PayloadTooLarge` of `what`, or `InvalidInput` where it breaks off or takes too long.
+pub async fn read_body(request: Request, what: &str, limit: u64) -> Result<Bytes, Problem> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let read = time::timeout(BODY_TIMEOUT, axum::body::to_bytes(request.into_body(), most)).await;
+    let read =
+        read.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))?;
+    read.map_err(|error| {
+        let is_too_long = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+        if is_too_long {
+            RuntimeError::PayloadTooLarge { what: what.to_owned(), limit_bytes: limit }.into()
+        } else {
+            Problem::invalid_input("the request body broke off")
+        }
     })
 }
 

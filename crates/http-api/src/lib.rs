@@ -1,0 +1,30 @@
+//! What the HTTP servers of yoi share: the Backend, and the Runtime process.
+//!
+//! Errors have one form ([`Problem`]), bodies and queries are read strictly ([`ApiJson`], [`ApiQuery`]),
+//! connections are bounded ([`serve`]), events are streamed in one way ([`EventStreams`]), and tokens are
+//! kept as digests ([`Secret`]). Who may do what is each server's own.
+
+mod answer;
+mod extract;
+mod own_host;
+mod problem;
+mod requests;
+mod secret;
+mod serve;
+mod sse;
+
+pub use answer::finish_response;
+pub use extract::{
+    ApiJson, ApiPath, ApiQuery, BODY_LIMIT_BYTES, CallerName, Keyed, OptionalJson, read_body,
+};
+pub use own_host::OwnAddress;
+pub use problem::{Problem, ProblemCode};
+pub use requests::{
+    CancelBody, EventsQuery, InputBody, LogQuery, RevokeBody, TurnResult, UpgradeBody, UsageQuery,
+    WaitQuery, WorkerFilter,
+};
+pub use secret::{Secret, SecretDigest, bearer_token};
+pub use serve::{Peer, ServeOptions, serve};
+pub use sse::{
+    EventStreams, SseEvent, live_message, message, place_after, vary_by_accept, wants_stream,
+};

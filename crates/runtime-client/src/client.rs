@@ -1,0 +1,205 @@
+//! The connection: where the Runtime is, who asks, and how long an answer may take.
+
+use std::{fmt, net::IpAddr, time::Duration};
+
+use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
+use serde::de::DeserializeOwned;
+
+use crate::ClientError;
+
+/// The token that a Runtime gave out.
+#[derive(Clone)]
+pub struct AuthToken(String);
+
+impl AuthToken {
+    /// The token as it was handed out; white space around it does not count.
+    #[must_use]
+    pub fn new(token: impl AsRef<str>) -> Self {
+        Self(token.as_ref().trim().to_owned())
+    }
+}
+
+impl fmt::Debug for AuthToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuthToken(***)")
+    }
+}
+
+/// How to reach a Runtime.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The longest it may take to connect. Default: 5 seconds.
+    pub connect_timeout: Duration,
+    /// The longest an answer may take, but for event streams and what is told to wait. Default: 30 seconds.
+    pub answer_timeout: Duration,
+    /// Certificates, as PEM, that are trusted besides those of the system. Default: none.
+    pub certificates: Vec<u8>,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
+            certificates: Vec::new(),
+        }
+    }
+}
+
+/// An address at which no Runtime can be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidEndpoint {
+    /// It is no address.
+    #[error("not the address of a Runtime: expected one such as https://host:38800")]
+    NotAnAddress,
+    /// The token would cross a network in plain text.
+    #[error(
+        "the address is of another machine and not encrypted: use https, or come through `ssh -L`"
+    )]
+    PlainText,
+    /// What is to be trusted is no certificate.
+    #[error("what is to be trusted is no certificate in PEM")]
+    Certificate(#[source] reqwest::Error),
+    /// TLS cannot be set up.
+    #[error("failed to set up TLS")]
+    Setup(#[source] reqwest::Error),
+}
+
+/// A client of one Runtime. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct RuntimeClient {
+    base: Url,
+    token: AuthToken,
+    http: reqwest::Client,
+    answer_timeout: Duration,
+}
+
+impl RuntimeClient {
+    /// A client of the Runtime at `endpoint`, such as `https://host:38800`. Nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`InvalidEndpoint`].
+    pub fn new(endpoint: &str, token: AuthToken) -> Result<Self, InvalidEndpoint> {
+        Self::with_options(endpoint, token, ClientOptions::default())
+    }
+
+    /// The same, reached in another way.
+    ///
+    /// # Errors
+    ///
+    /// See [`InvalidEndpoint`].
+    pub fn with_options(
+        endpoint: &str,
+        token: AuthToken,
+        options: ClientOptions,
+    ) -> Result<Self, InvalidEndpoint> {
+        let base = base(endpoint)?;
+        let ClientOptions { connect_timeout, answer_timeout, certificates } = options;
+        let mut http = reqwest::Client::builder()
+            // A proxy or a redirection would hand the token to somebody else.
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .connect_timeout(connect_timeout);
+        if !certificates.is_empty() {
+            let trusted = Certificate::from_pem_bundle(&certificates);
+            http = http.tls_certs_merge(trusted.map_err(InvalidEndpoint::Certificate)?);
+        }
+        let http = http.build().map_err(InvalidEndpoint::Setup)?;
+        Ok(Self { base, token, http, answer_timeout })
+    }
+
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/v1/{}", path.join("/")));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let request = self.http.request(method, url).timeout(self.answer_timeout);
+        request.bearer_auth(&self.token.0)
+    }
+
+    /// The same, which may take longer by `wait`.
+    pub(crate) fn patient(&self, request: RequestBuilder, wait: Duration) -> RequestBuilder {
+        request.timeout(self.answer_timeout.saturating_add(wait))
+    }
+
+    /// The same as a stream, which lasts as long as it has something to say.
+    pub(crate) async fn stream(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let answer = request.timeout(Duration::MAX).header(header::ACCEPT, "text/event-stream");
+        let answer = tokio::time::timeout(self.answer_timeout, self.send(answer)).await;
+        answer.unwrap_or_else(|_| {
+            Err(ClientError::Answer { what: "no stream of events began in time".to_owned() })
+        })
+    }
+
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let body = self.send(request).await?.bytes().await.map_err(ClientError::of)?;
+        serde_json::from_slice(&body)
+            .map_err(|error| ClientError::Answer { what: error.to_string() })
+    }
+
+    pub(crate) async fn command(&self, request: RequestBuilder) -> Result<(), ClientError> {
+        self.send(request).await.map(drop)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(ClientError::of)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(ClientError::of)?;
+        Err(ClientError::read(status.as_u16(), &body))
+    }
+}
+
+fn base(endpoint: &str) -> Result<Url, InvalidEndpoint> {
+    let url: Url = endpoint.parse().map_err(|_| InvalidEndpoint::NotAnAddress)?;
+    let host = url.host_str().ok_or(InvalidEndpoint::NotAnAddress)?;
+    let is_bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !is_bare || url.path() != "/" {
+        return Err(InvalidEndpoint::NotAnAddress);
+    }
+    let host = host.trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_here => Ok(url),
+        "http" => Err(InvalidEndpoint::PlainText),
+        _ => Err(InvalidEndpoint::NotAnAddress),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_crosses_no_network_in_plain_text_and_shows_nowhere() {
+        for good in
+            ["https://host:38800", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"]
+        {
+            assert!(base(good).is_ok(), "{good}");
+        }
+        for plain in ["http://host:38800", "http://10.0.0.1", "http://localhost.evil.example"] {
+            assert!(matches!(base(plain), Err(InvalidEndpoint::PlainText)), "{plain}");
+        }
+        for bad in
+            ["", "host:1", "ftp://host", "https://a:b@host", "https://host/path", "https://h?x"]
+        {
+            assert!(matches!(base(bad), Err(InvalidEndpoint::NotAnAddress)), "{bad}");
+        }
+        let client = RuntimeClient::new("http://127.0.0.1:1", AuthToken::new(" sesame\n"));
+        assert!(!format!("{:?}", client.expect("a client")).contains("sesame"));
+    }
+}

@@ -1,0 +1,61 @@
+//! What goes wrong between here and there.
+
+use worker_types::RuntimeError;
+
+/// Why there is no answer, or which refusal it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The Runtime refused it, in its own words.
+    #[error(transparent)]
+    Refused(#[from] RuntimeError),
+    /// Nobody answers at the address. Nothing was done.
+    #[error("the Runtime cannot be reached")]
+    Unreachable(#[source] reqwest::Error),
+    /// The connection broke off, or nothing came in time. A command may have been carried out; where it has
+    /// an idempotency key, asking again with the same one is safe.
+    #[error("the connection to the Runtime broke off before it answered")]
+    Broken(#[source] reqwest::Error),
+    /// What answered is no Runtime of this version, or something between here and there spoke for it.
+    #[error("what answered is no answer of a Runtime: {what}")]
+    Answer {
+        /// What it was.
+        what: String,
+    },
+}
+
+impl ClientError {
+    pub(crate) fn of(error: reqwest::Error) -> Self {
+        // The address is the embedder's to name; it may hold more than a host.
+        let error = error.without_url();
+        if error.is_connect() { Self::Unreachable(error) } else { Self::Broken(error) }
+    }
+
+    /// Reads the answer of a request that was refused.
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        match serde_json::from_slice(body) {
+            Ok(error) => Self::Refused(error),
+            Err(_) => Self::Answer { what: format!("status {status}") },
+        }
+    }
+
+    /// Whether asking again some time may help without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.is_retryable(),
+            Self::Unreachable(_) | Self::Broken(_) => true,
+            Self::Answer { .. } => false,
+        }
+    }
+}
+
+/// As the library would say it: what is between here and there makes a Runtime unavailable.
+impl From<ClientError> for RuntimeError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(error) => error,
+            other => Self::RuntimeUnavailable { reason: other.to_string() },
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Events as they come. A connection that breaks is taken up again behind the last event that came.
+
+use std::{collections::VecDeque, time::Duration};
+
+use reqwest::{Method, Response};
+use serde::de::DeserializeOwned;
+use worker_types::{Cursor, Event, EventBody, FeedCursor, LiveEvent, RuntimeError, WorkerId};
+
+use crate::{ClientError, RuntimeClient, SseEvent, SseParser};
+
+/// The longest silence of a stream that is well: the server sends a heartbeat every 15 seconds.
+const SILENCE: Duration = Duration::from_secs(40);
+
+/// How long the first pause is after a connection broke, and the longest: each is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often in a row it is tried: some half a minute.
+const TRIES: u32 = 10;
+
+/// A Worker's events. See `worker_runtime::Events`.
+#[derive(Debug)]
+pub struct RemoteEvents {
+    stream: Stream,
+    cursor: Cursor,
+}
+
+impl RemoteEvents {
+    pub(crate) async fn open(
+        client: RuntimeClient,
+        id: WorkerId,
+        after: Cursor,
+    ) -> Result<Self, ClientError> {
+        let path = vec!["workers".to_owned(), id.to_string(), "events".to_owned()];
+        Ok(Self { stream: Stream::open(client, path, after.to_string()).await?, cursor: after })
+    }
+
+    /// Waits for the next event; `None` after that of the Worker's deletion. An error is the last that comes:
+    /// `CursorGap` where what follows the cursor was removed, `UnknownWorker` where all of it was, or what
+    /// keeps the Runtime from being reached.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<LiveEvent, ClientError>> {
+        let message = match self.stream.next().await? {
+            Ok(message) => message,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(match message.name.as_deref() {
+            Some("item.delta") => read(&message).map(LiveEvent::Delta),
+            Some("item.snapshot") => read(&message).map(LiveEvent::Snapshot),
+            _ => self.durable(&message).map(LiveEvent::Durable),
+        })
+    }
+
+    fn durable(&mut self, message: &SseEvent) -> Result<Event, ClientError> {
+        self.cursor = place(message)?;
+        let event: Event = read(message)?;
+        // Nothing follows, and nobody is to be asked for it again.
+        self.stream.is_over |= event.body == EventBody::WorkerDeleted;
+        Ok(event)
+    }
+
+    /// The place after the last durable event that `next` gave.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+}
+
+/// The feed of a Runtime. See `worker_runtime::Feed`.
+#[derive(Debug)]
+pub struct RemoteFeed {
+    stream: Stream,
+    cursor: FeedCursor,
+}
+
+impl RemoteFeed {
+    pub(crate) async fn open(
+        client: RuntimeClient,
+        after: FeedCursor,
+    ) -> Result<Self, ClientError> {
+        let stream = Stream::open(client, vec!["events".to_owned()], after.to_string()).await?;
+        Ok(Self { stream, cursor: after })
+    }
+
+    /// Waits for the next event. An error is the last that comes.
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<Result<Event, ClientError>> {
+        let message = match self.stream.next().await? {
+            Ok(message) => message,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(place(&message).and_then(|place| {
+            self.cursor = place;
+            read(&message)
+        }))
+    }
+
+    /// The place after the last event that `next` gave.
+    #[must_use]
+    pub fn cursor(&self) -> FeedCursor {
+        self.cursor
+    }
+}
+
+fn read<T: DeserializeOwned>(message: &SseEvent) -> Result<T, ClientError> {
+    serde_json::from_str(&message.data)
+        .map_err(|error| ClientError::Answer { what: error.to_string() })
+}
+
+fn place<C: std::str::FromStr>(message: &SseEvent) -> Result<C, ClientError> {
+    let place = message.id.as_deref().and_then(|id| id.parse().ok());
+    place.ok_or_else(|| ClientError::Answer { what: "an event without its place".to_owned() })
+}
+
+/// The messages of an address.
+#[derive(Debug)]
+struct Stream {
+    client: RuntimeClient,
+    path: Vec<String>,
+    /// The last place that a message named.
+    after: String,
+    response: Option<Response>,
+    parser: SseParser,
+    ready: VecDeque<SseEvent>,
+    /// Connections in a row on which nothing came.
+    failures: u32,
+    is_over: bool,
+}
+
+impl Stream {
+    async fn open(
+        client: RuntimeClient,
+        path: Vec<String>,
+        after: String,
+    ) -> Result<Self, ClientError> {
+        let mut stream = Self {
+            client,
+            path,
+            after,
+            response: None,
+            parser: SseParser::default(),
+            ready: VecDeque::new(),
+            failures: 0,
+            is_over: false,
+        };
+        stream.response = Some(stream.connect().await?);
+        Ok(stream)
+    }
+
+    async fn next(&mut self) -> Option<Result<SseEvent, ClientError>> {
+        loop {
+            if let Some(message) = self.ready.pop_front() {
+                if message.name.as_deref() == Some("problem") {
+                    return Some(Err(self.end(ClientError::read(200, message.data.as_bytes()))));
+                }
+                if let Some(id) = &message.id {
+                    self.after.clone_from(id);
+                }
+                return Some(Ok(message));
+            }
+            if self.is_over {
+                return None;
+            }
+            if self.response.is_none() {
+                match self.connect().await {
+                    Ok(response) => {
+                        self.response = Some(response);
+                        self.parser = SseParser::default();
+                    }
+                    Err(error) => {
+                        if let Some(error) = self.failed(error).await {
+                            return Some(Err(error));
+                        }
+                    }
+                }
+                continue;
+            }
+            if let Err(error) = self.receive().await
+                && let Some(error) = self.failed(error).await
+            {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Response, ClientError> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let request = self.client.request(Method::GET, &path, &[("after", &self.after)]);
+        self.client.stream(request).await
+    }
+
+    /// Takes the next piece of the connection.
+    async fn receive(&mut self) -> Result<(), ClientError> {
+        let Some(response) = &mut self.response else { return Ok(()) };
+        let piece = match tokio::time::timeout(SILENCE, response.chunk()).await {
+            Ok(Ok(Some(piece))) => piece,
+            // It ended, broke off, or is dead.
+            Ok(Ok(None) | Err(_)) | Err(_) => {
+                let reason = "the stream of events ends again and again".to_owned();
+                return Err(RuntimeError::RuntimeUnavailable { reason }.into());
+            }
+        };
+        self.failures = 0;
+        let mut messages = Vec::new();
+        let pushed = self.parser.push(&piece, &mut messages);
+        self.ready.extend(messages);
+        pushed.map_err(|error| ClientError::Answer { what: error.to_string() })
+    }
+
+    /// Waits before the next try; the error, where there is to be none.
+    async fn failed(&mut self, error: ClientError) -> Option<ClientError> {
+        self.response = None;
+        self.failures += 1;
+        if !error.is_retryable() || self.failures > TRIES {
+            return Some(self.end(error));
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16));
+        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        None
+    }
+
+    fn end(&mut self, error: ClientError) -> ClientError {
+        self.is_over = true;
+        self.response = None;
+        error
+    }
+}

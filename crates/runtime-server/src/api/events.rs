@@ -1,0 +1,82 @@
+//! Events, of one Worker or of all: a page as JSON, or what is there and what follows as a stream.
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use futures_util::{Stream, stream};
+use http::HeaderMap;
+use http_api::{
+    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message, place_after, vary_by_accept,
+    wants_stream,
+};
+use worker_runtime::{Events, Feed};
+use worker_types::{Cursor, FeedCursor, RuntimeError};
+
+use crate::{
+    access::{Observed, Observer},
+    server::ServerState,
+};
+
+pub(super) async fn of_worker(
+    State(state): State<ServerState>,
+    Observed(worker): Observed,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let mut response = if wants_stream(&headers) {
+        let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
+        let permit = state.event_streams.admit()?;
+        let events = state.runtime.events(worker, after)?;
+        state.event_streams.answer(permit, worker_messages(events))
+    } else {
+        let after = place_after(Cursor::START, query.after.as_deref(), None)?;
+        Json(state.runtime.event_page(worker, after, query.limit()).await?).into_response()
+    };
+    vary_by_accept(&mut response);
+    Ok(response)
+}
+
+pub(super) async fn of_runtime(
+    State(state): State<ServerState>,
+    Observer(caller): Observer,
+    ApiQuery(query): ApiQuery<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if caller.is_bound() {
+        return Err(Problem::forbidden(
+            "the feed tells of all Workers, and the token is for those with certain labels: read the \
+             events of each",
+        ));
+    }
+    let mut response = if wants_stream(&headers) {
+        let after = place_after(FeedCursor::START, query.after.as_deref(), Some(&headers))?;
+        let permit = state.event_streams.admit()?;
+        let feed = state.runtime.feed(after)?;
+        state.event_streams.answer(permit, feed_messages(feed))
+    } else {
+        let after = place_after(FeedCursor::START, query.after.as_deref(), None)?;
+        Json(state.runtime.feed_page(after, query.limit()).await?).into_response()
+    };
+    vary_by_accept(&mut response);
+    Ok(response)
+}
+
+fn worker_messages(events: Events) -> impl Stream<Item = Result<SseEvent, RuntimeError>> {
+    stream::unfold(events, async |mut events| {
+        let next = events.next().await?;
+        let message = next.map(|event| live_message(&event, events.cursor()));
+        Some((message, events))
+    })
+}
+
+/// Of what is damaged the feed tells and goes on; a stream ends there, and its reader comes back behind it.
+fn feed_messages(feed: Feed) -> impl Stream<Item = Result<SseEvent, RuntimeError>> {
+    stream::unfold(feed, async |mut feed| {
+        let next = feed.next().await?;
+        let id = feed.cursor().to_string();
+        let message = next.map(|event| message(event.body.name(), &event, Some(id)));
+        Some((message, feed))
+    })
+}

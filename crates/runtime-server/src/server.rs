@@ -1,0 +1,123 @@
+//! The server of one Runtime.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+use http_api::{
+    BODY_LIMIT_BYTES, EventStreams, OwnAddress, Problem, ServeOptions, finish_response,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::sync::CancellationToken;
+use worker_runtime::Runtime;
+
+use crate::{TokenFile, api, failures::Failures, guard, tokens::Tokens};
+
+/// Components that may be on their way in at once: each is held in memory as a whole.
+const UPLOADS: usize = 2;
+
+/// A Runtime, to be served over HTTP. Clones are handles of the same one.
+#[derive(Debug, Clone)]
+pub struct RuntimeServer {
+    runtime: Runtime,
+    tokens: Arc<Tokens>,
+    failures: Arc<Failures>,
+    options: ServeOptions,
+    event_streams: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+}
+
+/// Why a Runtime is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeRuntimeError {
+    /// Other machines reach the address, and nothing is encrypted.
+    #[error("{address} can be reached from other machines, and nothing is encrypted")]
+    NotLoopback {
+        /// The listener's address.
+        address: SocketAddr,
+    },
+    /// The operating system does not say where the listener listens.
+    #[error("failed to find out the listener's address")]
+    LocalAddress(#[source] io::Error),
+}
+
+/// What every handler can reach.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerState {
+    pub(crate) runtime: Runtime,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) failures: Arc<Failures>,
+    pub(crate) own_address: OwnAddress,
+    pub(crate) event_streams: EventStreams,
+    pub(crate) uploads: Arc<Semaphore>,
+    /// Cancelled when the server goes: what holds an answer back gives it.
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl RuntimeServer {
+    /// `runtime`, for those who have a token of `tokens`.
+    #[must_use]
+    pub fn new(runtime: Runtime, tokens: TokenFile) -> Self {
+        let options = ServeOptions::default();
+        Self {
+            runtime,
+            tokens: Arc::new(Tokens::new(tokens)),
+            failures: Arc::default(),
+            event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            options,
+        }
+    }
+
+    /// The same, served with other bounds.
+    #[must_use]
+    pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
+        self.event_streams = Arc::new(Semaphore::new(options.max_event_streams));
+        self.options = options;
+        self
+    }
+
+    /// Serves until `shutdown` is cancelled, then ends event streams, lets running requests finish within
+    /// the grace of the options, and returns. The Runtime is not shut down.
+    ///
+    /// # Errors
+    ///
+    /// The listener is on an address that other machines reach.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+    ) -> Result<(), ServeRuntimeError> {
+        let address = listener.local_addr().map_err(ServeRuntimeError::LocalAddress)?;
+        if !address.ip().is_loopback() {
+            return Err(ServeRuntimeError::NotLoopback { address });
+        }
+        let app = self.app(address, shutdown.clone());
+        http_api::serve(listener, app, &self.options, shutdown).await;
+        Ok(())
+    }
+
+    /// The routes, as served on `address`. Requests for another host or port are refused, and event streams
+    /// end when `shutdown` is cancelled.
+    ///
+    /// For tests and for embedders that bring their own server; it must listen on loopback only.
+    pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
+        let state = ServerState {
+            runtime: self.runtime.clone(),
+            tokens: Arc::clone(&self.tokens),
+            failures: Arc::clone(&self.failures),
+            own_address: OwnAddress::new(address),
+            event_streams: EventStreams::new(Arc::clone(&self.event_streams), shutdown.clone()),
+            uploads: Arc::clone(&self.uploads),
+            shutdown,
+        };
+        Router::new()
+            .merge(api::open())
+            .nest("/v1", api::routes(&state))
+            .fallback(async || Problem::NotFound)
+            .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+            .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
+            .layer(middleware::from_fn_with_state(state.clone(), guard::check_origin))
+            .layer(middleware::from_fn(finish_response))
+            .with_state(state)
+    }
+}
