@@ -7,6 +7,8 @@ use worker_types::{
     ComponentRef, Grant, IdempotencyKey, IfBusy, ItemId, ProfileName, RuntimeId, TurnId,
 };
 
+use runtime_server::Scope;
+
 use crate::dir_arg::DirArgs;
 
 const EXIT_CODES: &str = "\
@@ -25,6 +27,7 @@ Examples:
   yoi shell --dir .:rw             a bash that has this directory, and nothing else
   yoi worker create companion      a Worker that stays
   yoi worker send 1f8a3c02 \"hi\"    talk to it: any end or beginning of its id will do
+  yoi serve                        a Runtime for Backends elsewhere, over HTTP
   yoi doctor                       what this machine can do, and what is missing
 
 Models: [models.default] in yoi.toml, else the usual environment variables (OPENAI_API_KEY, …),
@@ -49,6 +52,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Start the Backend: an embedded Runtime, the Browser API and the console
     Up(UpArgs),
+    /// Start a Runtime process: the same Runtime, over HTTP
+    Serve(ServeArgs),
+    /// Make, list and remove the tokens that let in to a Runtime process
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print a fresh one-time link to the running Backend's console
     Url(BackendArgs),
     /// Run one Worker for one turn in this process, and keep nothing
@@ -100,10 +108,13 @@ impl Command {
     /// everybody else, what goes wrong is told in the answer.
     pub(crate) fn log_filter(&self) -> &'static str {
         match self {
+            // Who commanded what is for the operator, too.
+            Self::Serve(_) => "warn,audit=info",
             Self::Up(_) => "warn",
             #[cfg(target_os = "linux")]
             Self::Launcher => "error",
             Self::Url(_)
+            | Self::Token(_)
             | Self::Run(_)
             | Self::Exec(_)
             | Self::Component(_)
@@ -132,6 +143,64 @@ pub(crate) struct UpArgs {
     /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:8900]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  yoi serve
+  yoi serve --listen 127.0.0.1:0 --data-dir /srv/yoi
+  yoi token new --scope observe --scope command --label team=web --expires 30d
+  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:38800/v1/runtime
+
+Once it is ready, standard output gets one line with its address; what else there is to say, and a line
+for each command that somebody gives, goes to standard error. SIGTERM ends it: no new work is taken, and
+running turns get a few seconds; a second one ends it at once.")]
+pub(crate) struct ServeArgs {
+    /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:38800]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token, and print it: it is kept nowhere
+    New(TokenNewArgs),
+    /// List the tokens: what they are called, and what they are good for
+    Ls {
+        #[command(flatten)]
+        data_dir: DataDirArgs,
+    },
+    /// Remove a token. It is good for nothing from then on
+    Rm {
+        /// What `ls` calls it
+        id: String,
+        #[command(flatten)]
+        data_dir: DataDirArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenNewArgs {
+    /// What it may be used for; may be repeated, and `admin` includes the others
+    #[arg(long = "scope", value_name = "SCOPE", required = true)]
+    pub(crate) scopes: Vec<Scope>,
+    /// Only for Workers with this label, which those it creates get; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// How long it is good for, such as `12h` or `30d` [default: for ever]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<jiff::Span>,
+    /// The Workers it creates may be granted no more than [policy.PROFILE] grants
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) ceiling: Option<ProfileName>,
+    /// A name for eyes
+    #[arg(long)]
+    pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) data_dir: DataDirArgs,
 }

@@ -3,11 +3,14 @@
 mod component;
 mod doctor;
 mod exec;
+mod host;
 mod run;
+mod serve;
 #[cfg(unix)]
 mod shell;
 mod show;
 mod talk;
+mod token;
 mod transcript;
 mod up;
 mod url;
@@ -56,6 +59,11 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             let prepared = up::prepare(args, &config, output)?;
             return on_threads(up::run(prepared, &config, output));
         }
+        Command::Serve(args) => {
+            let config = load()?;
+            let prepared = serve::prepare(args, &config, output)?;
+            return on_threads(serve::run(prepared, &config, output));
+        }
         _ => {}
     }
     on_threads(async {
@@ -65,6 +73,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Exec(args) => exec::run(args, &load()?, output).await,
             #[cfg(unix)]
             Command::Shell(args) => shell::run(args, &load()?, output).await,
+            Command::Token(command) => token::run(command, &load()?, output),
             Command::Component(command) => component::run(&command, &load()?, output),
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,
@@ -72,6 +81,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             #[cfg(target_os = "linux")]
             Command::Launcher => Ok(Exit::Done),
             Command::Up(_)
+            | Command::Serve(_)
             | Command::Completions { .. }
             | Command::Compile { .. }
             | Command::ConfineProbe { .. } => Ok(Exit::Done),

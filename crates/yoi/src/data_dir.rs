@@ -157,19 +157,23 @@ impl DataDirLease {
 
     /// Lets the CLI find this Backend, until the lease ends.
     pub(crate) fn announce(&mut self, backend: &BackendFile) -> anyhow::Result<()> {
-        let path = self.dir.join(BACKEND_FILE);
-        // Whole and private from its first moment on: it is written beside, then renamed.
-        let beside = self.dir.join(format!("{BACKEND_FILE}.{}.tmp", std::process::id()));
-        let write = || {
-            let _ = fs::remove_file(&beside);
-            let mut file = private_file(OpenOptions::new().create_new(true), &beside)?;
-            file.write_all(&serde_json::to_vec(backend)?)?;
-            fs::rename(&beside, &path)
-        };
-        write().with_context(|| format!("failed to write {}", path.display()))?;
+        write_private(&self.dir, BACKEND_FILE, &serde_json::to_vec(backend)?)?;
         self.announced = true;
         Ok(())
     }
+}
+
+/// Writes a file for this user alone, whole and private from its first moment on: beside, then renamed.
+pub(crate) fn write_private(dir: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    let path = dir.join(name);
+    let beside = dir.join(format!("{name}.{}.tmp", std::process::id()));
+    let write = || {
+        let _ = fs::remove_file(&beside);
+        let mut file = private_file(OpenOptions::new().create_new(true), &beside)?;
+        file.write_all(content)?;
+        fs::rename(&beside, &path)
+    };
+    write().with_context(|| format!("failed to write {}", path.display()))
 }
 
 /// Whoever can write into the directory can put another file in the place of ours, and learn what
@@ -205,7 +209,7 @@ impl Drop for DataDirLease {
 }
 
 /// Makes `dir` and what is missing above it, for its owner alone.
-fn create_private_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

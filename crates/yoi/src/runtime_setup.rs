@@ -25,8 +25,8 @@ use yoi_config::{
 use crate::data_dir::allocations_dir;
 use crate::{confine::Confined, dir_arg::Dirs, exit::ExplainedError, models::DEFAULT_ALIAS};
 
-/// The id of an embedded Runtime that the operator gave no other.
-const DEFAULT_RUNTIME_ID: &str = "backend-internal";
+/// What a Runtime goes by that lives as long as one command: its id, and a name for eyes.
+const PASSING: (&str, &str) = ("local", "This command");
 
 /// The hidden subcommand that compiles.
 pub(crate) const COMPILE: &str = "compile";
@@ -170,17 +170,27 @@ impl<'a> Setup<'a> {
         granted.max_by_key(|shell| shell.timeout_ms)
     }
 
-    /// Builds the Runtime. Its ceiling is what the policy grants, all of it together.
+    /// Builds a Runtime that lives as long as this command.
     pub(crate) async fn build(self, models: Models) -> anyhow::Result<Runtime> {
+        self.build_as(PASSING, models).await
+    }
+
+    /// Builds the Runtime, which goes by this id and name unless the configuration says otherwise. Its ceiling is what
+    /// the policy grants, all of it together.
+    pub(crate) async fn build_as(
+        self,
+        (id, name): (&str, &str),
+        models: Models,
+    ) -> anyhow::Result<Runtime> {
         let runtime = &self.config.runtime;
         let id: RuntimeId = match &runtime.id {
             Some(id) => id.clone(),
-            None => DEFAULT_RUNTIME_ID.parse()?,
+            None => id.parse()?,
         };
         let ceiling = self.ceiling();
         let with_shell = ceiling.shell.is_some();
         let mut builder = Runtime::builder(id)
-            .display_name(runtime.display_name.as_deref().unwrap_or("Backend"))
+            .display_name(runtime.display_name.as_deref().unwrap_or(name))
             .store(self.store)
             .models(models)
             .ceiling(ceiling)

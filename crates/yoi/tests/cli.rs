@@ -24,6 +24,8 @@ mod exec;
 mod grants;
 #[path = "cli/models.rs"]
 mod models;
+#[path = "cli/serve.rs"]
+mod serve;
 #[cfg(target_os = "linux")]
 #[path = "cli/shell.rs"]
 mod shell;
@@ -181,6 +183,8 @@ fn the_help_teaches() {
 
     Commands:
       up           Start the Backend: an embedded Runtime, the Browser API and the console
+      serve        Start a Runtime process: the same Runtime, over HTTP
+      token        Make, list and remove the tokens that let in to a Runtime process
       url          Print a fresh one-time link to the running Backend's console
       run          Run one Worker for one turn in this process, and keep nothing
       exec         Run any WASI command, with only the directories it is given
@@ -204,6 +208,7 @@ fn the_help_teaches() {
       yoi shell --dir .:rw             a bash that has this directory, and nothing else
       yoi worker create companion      a Worker that stays
       yoi worker send 1f8a3c02 "hi"    talk to it: any end or beginning of its id will do
+      yoi serve                        a Runtime for Backends elsewhere, over HTTP
       yoi doctor                       what this machine can do, and what is missing
 
     Models: [models.default] in yoi.toml, else the usual environment variables (OPENAI_API_KEY, …),

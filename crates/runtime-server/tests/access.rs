@@ -1,0 +1,270 @@
+//! Who may use which route: each of them, with each kind of token that must not.
+
+use std::net::SocketAddr;
+
+use axum::{Router, body::Body};
+use http::{Method, Request, StatusCode, header};
+use jiff::Timestamp;
+use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use worker_runtime::{Runtime, Store};
+use worker_types::{CreateWorker, Grants, Preopen, RootName, WorkerQuery};
+
+const ADDRESS: &str = "127.0.0.1:38800";
+
+/// A served Runtime that runs `echo`, and grants a private directory to whoever asks.
+struct Server {
+    runtime: Runtime,
+    app: Router,
+    tokens: TokenFile,
+    _directory: TempDir,
+}
+
+/// A route: its method and path, the scope that it takes, and a body that makes sense.
+type Route = (Method, String, Scope, Option<Value>);
+
+fn scratch() -> Grants {
+    let path = "/tmp".parse().expect("a guest path");
+    Grants::none().with_preopen(Preopen::new(RootName::scratch(), path))
+}
+
+impl Server {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let profiles = builtin_workers::profiles();
+        let runtime = Runtime::builder("far".parse().expect("an id"))
+            .store(Store::memory())
+            .components(builtin_workers::components())
+            .profiles(profiles.into_iter().filter(|profile| profile.name.as_str() == "echo"))
+            .scratch(directory.path().join("scratch"))
+            .ceiling(scratch())
+            .build();
+        let runtime = runtime.await.expect("a Runtime");
+        let tokens = TokenFile::new(directory.path().join("tokens.json"));
+        let address: SocketAddr = ADDRESS.parse().expect("an address");
+        let app = RuntimeServer::new(runtime.clone(), tokens.clone())
+            .app(address, CancellationToken::new());
+        Self { runtime, app, tokens, _directory: directory }
+    }
+
+    fn token(&self, token: NewToken) -> String {
+        self.tokens.add(token).expect("a token").1.reveal().to_owned()
+    }
+
+    fn scoped(&self, scope: Scope) -> String {
+        self.token(NewToken { scopes: [scope].into(), ..NewToken::default() })
+    }
+
+    async fn worker(&self, label: &str) -> String {
+        let request = CreateWorker::profile("echo".parse().expect("a name")).label("team", label);
+        self.runtime.create(request).await.expect("a Worker").worker_id.to_string()
+    }
+
+    async fn ask(
+        &self,
+        token: Option<&str>,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let request = request.header(header::HOST, ADDRESS).body(body);
+        self.answer(request.expect("a request")).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let answer = self.app.clone().oneshot(request).await.expect("an answer");
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("all of it");
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// The routes of one Worker.
+fn of_worker(worker: &str) -> Vec<Route> {
+    let path = |what: &str| format!("/v1/workers/{worker}{what}");
+    let look = |what: &str| (Method::GET, path(what), Scope::Observe, None);
+    let tell = |what: &str, body| (Method::POST, path(what), Scope::Command, Some(body));
+    vec![
+        look(""),
+        look("/transcript"),
+        look("/items/1"),
+        look("/turns/1"),
+        look("/usage"),
+        look("/logs"),
+        look("/events"),
+        tell("/input", json!({ "text": "hi" })),
+        tell("/cancel", json!({})),
+        tell("/stop", json!({})),
+        tell("/start", json!({})),
+        tell("/revoke", json!({ "grants": ["llm"] })),
+        tell("/upgrade", json!({ "component": "builtin:echo" })),
+        (Method::DELETE, path(""), Scope::Command, None),
+    ]
+}
+
+fn all_routes(worker: &str) -> Vec<Route> {
+    let look = |path: &str| (Method::GET, path.to_owned(), Scope::Observe, None);
+    let new = json!({ "profile": "echo" });
+    let mut routes = vec![
+        look("/v1/runtime"),
+        look("/v1/usage"),
+        look("/v1/events"),
+        look("/v1/workers"),
+        (Method::POST, "/v1/workers".to_owned(), Scope::Command, Some(new)),
+        (Method::POST, "/v1/components".to_owned(), Scope::Admin, Some(json!({}))),
+    ];
+    routes.extend(of_worker(worker));
+    routes
+}
+
+#[tokio::test]
+async fn every_route_refuses_who_has_no_token_or_one_that_counts_for_nothing() {
+    let server = Server::new().await;
+    let worker = server.worker("a").await;
+    let admin = NewToken { scopes: [Scope::Admin].into(), ..NewToken::default() };
+    let expired = server.token(NewToken { expires_at: Some(Timestamp::now()), ..admin.clone() });
+    let (removed, secret) = server.tokens.add(admin).expect("a token");
+    assert!(server.tokens.remove(removed.id.as_str()).expect("removed"));
+    let before = server.runtime.workers(&WorkerQuery::default()).expect("Workers");
+    for (method, path, ..) in all_routes(&worker) {
+        for token in [None, Some(""), Some("wrong"), Some(&*expired), Some(secret.reveal())] {
+            let (status, problem) = server.ask(token, &method, &path, None).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path} {token:?}");
+            assert_eq!(problem["code"], "unauthorized", "{method} {path} {token:?}");
+        }
+    }
+    let (status, _) = server.ask(None, &Method::GET, "/v1/nothing", None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "what is not there is not told either");
+    assert_eq!(server.runtime.workers(&WorkerQuery::default()).expect("Workers"), before);
+}
+
+#[tokio::test]
+async fn every_route_takes_its_scope_and_no_smaller_one() {
+    let server = Server::new().await;
+    for scope in [Scope::Observe, Scope::Command, Scope::Admin] {
+        let token = server.scoped(scope);
+        let worker = server.worker("a").await;
+        for (method, path, needed, body) in all_routes(&worker) {
+            let (status, problem) = server.ask(Some(&token), &method, &path, body.as_ref()).await;
+            let may = needed == scope || scope == Scope::Admin;
+            assert_eq!(status == StatusCode::FORBIDDEN, !may, "{method} {path}: {problem}");
+            assert_ne!(status, StatusCode::UNAUTHORIZED, "{method} {path}: {problem}");
+            assert!(may || problem["code"] == "forbidden", "{method} {path}: {problem}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_labels_reaches_its_own_workers_and_no_others() {
+    let server = Server::new().await;
+    let token = server.token(NewToken {
+        scopes: [Scope::Admin].into(),
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        ..NewToken::default()
+    });
+    let (own, foreign) = (server.worker("a").await, server.worker("b").await);
+    for (method, path, _, body) in of_worker(&foreign) {
+        let (status, problem) = server.ask(Some(&token), &method, &path, body.as_ref()).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}");
+        assert_eq!(problem["code"], "unknown_worker", "{method} {path}");
+    }
+    let get = async |path: &str| server.ask(Some(&token), &Method::GET, path, None).await;
+    let (_, listed) = get("/v1/workers").await;
+    let ids = listed["workers"].as_array().expect("a list").iter();
+    assert_eq!(ids.map(|worker| &worker["worker_id"]).collect::<Vec<_>>(), [own.as_str()]);
+    let (_, listed) = get("/v1/workers?label=team:b").await;
+    assert_eq!(listed["workers"], json!([]));
+    let (_, runtime) = get("/v1/runtime").await;
+    assert_eq!(runtime["overview"]["idle"], 1, "the other team's is not counted");
+    assert_eq!(get("/v1/events").await.0, StatusCode::FORBIDDEN, "the feed tells of all");
+
+    let create = async |body: Value| {
+        server.ask(Some(&token), &Method::POST, "/v1/workers", Some(&body)).await
+    };
+    let (status, made) = create(json!({ "profile": "echo" })).await;
+    assert_eq!((status, &made["labels"]), (StatusCode::CREATED, &json!({ "team": "a" })));
+    let (status, _) = create(json!({ "profile": "echo", "labels": { "team": "b" } })).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_token_with_a_ceiling_grants_no_more_than_that() {
+    let server = Server::new().await;
+    let new = NewToken { scopes: [Scope::Command].into(), ..NewToken::default() };
+    let free = server.token(new.clone());
+    let bound = server.token(NewToken { ceiling: Some(Grants::none()), ..new });
+    let body = json!({ "profile": "echo", "grants": scratch() });
+    let create = async |token: &str| {
+        server.ask(Some(token), &Method::POST, "/v1/workers", Some(&body)).await
+    };
+    assert_eq!(create(&free).await.0, StatusCode::CREATED);
+    let (status, problem) = create(&bound).await;
+    let expected = (StatusCode::FORBIDDEN, &json!("grant_exceeds_ceiling"));
+    assert_eq!((status, &problem["code"]), expected);
+}
+
+#[tokio::test]
+async fn requests_of_pages_and_for_other_hosts_are_refused() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Admin);
+    for (host, origin) in [
+        (ADDRESS, Some("http://127.0.0.1:38800")),
+        (ADDRESS, Some("null")),
+        ("evil.example:38800", None),
+        ("127.0.0.1:1", None),
+    ] {
+        let mut request = Request::get("/v1/runtime").header(header::HOST, host);
+        if let Some(origin) = origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let (status, _) = server.answer(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{host} {origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn whether_it_is_there_is_open_and_whether_it_is_ready_ends_with_the_shutdown() {
+    let server = Server::new().await;
+    let get = async |path: &str| server.ask(None, &Method::GET, path, None).await.0;
+    assert_eq!(get("/healthz").await, StatusCode::NO_CONTENT);
+    assert_eq!(get("/readyz").await, StatusCode::NO_CONTENT);
+    server.runtime.shutdown(std::time::Duration::ZERO).await;
+    assert_eq!(get("/healthz").await, StatusCode::NO_CONTENT);
+    assert_eq!(get("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_component_is_kept_and_what_is_none_is_refused() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Admin);
+    let upload = async |bytes: Vec<u8>| {
+        let request = Request::post("/v1/components")
+            .header(header::HOST, ADDRESS)
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .body(Body::from(bytes));
+        server.answer(request.expect("a request")).await
+    };
+    let (status, kept) = upload(builtin_workers::COMPANION.to_vec()).await;
+    assert_eq!((status, &kept["capabilities"]), (StatusCode::CREATED, &json!(["llm"])), "{kept}");
+    let (status, problem) = upload(b"junk".to_vec()).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+    let limit = server.runtime.summary().limits.component_bytes;
+    let (status, problem) = upload(vec![0; usize::try_from(limit).expect("a length") + 1]).await;
+    let expected = (StatusCode::PAYLOAD_TOO_LARGE, &json!("payload_too_large"));
+    assert_eq!((status, &problem["code"]), expected);
+}

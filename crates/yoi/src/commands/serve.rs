@@ -1,0 +1,90 @@
+//! `yoi serve`: a Runtime over HTTP, for Backends and programs elsewhere.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
+use tokio_util::sync::CancellationToken;
+use yoi_config::Config;
+
+use crate::{
+    cli::{ServeArgs, own_name},
+    commands::host::Prepared,
+    data_dir::{Token, write_private},
+    exit::Exit,
+    output::Output,
+};
+
+/// Where a Runtime is served that nobody gave another address.
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 38_800);
+
+/// What a Runtime goes by that the operator gave no other name.
+const RUNTIME: (&str, &str) = ("runtime", "Runtime");
+
+/// The tokens of the Runtime in a data directory.
+const TOKENS: &str = "tokens.json";
+
+/// The first token, which is made where there is none, so that somebody can make the others count.
+const FIRST_TOKEN: &str = "first-token";
+
+/// The file of the tokens of the Runtime in `data_dir`.
+pub(super) fn token_file(data_dir: &Path) -> TokenFile {
+    TokenFile::new(data_dir.join(TOKENS))
+}
+
+/// What comes before there are threads.
+pub(super) fn prepare(
+    args: &ServeArgs,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Prepared> {
+    let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
+    Prepared::new(address, args.data_dir.data_dir.as_deref(), config, output)
+}
+
+pub(super) async fn run(
+    prepared: Prepared,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let (host, listener) = prepared.start(RUNTIME, config, output).await?;
+    let tokens = token_file(&host.dir);
+    let first = tokio::task::block_in_place(|| first_token(&tokens, &host.dir))?;
+    let server = RuntimeServer::new(host.runtime.clone(), tokens);
+
+    let address = listener.local_addr().context("failed to find out the port")?;
+    let url = format!("http://{address}");
+    if output.is_json() {
+        output.json(&serde_json::json!({ "url": url }))?;
+    } else {
+        output.line(&format!("yoi serves a Runtime: {url}"))?;
+    }
+    match first {
+        true => output.note(&format!(
+            "a token for everything is in {}; `{} token new` makes others",
+            host.dir.join(FIRST_TOKEN).display(),
+            own_name()
+        )),
+        false => output.note(&format!("`{} token ls` lists who is let in", own_name())),
+    }
+    output.note(&format!("conversations are kept in {}", host.lease.log_dir().display()));
+    let stop = CancellationToken::new();
+    host.serve(server.serve(listener, stop.clone()), stop, output).await
+}
+
+/// Makes a token where there is none, for whoever can read the data directory. Whether it did.
+fn first_token(tokens: &TokenFile, dir: &Path) -> anyhow::Result<bool> {
+    if !tokens.list()?.is_empty() {
+        return Ok(false);
+    }
+    let new =
+        NewToken { name: "first".to_owned(), scopes: [Scope::Admin].into(), ..NewToken::default() };
+    let (_, secret) = tokens.add(new)?;
+    let token = Token::new(secret.reveal().to_owned());
+    write_private(dir, FIRST_TOKEN, format!("{}\n", token.reveal()).as_bytes())?;
+    Ok(true)
+}

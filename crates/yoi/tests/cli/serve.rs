@@ -1,0 +1,128 @@
+//! `yoi serve` and `yoi token`: a Runtime process as operators run it.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::Child,
+};
+
+use serde_json::{Value, json};
+
+use crate::{Home, json_lines, send_signal, wait};
+
+/// A running `yoi serve`, ended when the test is.
+struct Serve {
+    child: Child,
+    url: String,
+}
+
+impl Serve {
+    fn start(home: &Home) -> Self {
+        let mut child = home.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().expect("yoi");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let Some(url) = line.trim_end().strip_prefix("yoi serves a Runtime: ") else {
+            let mut stderr = String::new();
+            child.stderr.take().expect("a pipe").read_to_string(&mut stderr).expect("text");
+            panic!("not ready: {line}{stderr}");
+        };
+        let url = url.to_owned();
+        Self { child, url }
+    }
+
+    /// Asks it, and returns the status and the answer.
+    fn ask(&self, token: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        let url = format!("{}{path}", self.url);
+        let asked = async {
+            let client = reqwest::Client::new();
+            let request = match body {
+                Some(body) => client.post(url).json(&body),
+                None => client.get(url),
+            };
+            let answer = request.bearer_auth(token).send().await.expect("an answer");
+            let status = answer.status().as_u16();
+            let body = answer.bytes().await.expect("all of it");
+            (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        };
+        let threads = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        threads.expect("a thread").block_on(asked)
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The token that the first start leaves for whoever can read the data directory.
+fn first_token(home: &Home) -> String {
+    let file = home.data_dir().join("first-token");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&file).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    std::fs::read_to_string(file).expect("a token").trim().to_owned()
+}
+
+#[test]
+fn a_runtime_serves_those_with_a_token_and_keeps_its_workers() {
+    let home = Home::new();
+    let mut serve = Serve::start(&home);
+    let token = first_token(&home);
+    assert_eq!(serve.ask("wrong", "/v1/runtime", None).0, 401);
+    let (status, runtime) = serve.ask(&token, "/v1/runtime", None);
+    assert_eq!((status, &runtime["runtime_id"]), (200, &json!("runtime")));
+    let new = json!({ "profile": "echo" });
+    let (status, worker) = serve.ask(&token, "/v1/workers", Some(new));
+    assert_eq!(status, 201, "{worker}");
+    let id = worker["worker_id"].as_str().expect("an id").to_owned();
+    let input = format!("/v1/workers/{id}/input?wait_ms=60000");
+    let (status, ended) = serve.ask(&token, &input, Some(json!({ "text": "hi" })));
+    assert_eq!((status, &ended["outcome"]["status"]), (200, &json!("completed")), "{ended}");
+
+    send_signal(&serve.child, "TERM");
+    assert_eq!(wait(&mut serve.child).code(), Some(0));
+    let mut said = String::new();
+    serve.child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    assert!(said.contains("audit") && said.contains(&id), "who commanded what: {said}");
+    assert!(!said.contains(&token), "{said}");
+
+    let serve = Serve::start(&home);
+    let (status, again) = serve.ask(&token, &format!("/v1/workers/{id}"), None);
+    assert_eq!((status, &again["usage"]["turns"]), (200, &json!(1)), "{again}");
+}
+
+#[test]
+fn a_token_counts_at_once_and_no_longer_than_it_is_there() {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    let new = ["--json", "token", "new", "--scope", "observe", "--name", "watcher"];
+    let made = json_lines(&home.succeed(&new)).remove(0);
+    let text = |key: &str| made[key].as_str().expect("text").to_owned();
+    let (id, token) = (text("id"), text("token"));
+    assert_eq!(serve.ask(&token, "/v1/workers", None).0, 200);
+    assert_eq!(serve.ask(&token, "/v1/workers", Some(json!({ "profile": "echo" }))).0, 403);
+    let listed = home.succeed(&["token", "ls"]);
+    assert!(listed.contains(&format!("{id}  observe  watcher")), "{listed}");
+    assert!(!listed.contains(&token), "{listed}");
+    home.succeed(&["token", "rm", &id]);
+    assert_eq!(serve.ask(&token, "/v1/workers", None).0, 401);
+    let again = home.yoi(&["token", "rm", &id]);
+    assert_eq!(again.code, Some(1), "{again:?}");
+}
+
+#[test]
+fn a_runtime_is_served_on_this_machine_only_and_once_for_each_directory() {
+    let home = Home::new();
+    let open = home.yoi(&["serve", "--listen", "0.0.0.0:0"]);
+    assert_eq!(open.code, Some(1));
+    assert!(open.stderr.contains("ssh -L"), "{open:?}");
+    let _serve = Serve::start(&home);
+    let second = home.yoi(&["serve", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains("--data-dir"), "{second:?}");
+}
