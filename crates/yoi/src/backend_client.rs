@@ -1,20 +1,14 @@
 //! A client of a running Backend.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::IpAddr,
-    path::Path,
-    pin::pin,
-    time::Duration,
-};
+use std::{collections::VecDeque, net::IpAddr, path::Path, pin::pin, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};
 use runtime_client::{SseEvent, SseParser};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use worker_types::{
     ComponentRef, Cursor, Diagnostic, Grant, IfBusy, Input, InputAccepted, InputOptions, Item,
-    ItemId, Labels, LiveEvent, LogPage, Outcome, ProfileName, RuntimeId, TranscriptPage, TurnId,
-    Upgraded, WorkerId, WorkerPage, WorkerUsage, WorkerView,
+    ItemId, Labels, LiveEvent, LogPage, ProfileName, RuntimeId, TranscriptPage, TurnId, Upgraded,
+    WorkerId, WorkerPage, WorkerUsage, WorkerView,
 };
 use yoi_config::Config;
 
@@ -25,7 +19,7 @@ use crate::{
     output::Output,
 };
 
-/// The variable with the token of a Backend that `--backend` names.
+/// The variable with the token of what is named on the command line.
 const TOKEN_VARIABLE: &str = "YOI_TOKEN";
 
 /// A Backend on this machine accepts at once or not at all.
@@ -43,9 +37,6 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(40);
 /// How often in a row a broken stream is taken up again, and after what pause.
 const STREAM_TRIES: u32 = 5;
 const STREAM_PAUSE: Duration = Duration::from_millis(200);
-
-/// Turns on a page when all of them are read: what a Runtime gives at most.
-const ALL_TURNS: usize = 1_000;
 
 /// A Runtime, as far as the CLI looks at it.
 #[derive(Debug, Deserialize)]
@@ -90,13 +81,8 @@ impl BackendClient {
     ) -> anyhow::Result<Self> {
         match &args.backend {
             Some(url) => {
-                let token = std::env::var(TOKEN_VARIABLE)
-                    .ok()
-                    .filter(|token| !token.is_empty())
-                    .ok_or_else(|| {
-                        anyhow::anyhow!("--backend needs the Backend's token in {TOKEN_VARIABLE}")
-                    })?;
-                Self::new(url, Token::new(token), false, output)
+                let token = token_from_environment("--backend", "the Backend's")?;
+                Self::new(url, token, false, output)
             }
             None => {
                 Self::of_data_dir(&data_dir(args.data_dir.data_dir.as_deref(), config)?, output)
@@ -275,9 +261,10 @@ impl BackendClient {
     pub(crate) async fn transcript(
         &self,
         at: &WorkerAddress,
-        after: &str,
+        after: ItemId,
     ) -> Result<TranscriptPage, BackendError> {
-        self.ask(self.of_worker(Method::GET, at, "transcript", &[("after", after)])).await
+        let after = after.to_string();
+        self.ask(self.of_worker(Method::GET, at, "transcript", &[("after", &after)])).await
     }
 
     /// One item of a Worker's transcript, all of it.
@@ -301,24 +288,6 @@ impl BackendClient {
         let mut query = vec![("limit", limit.as_str())];
         query.extend(before.as_deref().map(|before| ("before", before)));
         self.ask(self.of_worker(Method::GET, at, "usage", &query)).await
-    }
-
-    /// How the turns of a Worker ended that did not complete, as far as that is kept.
-    pub(crate) async fn broken_turns(
-        &self,
-        at: &WorkerAddress,
-    ) -> Result<BTreeMap<TurnId, Outcome>, BackendError> {
-        let mut outcomes = BTreeMap::new();
-        let mut before = None;
-        loop {
-            let page = self.usage(at, before, ALL_TURNS).await?;
-            before = page.turns.first().map(|turn| turn.turn_id);
-            let broken = page.turns.into_iter().filter(|turn| !turn.outcome.is_completed());
-            outcomes.extend(broken.map(|turn| (turn.turn_id, turn.outcome)));
-            if !page.more_before || before.is_none() {
-                return Ok(outcomes);
-            }
-        }
     }
 
     /// What a Worker's guest printed.
@@ -408,6 +377,14 @@ impl BackendClient {
             self.output.note(&format!("no answer from the Backend at {} yet: waiting", self.base));
         }
     }
+}
+
+/// The token that an option needs, which is `whose`.
+pub(crate) fn token_from_environment(option: &str, whose: &str) -> anyhow::Result<Token> {
+    let token = std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty());
+    let token =
+        token.ok_or_else(|| anyhow::anyhow!("{option} needs {whose} token in {TOKEN_VARIABLE}"))?;
+    Ok(Token::new(token))
 }
 
 /// Where a Worker is.

@@ -7,6 +7,8 @@ use worker_types::{IdempotencyKey, InputDisposition, Seq};
 
 use super::*;
 use crate::cli::own_name;
+use crate::worker_host::WorkerHost;
+use worker_types::Outcome;
 
 const WORKER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const SIBLING: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
@@ -196,7 +198,8 @@ async fn how_turns_ended_is_read_from_all_pages_of_usage() {
     }
     let newest = page(3, serde_json::json!({ "status": "interrupted" }), true);
     of_worker().respond_with(newest).expect(1).mount(&server).await;
-    let found = client(&server).broken_turns(&address()).await.expect("three pages");
+    let found =
+        WorkerHost::Backend(client(&server)).broken_turns(&address()).await.expect("three pages");
     let turns: Vec<TurnId> = found.keys().copied().collect();
     assert_eq!(turns, [TurnId::new(1), TurnId::new(3)]);
     assert_eq!(found[&TurnId::new(3)], Outcome::Interrupted);

@@ -1,5 +1,6 @@
 //! Why a Backend did not do what it was asked to, for people.
 
+use runtime_client::ClientError;
 use serde::Deserialize;
 use worker_types::{RuntimeError, WorkerId};
 
@@ -39,6 +40,9 @@ pub(crate) enum BackendError {
     /// It refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// A Runtime that was asked by itself does not answer.
+    #[error(transparent)]
+    Remote(ClientError),
     /// It answers something else than it should.
     #[error("the Backend's answer makes no sense: {what}")]
     Answer {
@@ -64,10 +68,18 @@ impl BackendError {
             Self::Unreachable { .. } | Self::Silent { .. } => {
                 Self::InDoubt { source: Box::new(self) }
             }
-            Self::NotRunning | Self::InDoubt { .. } | Self::Refused(_) | Self::Answer { .. } => {
-                self
-            }
+            Self::Remote(ClientError::Broken(_)) => Self::InDoubt { source: Box::new(self) },
+            Self::NotRunning
+            | Self::InDoubt { .. }
+            | Self::Refused(_)
+            | Self::Remote(_)
+            | Self::Answer { .. } => self,
         }
+    }
+
+    /// The same of what a Runtime was asked by itself.
+    pub(crate) fn in_doubt_of(error: ClientError) -> Self {
+        Self::from(error).in_doubt()
     }
 
     /// The same, and where the Worker's state is why, which command changes that.
@@ -86,6 +98,18 @@ impl BackendError {
         };
         refusal.detail.push_str(&way_out);
         Self::Refused(refusal)
+    }
+}
+
+impl From<ClientError> for BackendError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(error) => Self::Refused(Refusal {
+                detail: error.to_string(),
+                code: Some(error.code().into()),
+            }),
+            other => Self::Remote(other),
+        }
     }
 }
 

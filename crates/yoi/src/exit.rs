@@ -51,6 +51,7 @@ impl Exit {
                 BackendError::NotRunning
                 | BackendError::Unreachable { .. }
                 | BackendError::Silent { .. }
+                | BackendError::Remote(_)
                 | BackendError::InDoubt { .. },
             ) => Self::Unreachable,
             Some(BackendError::Refused(_) | BackendError::Answer { .. }) | None => Self::Failed,

@@ -14,6 +14,7 @@ mod models;
 mod output;
 mod runtime_setup;
 mod signals;
+mod worker_host;
 
 use std::{
     io::{self, IsTerminal as _},

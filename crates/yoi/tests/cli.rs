@@ -190,7 +190,7 @@ fn the_help_teaches() {
       exec         Run any WASI command, with only the directories it is given
       shell        Run scripts, or a session, of a bash-compatible shell that has only the directories it is given
       component    Look into components
-      worker       List, create and talk to the Workers of a running Backend [alias: workers]
+      worker       List, create and talk to the Workers of a running Backend, or of a Runtime process [alias: workers]
       doctor       Check what this machine can do, and say what would mend what it cannot
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)

@@ -6,13 +6,13 @@ use worker_types::{
 };
 
 use crate::{
-    backend_client::BackendClient, backend_error::BackendError, cli::own_name,
-    commands::worker::turns as turns_of, grants, output::Output,
+    backend_error::BackendError, cli::own_name, commands::worker::turns as turns_of, grants,
+    output::Output, worker_host::WorkerHost,
 };
 
 /// Prints a Worker, and how its newest turns ended.
 pub(super) async fn show(
-    client: &BackendClient,
+    client: &WorkerHost,
     view: &WorkerView,
     shown_turns: usize,
     output: Output,

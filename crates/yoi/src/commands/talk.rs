@@ -9,12 +9,13 @@ use worker_types::{
 
 use crate::{
     answer::{self, AnswerPrinter},
-    backend_client::{BackendClient, WorkerAddress},
+    backend_client::WorkerAddress,
     backend_error::BackendError,
     cli::own_name,
     exit::Exit,
     output::Output,
     signals::EndSignals,
+    worker_host::WorkerHost,
 };
 
 /// How an input is given.
@@ -79,7 +80,7 @@ impl TalkError {
 
 /// Gives an input, and prints the answer unless nobody waits for it.
 pub(super) async fn talk(
-    client: &BackendClient,
+    client: &WorkerHost,
     at: WorkerAddress,
     input: Input,
     Sending { options, no_wait, last_seq }: Sending,
@@ -139,7 +140,7 @@ pub(super) async fn talk(
 
 /// What is waited for after an input.
 struct Answer<'a> {
-    client: &'a BackendClient,
+    client: &'a WorkerHost,
     at: &'a WorkerAddress,
     input: &'a [InputPart],
     /// The turn that has the input.
@@ -154,7 +155,8 @@ impl Answer<'_> {
     /// without taking it in, the input has another one.
     async fn print(&self, accepted: InputAccepted) -> anyhow::Result<Outcome> {
         let after = Cursor { log_id: None, seq: accepted.seq };
-        let mut events = self.client.events(self.at.clone(), after);
+        let events = self.client.events(self.at, after).await;
+        let mut events = events.map_err(|error| self.lost(error))?;
         let mut printer = AnswerPrinter::new(self.output, accepted.turn_id);
         let mut is_steering = accepted.status == InputDisposition::Steered;
         let mut next = None;

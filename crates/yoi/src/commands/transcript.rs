@@ -9,20 +9,20 @@ use worker_types::{
     WorkerView,
 };
 
-use crate::{answer::cancelled, backend_client::BackendClient, cli::own_name, output::Output};
+use crate::{answer::cancelled, cli::own_name, output::Output, worker_host::WorkerHost};
 
 /// Prints all of a Worker's transcript. Items that the Backend cuts say so.
 pub(super) async fn print(
-    client: &BackendClient,
+    client: &WorkerHost,
     view: &WorkerView,
     output: Output,
 ) -> anyhow::Result<()> {
     let at = view.into();
     let mut outcomes = client.broken_turns(&at).await?;
-    let mut after = "0".to_owned();
+    let mut after = ItemId::new(0);
     let mut begun = BTreeSet::new();
     loop {
-        let page = client.transcript(&at, &after).await?;
+        let page = client.transcript(&at, after).await?;
         for item in &page.items {
             // A Worker's turns follow one another: what came before this one is over.
             while let Some(ended) = outcomes.first_entry()
@@ -39,7 +39,7 @@ pub(super) async fn print(
             }
         }
         match page.last_item {
-            Some(last) if page.more_after => after = last.to_string(),
+            Some(last) if page.more_after => after = last,
             _ => break,
         }
     }
@@ -51,7 +51,7 @@ pub(super) async fn print(
 
 /// Prints one item, all of it.
 pub(super) async fn print_whole(
-    client: &BackendClient,
+    client: &WorkerHost,
     view: &WorkerView,
     item: ItemId,
     output: Output,

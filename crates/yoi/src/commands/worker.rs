@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use serde_json::json;
 use worker_types::{
-    Diagnostic, Input, InputOptions, Labels, LogStream, Seq, Upgraded, WorkerStatus, WorkerView,
+    Diagnostic, Grants, Input, InputOptions, Labels, LogStream, Seq, Upgraded, WorkerStatus,
+    WorkerView,
 };
 use yoi_config::Config;
 
 use crate::{
-    backend_client::{BackendClient, NewWorker, pick},
+    backend_client::{NewWorker, pick},
     backend_error::BackendError,
     cli::{WorkerArgs, WorkerCommand},
     commands::{
@@ -19,6 +20,8 @@ use crate::{
     },
     exit::Exit,
     output::Output,
+    runtime_setup::Setup,
+    worker_host::WorkerHost,
 };
 
 /// The fewest characters of an id that `ls` prints: enough that two rarely share them.
@@ -30,23 +33,27 @@ pub(crate) async fn run(
     output: Output,
 ) -> anyhow::Result<Exit> {
     match command {
-        WorkerCommand::Ls { status, labels, backend } => {
-            let client = BackendClient::find(&backend, config, output)?;
+        WorkerCommand::Ls { status, labels, host } => {
+            let client = WorkerHost::find(&host, config, output)?;
             let found = client.workers(status.as_deref(), &labels).await?;
             list(&found.workers, output)?;
             note_missing(&found.diagnostics, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Create { profile, input, name, labels, runtime, backend } => {
-            let client = BackendClient::find(&backend, config, output)?;
+        WorkerCommand::Create { profile, input, name, labels, host } => {
+            let client = WorkerHost::find(&host, config, output)?;
+            let grants = match client {
+                WorkerHost::Runtime(_) => Setup::new(config)?.grants(&profile),
+                // That is for the Backend to say.
+                WorkerHost::Backend(_) => Grants::none(),
+            };
             let new = NewWorker {
                 profile,
                 display_name: name,
                 labels: labels.into_iter().collect::<Labels>(),
             };
             let input = input.map(read_input).transpose()?;
-            let runtime = client.runtime(runtime.as_ref()).await?;
-            let view = client.create(&runtime, &new).await?;
+            let view = client.create(&host, new, grants).await?;
             if output.is_json() {
                 output.json(&view)?;
             } else {
@@ -167,8 +174,8 @@ async fn find(
     args: &WorkerArgs,
     config: &Config,
     output: Output,
-) -> anyhow::Result<(BackendClient, WorkerView)> {
-    let client = BackendClient::find(&args.backend, config, output)?;
+) -> anyhow::Result<(WorkerHost, WorkerView)> {
+    let client = WorkerHost::find(&args.host, config, output)?;
     let found = client.workers(None, &[]).await?;
     note_missing(&found.diagnostics, output);
     let view = pick(&found.workers, &args.id)?.clone();
@@ -185,7 +192,7 @@ fn note_missing(diagnostics: &[Diagnostic], output: Output) {
 
 /// Says what a command made of the Worker.
 async fn after_command(
-    client: &BackendClient,
+    client: &WorkerHost,
     view: &WorkerView,
     output: Output,
 ) -> anyhow::Result<Exit> {

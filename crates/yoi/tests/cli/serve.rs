@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{Home, json_lines, send_signal, wait};
+use crate::{Ended, Home, json_lines, send_signal, wait};
 
 /// A running `yoi serve`, ended when the test is.
 struct Serve {
@@ -94,6 +94,43 @@ fn a_runtime_serves_those_with_a_token_and_keeps_its_workers() {
     let serve = Serve::start(&home);
     let (status, again) = serve.ask(&token, &format!("/v1/workers/{id}"), None);
     assert_eq!((status, &again["usage"]["turns"]), (200, &json!(1)), "{again}");
+}
+
+#[test]
+fn the_workers_of_a_runtime_are_there_for_who_has_its_token() {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    let elsewhere = Home::new();
+    let (token, url) = (first_token(&home), serve.url.clone());
+    let far = |arguments: &[&str]| {
+        let arguments = [&["worker"], arguments, &["--runtime", &url]].concat();
+        Ended::of(elsewhere.command(&arguments).env("YOI_TOKEN", &token).output().expect("yoi"))
+    };
+    let created = far(&["create", "companion", "--name", "Ada", "hello"]);
+    assert_eq!(created.code, Some(0), "{created:?}");
+    assert!(created.stdout.starts_with("[offline model] Hello!"), "{created:?}");
+    let id = created.stderr.trim().to_owned();
+    let listed = far(&["ls"]);
+    assert!(listed.stdout.contains("Ada") && listed.stdout.contains("companion"), "{listed:?}");
+    let sent = far(&["send", &id, "how are you?"]);
+    assert!(sent.stdout.contains("You have said 2 things"), "{sent:?}");
+    let transcript = far(&["transcript", &id]);
+    assert!(transcript.stdout.starts_with("you: hello\n"), "{transcript:?}");
+    let shown = far(&["show", &id]);
+    assert!(shown.stdout.contains("may ask the model"), "{shown:?}");
+    assert_eq!(far(&["rm", &id]).code, Some(1), "it is not stopped");
+    for command in ["stop", "rm"] {
+        assert_eq!(far(&[command, &id]).code, Some(0), "{command}");
+    }
+    assert_eq!(far(&["ls"]).stdout, "");
+
+    let without = elsewhere.yoi(&["worker", "ls", "--runtime", &url]);
+    assert!(without.stderr.contains("YOI_TOKEN"), "{without:?}");
+    let mut wrong = elsewhere.command(&["worker", "ls", "--runtime", &url]);
+    let wrong = Ended::of(wrong.env("YOI_TOKEN", "wrong").output().expect("yoi"));
+    assert!(wrong.stderr.contains("none of this Runtime"), "{wrong:?}");
+    drop(serve);
+    assert_eq!(far(&["ls"]).code, Some(3), "there is nobody to ask");
 }
 
 #[test]
