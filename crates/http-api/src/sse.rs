@@ -69,14 +69,21 @@ pub fn place_after<C: FromStr<Err = ParseCursorError>>(
 #[derive(Debug, Clone)]
 pub struct EventStreams {
     permits: Arc<Semaphore>,
+    at_once: usize,
     shutdown: CancellationToken,
 }
 
 impl EventStreams {
-    /// As many at once as there are `permits`. They end when `shutdown` is cancelled.
+    /// At most `at_once`, each with one of as many `permits`. They end when `shutdown` is cancelled.
     #[must_use]
-    pub fn new(permits: Arc<Semaphore>, shutdown: CancellationToken) -> Self {
-        Self { permits, shutdown }
+    pub fn new((permits, at_once): (Arc<Semaphore>, usize), shutdown: CancellationToken) -> Self {
+        Self { permits, at_once, shutdown }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.at_once.saturating_sub(self.permits.available_permits())
     }
 
     /// The right to one more.

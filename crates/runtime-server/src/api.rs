@@ -3,6 +3,7 @@
 mod commands;
 mod components;
 mod events;
+mod metrics;
 mod observation;
 
 use axum::{
@@ -18,6 +19,13 @@ pub(crate) fn open() -> Router<ServerState> {
     Router::new()
         .route("/healthz", get(observation::is_alive))
         .route("/readyz", get(observation::is_ready))
+}
+
+/// Figures for an operator's own systems, at the place where they look.
+pub(crate) fn figures(state: &ServerState) -> Router<ServerState> {
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::admit))
 }
 
 /// Everything under `/v1`. All of it, also a path that does not exist, asks for a token first.

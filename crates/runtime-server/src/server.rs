@@ -106,12 +106,16 @@ impl RuntimeServer {
             tokens: Arc::clone(&self.tokens),
             failures: Arc::clone(&self.failures),
             own_address: OwnAddress::new(address),
-            event_streams: EventStreams::new(Arc::clone(&self.event_streams), shutdown.clone()),
+            event_streams: EventStreams::new(
+                (Arc::clone(&self.event_streams), self.options.max_event_streams),
+                shutdown.clone(),
+            ),
             uploads: Arc::clone(&self.uploads),
             shutdown,
         };
         Router::new()
             .merge(api::open())
+            .merge(api::figures(&state))
             .nest("/v1", api::routes(&state))
             .fallback(async || Problem::NotFound)
             .method_not_allowed_fallback(async || Problem::MethodNotAllowed)

@@ -96,7 +96,10 @@ impl Backend {
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
             own_address: OwnAddress::new(address),
-            event_streams: EventStreams::new(Arc::clone(&self.event_streams), shutdown.clone()),
+            event_streams: EventStreams::new(
+                (Arc::clone(&self.event_streams), self.options.max_event_streams),
+                shutdown.clone(),
+            ),
             shutdown,
         })
     }

@@ -53,7 +53,7 @@ pub(super) async fn usage(
 }
 
 /// The Workers that are there for the caller, in numbers.
-fn overview(runtime: &Runtime, caller: &Caller) -> Result<Overview, RuntimeError> {
+pub(super) fn overview(runtime: &Runtime, caller: &Caller) -> Result<Overview, RuntimeError> {
     if !caller.is_bound() {
         return Ok(runtime.overview());
     }

@@ -1,0 +1,5 @@
+//! The API of a Runtime process, request by request.
+
+mod access;
+mod refusals;
+mod support;

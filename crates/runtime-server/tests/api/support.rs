@@ -1,0 +1,132 @@
+//! A served Runtime, and the routes it has.
+
+use std::net::SocketAddr;
+
+use axum::{Router, body::Body};
+use http::{Method, Request, StatusCode, header};
+use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use worker_runtime::{Runtime, Store};
+use worker_types::{CreateWorker, Grants, Preopen, RootName};
+
+pub(crate) const ADDRESS: &str = "127.0.0.1:38800";
+
+/// A served Runtime that runs `echo`, and grants a private directory to whoever asks.
+pub(crate) struct Server {
+    pub(crate) runtime: Runtime,
+    pub(crate) app: Router,
+    pub(crate) tokens: TokenFile,
+    _directory: TempDir,
+}
+
+/// A route: its method and path, the scope that it takes, and a body that makes sense.
+pub(crate) type Route = (Method, String, Scope, Option<Value>);
+
+pub(crate) fn scratch() -> Grants {
+    let path = "/tmp".parse().expect("a guest path");
+    Grants::none().with_preopen(Preopen::new(RootName::scratch(), path))
+}
+
+impl Server {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let profiles = builtin_workers::profiles();
+        let runtime = Runtime::builder("far".parse().expect("an id"))
+            .store(Store::memory())
+            .components(builtin_workers::components())
+            .profiles(profiles.into_iter().filter(|profile| profile.name.as_str() == "echo"))
+            .scratch(directory.path().join("scratch"))
+            .ceiling(scratch())
+            .build();
+        let runtime = runtime.await.expect("a Runtime");
+        let tokens = TokenFile::new(directory.path().join("tokens.json"));
+        let address: SocketAddr = ADDRESS.parse().expect("an address");
+        let app = RuntimeServer::new(runtime.clone(), tokens.clone())
+            .app(address, CancellationToken::new());
+        Self { runtime, app, tokens, _directory: directory }
+    }
+
+    pub(crate) fn token(&self, token: NewToken) -> String {
+        self.tokens.add(token).expect("a token").1.reveal().to_owned()
+    }
+
+    pub(crate) fn scoped(&self, scope: Scope) -> String {
+        self.token(NewToken { scopes: [scope].into(), ..NewToken::default() })
+    }
+
+    pub(crate) async fn worker(&self, label: &str) -> String {
+        let request = CreateWorker::profile("echo".parse().expect("a name")).label("team", label);
+        self.runtime.create(request).await.expect("a Worker").worker_id.to_string()
+    }
+
+    pub(crate) async fn ask(
+        &self,
+        token: Option<&str>,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let request = request.header(header::HOST, ADDRESS).body(body);
+        self.answer(request.expect("a request")).await
+    }
+
+    pub(crate) async fn answer(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let answer = self.app.clone().oneshot(request).await.expect("an answer");
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("all of it");
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+/// The routes of one Worker.
+pub(crate) fn of_worker(worker: &str) -> Vec<Route> {
+    let path = |what: &str| format!("/v1/workers/{worker}{what}");
+    let look = |what: &str| (Method::GET, path(what), Scope::Observe, None);
+    let tell = |what: &str, body| (Method::POST, path(what), Scope::Command, Some(body));
+    vec![
+        look(""),
+        look("/transcript"),
+        look("/items/1"),
+        look("/turns/1"),
+        look("/usage"),
+        look("/logs"),
+        look("/events"),
+        tell("/input", json!({ "text": "hi" })),
+        tell("/cancel", json!({})),
+        tell("/stop", json!({})),
+        tell("/start", json!({})),
+        tell("/revoke", json!({ "grants": ["llm"] })),
+        tell("/upgrade", json!({ "component": "builtin:echo" })),
+        (Method::DELETE, path(""), Scope::Command, None),
+    ]
+}
+
+pub(crate) fn all_routes(worker: &str) -> Vec<Route> {
+    let look = |path: &str| (Method::GET, path.to_owned(), Scope::Observe, None);
+    let new = json!({ "profile": "echo" });
+    let mut routes = vec![
+        look("/v1/runtime"),
+        look("/v1/usage"),
+        look("/v1/events"),
+        look("/v1/workers"),
+        look("/metrics"),
+        (Method::POST, "/v1/workers".to_owned(), Scope::Command, Some(new)),
+        (Method::POST, "/v1/components".to_owned(), Scope::Admin, Some(json!({}))),
+    ];
+    routes.extend(of_worker(worker));
+    routes
+}
