@@ -153,6 +153,18 @@ fn a_token_counts_at_once_and_no_longer_than_it_is_there() {
 }
 
 #[test]
+fn who_shows_wrong_tokens_again_and_again_waits_and_right_ones_count() {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    for _ in 0..10 {
+        assert_eq!(serve.ask("wrong", "/v1/runtime", None).0, 401);
+    }
+    let (status, problem) = serve.ask("wrong", "/v1/runtime", None);
+    assert_eq!((status, &problem["code"]), (429, &json!("too_many_requests")));
+    assert_eq!(serve.ask(&first_token(&home), "/v1/runtime", None).0, 200);
+}
+
+#[test]
 fn a_runtime_is_served_on_this_machine_only_and_once_for_each_directory() {
     let home = Home::new();
     let open = home.yoi(&["serve", "--listen", "0.0.0.0:0"]);
