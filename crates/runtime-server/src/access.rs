@@ -102,14 +102,20 @@ impl FromRequestParts<ServerState> for Commander {
     }
 }
 
-/// Somebody who may do everything.
+/// Somebody who may do everything, with all Workers.
 pub(crate) struct Administrator;
 
 impl FromRequestParts<ServerState> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &ServerState) -> Result<Self, Problem> {
-        caller(parts, Scope::Admin).map(|_| Self)
+        let caller = caller(parts, Scope::Admin)?;
+        if caller.is_bound() {
+            return Err(Problem::forbidden(
+                "this concerns all Workers, and the token is for those with certain labels",
+            ));
+        }
+        Ok(Self)
     }
 }
 

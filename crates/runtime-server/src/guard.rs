@@ -55,12 +55,13 @@ pub(crate) async fn admit(
         }
         .into_response();
     };
-    let command = (!request.method().is_safe()).then(|| Command::of(&request));
+    let command =
+        (!request.method().is_safe()).then(|| Command::of(&request, token.id.to_string()));
     request.extensions_mut().insert(CallerName(token.id.to_string().into()));
-    request.extensions_mut().insert(Caller(token.clone()));
+    request.extensions_mut().insert(Caller(token));
     let response = next.run(request).await;
     if let Some(command) = command {
-        command.write_down(token.id.as_str(), &response);
+        command.answered(&response);
     }
     response
 }
@@ -78,41 +79,102 @@ fn unauthorized(reason: &str) -> Problem {
     RuntimeError::Unauthorized { reason: reason.to_owned() }.into()
 }
 
-/// A request that changes something.
+/// A request that changes something. What came of it is written down once, also where its client goes away
+/// before it is answered: it may have been carried out all the same.
 struct Command {
+    token: String,
     method: Method,
     /// The route, not the path: that may hold anything.
     route: String,
     worker: Option<String>,
+    /// The status and the code of the answer.
+    answer: Option<(u16, &'static str)>,
 }
 
 impl Command {
-    fn of(request: &Request) -> Self {
+    fn of(request: &Request, token: String) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or("none", MatchedPath::as_str).to_owned();
         let mut path = request.uri().path().split('/').skip_while(|name| *name != "workers");
         let worker = path.nth(1).and_then(|id| id.parse::<worker_types::WorkerId>().ok());
-        Self { method: request.method().clone(), route, worker: worker.map(|id| id.to_string()) }
+        let worker = worker.map(|id| id.to_string());
+        Self { token, method: request.method().clone(), route, worker, answer: None }
     }
 
-    /// Who did what to which Worker, and what came of it: one line for each command.
-    fn write_down(self, token: &str, response: &Response) {
+    fn answered(mut self, response: &Response) {
         let created = || {
             let location = response.headers().get(header::LOCATION)?.to_str().ok()?;
             location.rsplit('/').next().map(str::to_owned)
         };
-        let worker = self.worker.or_else(created);
-        let code =
-            response.extensions().get::<ProblemCode>().map_or("ok", |ProblemCode(code)| code);
+        self.worker = self.worker.take().or_else(created);
+        let code = response.extensions().get::<ProblemCode>();
+        let code = code.map_or("ok", |ProblemCode(code)| code);
+        self.answer = Some((response.status().as_u16(), code));
+    }
+}
+
+impl Drop for Command {
+    /// Who did what to which Worker, and what came of it.
+    fn drop(&mut self) {
+        let (status, outcome) = self.answer.unzip();
         tracing::info!(
             target: "audit",
-            token,
+            token = self.token,
             method = %self.method,
             route = self.route,
-            worker,
-            status = response.status().as_u16(),
-            outcome = code,
+            worker = self.worker,
+            status,
+            outcome = outcome.unwrap_or("not awaited"),
             "a command"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Read as _},
+        sync::Arc,
+    };
+
+    use axum::body::Body;
+
+    use super::*;
+
+    /// What is written down of a request that is answered so.
+    fn written(path: &str, answer: Option<Response>) -> String {
+        let (mut log, writer) = io::pipe().expect("a pipe");
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(writer)).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let request = Request::post(path).body(Body::empty()).expect("a request");
+            let command = Command::of(&request, "t-1".to_owned());
+            if let Some(answer) = answer {
+                command.answered(&answer);
+            }
+        });
+        let mut text = String::new();
+        log.read_to_string(&mut text).expect("text");
+        text
+    }
+
+    #[test]
+    fn a_command_is_written_down_once_whatever_becomes_of_its_client() {
+        const WORKER: &str = "01a229fe-e583-723b-ae89-303fad1dcc78";
+        let path = format!("/workers/{WORKER}/input");
+        let refused = Problem::forbidden("no").into_response();
+        for (answer, outcome) in [
+            (Some(Response::default()), "outcome=\"ok\""),
+            (Some(refused), "outcome=\"forbidden\""),
+            (None, "outcome=\"not awaited\""),
+        ] {
+            let line = written(&path, answer);
+            assert_eq!(line.lines().count(), 1, "{line}");
+            for part in ["audit", "token=\"t-1\"", WORKER, outcome] {
+                assert!(line.contains(part), "{part}: {line}");
+            }
+        }
+        let line = written("/workers/x%0ainjected/input", None);
+        assert!(!line.contains("injected"), "a path may hold anything: {line}");
     }
 }

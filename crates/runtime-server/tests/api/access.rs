@@ -69,6 +69,8 @@ async fn a_token_with_labels_reaches_its_own_workers_and_no_others() {
     let (_, runtime) = get("/v1/runtime").await;
     assert_eq!(runtime["overview"]["idle"], 1, "the other team's is not counted");
     assert_eq!(get("/v1/events").await.0, StatusCode::FORBIDDEN, "the feed tells of all");
+    let (status, _) = server.ask(Some(&token), &Method::POST, "/v1/components", None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "components are for all");
 
     let create = async |body: Value| {
         server.ask(Some(&token), &Method::POST, "/v1/workers", Some(&body)).await
