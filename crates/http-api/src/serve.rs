@@ -14,6 +14,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceBuilder;
 
@@ -35,6 +36,9 @@ pub struct Peer(pub SocketAddr);
 pub struct ServeOptions {
     /// How long a client may take to send the head of a request. Default: 10 seconds.
     pub header_read_timeout: Duration,
+    /// How long a client may take nothing of what it is sent. Then it is cut off: an event stream that is taken
+    /// up again goes on from its last event. Default: 60 seconds, four heartbeats.
+    pub write_timeout: Duration,
     /// Connections at once; more wait to be accepted. Default: 512, half of the file descriptors
     /// that a process usually has.
     pub max_connections: usize,
@@ -50,6 +54,7 @@ impl Default for ServeOptions {
     fn default() -> Self {
         Self {
             header_read_timeout: Duration::from_secs(10),
+            write_timeout: Duration::from_secs(60),
             max_connections: 512,
             max_event_streams: 256,
             drain_grace: Duration::from_secs(5),
@@ -83,6 +88,7 @@ pub async fn serve(
             http: http.clone(),
             app: app.clone(),
             peer: Peer(peer),
+            write_timeout: options.write_timeout,
             drain_grace: options.drain_grace,
             shutdown: shutdown.child_token(),
         };
@@ -117,6 +123,7 @@ struct Connection {
     http: http1::Builder,
     app: Router,
     peer: Peer,
+    write_timeout: Duration,
     drain_grace: Duration,
     shutdown: CancellationToken,
 }
@@ -134,7 +141,10 @@ impl Connection {
             })
             .service(self.app);
         let service = TowerToHyperService::new(service);
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(self.write_timeout));
+        let stream = TokioIo::new(Box::pin(stream));
+        let mut connection = pin!(self.http.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
             () = self.shutdown.cancelled() => None,

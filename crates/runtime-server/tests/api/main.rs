@@ -2,4 +2,5 @@
 
 mod access;
 mod refusals;
+mod sockets;
 mod support;
