@@ -79,10 +79,20 @@ fn compare(corpus: &Corpus, shell: &impl Shell, verbose: bool) -> Result<()> {
 
 /// The real thing: what a Worker's scripts run in.
 fn yoi(path: &Path) -> Program {
-    let arguments = ["shell", "--dir", "{}:/workspace:rw", "-c"];
+    let mut arguments = ["shell", "--dir", "{}:/workspace:rw"].map(str::to_owned).to_vec();
+    // Some cases make git directories.
+    arguments.push("--expose-git".to_owned());
+    // Of this machine's variables it sees none: these are what the others have.
+    for (name, value) in shell_compat::clean_environment(Path::new("/workspace")) {
+        if name != "HOME" {
+            arguments.push("--env".to_owned());
+            arguments.push(format!("{name}={}", value.to_string_lossy()));
+        }
+    }
+    arguments.push("-c".to_owned());
     Program {
         path: path.to_owned(),
-        arguments: arguments.map(str::to_owned).to_vec(),
+        arguments,
         // It has a cache to find; its guests see nothing of our environment.
         clean_environment: false,
         sees: Some("/workspace".to_owned()),
