@@ -8,7 +8,14 @@ mod commands;
 mod local;
 mod session;
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
@@ -88,6 +95,8 @@ pub(crate) struct ShellHost {
     threads: GuestThreads,
     component: Bytes,
     interpreter: OnceCell<LoadedInterpreter>,
+    /// Whether it was begun to compile it for whoever comes.
+    is_prepared: AtomicBool,
     /// Stores of scripts and commands that may be there at once.
     live: Arc<Semaphore>,
 }
@@ -107,7 +116,14 @@ impl ShellHost {
         limits: &Limits,
     ) -> Self {
         let live = Arc::new(Semaphore::new(permits(limits.live_commands)));
-        Self { engines, threads, component, interpreter: OnceCell::new(), live }
+        Self {
+            engines,
+            threads,
+            component,
+            interpreter: OnceCell::new(),
+            is_prepared: AtomicBool::new(false),
+            live,
+        }
     }
 
     /// Compiles the shell, unless it is compiled.
@@ -121,7 +137,7 @@ impl ShellHost {
 
     /// Has the shell compiled by the time that somebody's first script comes, in the background.
     pub(crate) fn prepare(self: &Arc<Self>) {
-        if !self.interpreter.initialized() {
+        if !self.is_prepared.swap(true, Relaxed) {
             let host = Arc::clone(self);
             // Where it fails, the script tries again, and says why.
             let _detached = self.threads.handle().spawn(async move {

@@ -134,7 +134,9 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// `PayloadTooLarge` of `what`, or `InvalidInput` where it breaks off or takes too long.
 pub async fn read_body(request: Request, what: &str, limit: u64) -> Result<Bytes, Problem> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let read = time::timeout(BODY_TIMEOUT, axum::body::to_bytes(request.into_body(), most)).await;
+    let times = u32::try_from(most / BODY_LIMIT_BYTES).unwrap_or(u32::MAX).max(1);
+    let time = BODY_TIMEOUT.saturating_mul(times);
+    let read = time::timeout(time, axum::body::to_bytes(request.into_body(), most)).await;
     let read =
         read.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))?;
     read.map_err(|error| {

@@ -26,5 +26,6 @@ pub use requests::{
 pub use secret::{Secret, SecretDigest, bearer_token};
 pub use serve::{Peer, ServeOptions, serve};
 pub use sse::{
-    EventStreams, SseEvent, live_message, message, place_after, vary_by_accept, wants_stream,
+    EventStreams, SseEvent, live_message, message, place_after, problem_message, vary_by_accept,
+    wants_stream,
 };

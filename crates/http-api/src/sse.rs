@@ -98,19 +98,30 @@ impl EventStreams {
         })
     }
 
-    /// The stream of `messages`. It ends with them, with the first error, which it tells, or on shutdown: a
-    /// graceful shutdown waits for open answers, and this one would stay open.
-    pub fn answer<M>(&self, permit: OwnedSemaphorePermit, messages: M) -> Response
+    /// The stream of `messages`. It ends with them, with the first error, which it tells, once its reader is
+    /// `unwelcome`, or on shutdown: a graceful shutdown waits for open answers, and this one would stay open.
+    pub fn answer<M>(
+        &self,
+        permit: OwnedSemaphorePermit,
+        messages: M,
+        unwelcome: impl Future<Output = ()> + Send + 'static,
+    ) -> Response
     where
         M: Stream<Item = Result<SseEvent, RuntimeError>> + Send + 'static,
     {
         let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("heartbeat");
-        let until = self.shutdown.clone().cancelled_owned();
+        let shutdown = self.shutdown.clone().cancelled_owned();
+        let until = async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = unwelcome => {}
+            }
+        };
         let messages = stream::unfold(Some((Box::pin(messages), permit)), async |state| {
             let (mut messages, permit) = state?;
             match messages.next().await? {
                 Ok(message) => Some((Ok::<_, Infallible>(message), Some((messages, permit)))),
-                Err(error) => Some((Ok(problem_message(error)), None)),
+                Err(error) => Some((Ok(problem_message(error, None)), None)),
             }
         });
         let messages = messages.take_until(Box::pin(until));
@@ -159,10 +170,10 @@ pub fn message(name: &str, body: &impl serde::Serialize, id: Option<String>) -> 
     })
 }
 
-/// The last message of a stream that failed. Not called `error`: that is the browser's own word
-/// for a lost connection.
-fn problem_message(error: RuntimeError) -> SseEvent {
-    message("problem", &Problem::from(error), None)
+/// What went wrong. Not called `error`: that is the browser's own word for a lost connection. With the
+/// place behind what cannot be told, the stream goes on; without, it was the last message.
+pub fn problem_message(error: RuntimeError, id: Option<String>) -> SseEvent {
+    message("problem", &Problem::from(error), id)
 }
 
 /// The headers of an answer that is a page or a stream, as the client asked.

@@ -5,6 +5,8 @@ use std::{fmt, net::IpAddr, time::Duration};
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
 use serde::de::DeserializeOwned;
 
+use worker_types::RuntimeError;
+
 use crate::ClientError;
 
 /// The token that a Runtime gave out.
@@ -101,6 +103,8 @@ impl RuntimeClient {
             // A proxy or a redirection would hand the token to somebody else.
             .no_proxy()
             .redirect(redirect::Policy::none())
+            // Before the server ends a connection that is idle: it takes ten seconds.
+            .pool_idle_timeout(Duration::from_secs(5))
             .connect_timeout(connect_timeout);
         if !certificates.is_empty() {
             let trusted = Certificate::from_pem_bundle(&certificates);
@@ -135,7 +139,8 @@ impl RuntimeClient {
         let answer = request.timeout(Duration::MAX).header(header::ACCEPT, "text/event-stream");
         let answer = tokio::time::timeout(self.answer_timeout, self.send(answer)).await;
         answer.unwrap_or_else(|_| {
-            Err(ClientError::Answer { what: "no stream of events began in time".to_owned() })
+            let reason = "no stream of events began in time".to_owned();
+            Err(RuntimeError::RuntimeUnavailable { reason }.into())
         })
     }
 

@@ -1,5 +1,6 @@
 //! What goes wrong between here and there.
 
+use serde::Deserialize;
 use worker_types::RuntimeError;
 
 /// Why there is no answer, or which refusal it is.
@@ -16,6 +17,16 @@ pub enum ClientError {
     /// an idempotency key, asking again with the same one is safe.
     #[error("the connection to the Runtime broke off before it answered")]
     Broken(#[source] reqwest::Error),
+    /// What is no refusal of a Runtime's operation, but of its server: such as too many wrong tokens.
+    #[error("{detail}")]
+    Problem {
+        /// The stable word for it.
+        code: String,
+        /// What is wrong, for people.
+        detail: String,
+        /// Whether asking again later may help.
+        retryable: bool,
+    },
     /// What answered is no Runtime of this version, or something between here and there spoke for it.
     #[error("what answered is no answer of a Runtime: {what}")]
     Answer {
@@ -33,8 +44,22 @@ impl ClientError {
 
     /// Reads the answer of a request that was refused.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Problem {
+            code: String,
+            detail: String,
+            retryable: bool,
+        }
+        if let Ok(error) = serde_json::from_slice(body) {
+            return Self::Refused(error);
+        }
         match serde_json::from_slice(body) {
-            Ok(error) => Self::Refused(error),
+            Ok(Problem { code, detail, retryable }) => Self::Problem { code, detail, retryable },
+            // Something between here and there that cannot reach it.
+            Err(_) if matches!(status, 502..=504) => {
+                let reason = format!("something on the way to it answered with status {status}");
+                Self::Refused(RuntimeError::RuntimeUnavailable { reason })
+            }
             Err(_) => Self::Answer { what: format!("status {status}") },
         }
     }
@@ -45,6 +70,7 @@ impl ClientError {
         match self {
             Self::Refused(error) => error.is_retryable(),
             Self::Unreachable(_) | Self::Broken(_) => true,
+            Self::Problem { retryable, .. } => *retryable,
             Self::Answer { .. } => false,
         }
     }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use worker_types::{Cursor, Event, EventBody, FeedCursor, LiveEvent, RuntimeError, WorkerId};
 
 use crate::{ClientError, RuntimeClient, SseEvent, SseParser};
@@ -45,16 +46,19 @@ impl RemoteEvents {
             Ok(message) => message,
             Err(error) => return Some(Err(error)),
         };
-        Some(match message.name.as_deref() {
+        let event = match message.name.as_deref() {
             Some("item.delta") => read(&message).map(LiveEvent::Delta),
             Some("item.snapshot") => read(&message).map(LiveEvent::Snapshot),
             _ => self.durable(&message).map(LiveEvent::Durable),
-        })
+        };
+        // What cannot be read is not passed over.
+        self.stream.is_over |= event.is_err();
+        Some(event)
     }
 
     fn durable(&mut self, message: &SseEvent) -> Result<Event, ClientError> {
-        self.cursor = place(message)?;
         let event: Event = read(message)?;
+        self.cursor = place(message)?;
         // Nothing follows, and nobody is to be asked for it again.
         self.stream.is_over |= event.body == EventBody::WorkerDeleted;
         Ok(event)
@@ -83,18 +87,25 @@ impl RemoteFeed {
         Ok(Self { stream, cursor: after })
     }
 
-    /// Waits for the next event. An error is the last that comes.
+    /// Waits for the next event. Of what is damaged an error tells once, and what follows is given after it; any
+    /// other error is the last that comes.
     ///
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Event, ClientError>> {
         let message = match self.stream.next().await? {
             Ok(message) => message,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                self.cursor = self.stream.after.parse().unwrap_or(self.cursor);
+                return Some(Err(error));
+            }
         };
-        Some(place(&message).and_then(|place| {
-            self.cursor = place;
-            read(&message)
-        }))
+        let event = read(&message).and_then(|event| {
+            self.cursor = place(&message)?;
+            Ok(event)
+        });
+        // What cannot be read is not passed over.
+        self.stream.is_over |= event.is_err();
+        Some(event)
     }
 
     /// The place after the last event that `next` gave.
@@ -124,8 +135,12 @@ struct Stream {
     response: Option<Response>,
     parser: SseParser,
     ready: VecDeque<SseEvent>,
+    /// When something came last.
+    heard_at: Instant,
     /// Connections in a row on which nothing came.
     failures: u32,
+    /// Not before then is there to be another.
+    retry_at: Option<Instant>,
     is_over: bool,
 }
 
@@ -142,10 +157,12 @@ impl Stream {
             response: None,
             parser: SseParser::default(),
             ready: VecDeque::new(),
+            heard_at: Instant::now(),
             failures: 0,
+            retry_at: None,
             is_over: false,
         };
-        stream.response = Some(stream.connect().await?);
+        stream.connect().await?;
         Ok(stream)
     }
 
@@ -153,7 +170,10 @@ impl Stream {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 if message.name.as_deref() == Some("problem") {
-                    return Some(Err(self.end(ClientError::read(200, message.data.as_bytes()))));
+                    if let Some(error) = self.problem(&message) {
+                        return Some(Err(error));
+                    }
+                    continue;
                 }
                 if let Some(id) = &message.id {
                     self.after.clone_from(id);
@@ -163,38 +183,50 @@ impl Stream {
             if self.is_over {
                 return None;
             }
-            if self.response.is_none() {
-                match self.connect().await {
-                    Ok(response) => {
-                        self.response = Some(response);
-                        self.parser = SseParser::default();
-                    }
-                    Err(error) => {
-                        if let Some(error) = self.failed(error).await {
-                            return Some(Err(error));
-                        }
-                    }
-                }
-                continue;
-            }
-            if let Err(error) = self.receive().await
-                && let Some(error) = self.failed(error).await
+            let done = match &self.response {
+                Some(_) => self.receive().await,
+                None => self.connect().await,
+            };
+            if let Err(error) = done
+                && let Some(error) = self.failed(error)
             {
                 return Some(Err(error));
             }
         }
     }
 
-    async fn connect(&self) -> Result<Response, ClientError> {
+    /// What the Runtime says went wrong, if somebody is to hear of it.
+    fn problem(&mut self, message: &SseEvent) -> Option<ClientError> {
+        let error = ClientError::read(200, message.data.as_bytes());
+        match &message.id {
+            // It knows where to go on from, and does.
+            Some(id) if *id != self.after => {
+                self.after.clone_from(id);
+                Some(error)
+            }
+            _ => {
+                self.ready.clear();
+                self.failed(error)
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), ClientError> {
+        if let Some(at) = self.retry_at {
+            tokio::time::sleep_until(at).await;
+        }
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let request = self.client.request(Method::GET, &path, &[("after", &self.after)]);
-        self.client.stream(request).await
+        self.response = Some(self.client.stream(request).await?);
+        self.parser = SseParser::default();
+        self.heard_at = Instant::now();
+        Ok(())
     }
 
     /// Takes the next piece of the connection.
     async fn receive(&mut self) -> Result<(), ClientError> {
         let Some(response) = &mut self.response else { return Ok(()) };
-        let piece = match tokio::time::timeout(SILENCE, response.chunk()).await {
+        let piece = match tokio::time::timeout_at(self.heard_at + SILENCE, response.chunk()).await {
             Ok(Ok(Some(piece))) => piece,
             // It ended, broke off, or is dead.
             Ok(Ok(None) | Err(_)) | Err(_) => {
@@ -202,6 +234,7 @@ impl Stream {
                 return Err(RuntimeError::RuntimeUnavailable { reason }.into());
             }
         };
+        self.heard_at = Instant::now();
         self.failures = 0;
         let mut messages = Vec::new();
         let pushed = self.parser.push(&piece, &mut messages);
@@ -209,21 +242,16 @@ impl Stream {
         pushed.map_err(|error| ClientError::Answer { what: error.to_string() })
     }
 
-    /// Waits before the next try; the error, where there is to be none.
-    async fn failed(&mut self, error: ClientError) -> Option<ClientError> {
+    /// Says when to try again; the error, where that is never.
+    fn failed(&mut self, error: ClientError) -> Option<ClientError> {
         self.response = None;
         self.failures += 1;
         if !error.is_retryable() || self.failures > TRIES {
-            return Some(self.end(error));
+            self.is_over = true;
+            return Some(error);
         }
         let pause = FIRST_PAUSE.saturating_mul(1 << (self.failures - 1).min(16));
-        tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        self.retry_at = Some(Instant::now() + pause.min(LONGEST_PAUSE));
         None
-    }
-
-    fn end(&mut self, error: ClientError) -> ClientError {
-        self.is_over = true;
-        self.response = None;
-        error
     }
 }

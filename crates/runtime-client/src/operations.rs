@@ -17,6 +17,9 @@ use crate::{ClientError, RemoteEvents, RemoteFeed, RuntimeClient};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The longest that an upgrade may compile: two components, by the Runtime's default limits.
+const COMPILES: Duration = Duration::from_secs(120);
+
 /// How long one question for an outcome waits there. The next one goes on.
 const OUTCOME_WAIT: Duration = Duration::from_secs(30);
 
@@ -139,7 +142,8 @@ impl RuntimeClient {
         component: &ComponentRef,
     ) -> Result<Upgraded, ClientError> {
         let body = serde_json::json!({ "component": component });
-        self.ask(self.of_worker(Method::POST, id, "upgrade", &Query::default()).json(&body)).await
+        let asked = self.of_worker(Method::POST, id, "upgrade", &Query::default()).json(&body);
+        self.ask(self.patient(asked, COMPILES)).await
     }
 
     /// Keeps a component, so that Workers can be upgraded to it.

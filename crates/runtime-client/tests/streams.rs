@@ -7,7 +7,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
-use worker_types::{Cursor, LiveEvent, RuntimeError, Seq, WorkerId};
+use worker_types::{Cursor, FeedCursor, LiveEvent, RuntimeError, Seq, WorkerId};
 
 const LOG: &str = "01a229fe-e583-723b-ae89-303fad1dcc78";
 
@@ -109,4 +109,25 @@ async fn a_runtime_that_does_not_come_back_is_an_error_in_the_end() {
     let Some(Err(error)) = events.next().await else { panic!("nobody is there") };
     assert!(matches!(error, ClientError::Unreachable(_)), "{error:?}");
     assert!(matches!(RuntimeError::from(error), RuntimeError::RuntimeUnavailable { .. }));
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_the_feed_is_told_once_and_the_rest_follows() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let worker = WorkerId::generate();
+    let damaged = RuntimeError::StoreDamaged { reason: "of some events".to_owned() };
+    let body = serde_json::to_string(&damaged).expect("JSON");
+    let told = format!("id: {LOG}.r4\nevent: problem\ndata: {body}\n\n");
+    let follows = event(worker, 5).replace(&format!("{LOG}.5"), &format!("{LOG}.r5"));
+    let reading = async {
+        let client = RuntimeClient::new(&url, AuthToken::new("sesame")).expect("a client");
+        let mut feed = client.feed(FeedCursor::START).await.expect("a feed");
+        let Some(Err(ClientError::Refused(error))) = feed.next().await else { panic!("damage") };
+        assert_eq!((error, feed.cursor().position), (damaged, 4));
+        let Some(Ok(event)) = feed.next().await else { panic!("what follows") };
+        assert_eq!((event.seq.get(), feed.cursor().position), (5, 5));
+    };
+    let both = async { tokio::join!(serve(listener, vec![stream(&[told, follows])]), reading) };
+    tokio::time::timeout(Duration::from_secs(60), both).await.expect("it ends in time");
 }

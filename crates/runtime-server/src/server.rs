@@ -15,6 +15,10 @@ use crate::{TokenFile, api, failures::Failures, guard, tokens::Tokens};
 /// Components that may be on their way in at once: each is held in memory as a whole.
 const UPLOADS: usize = 2;
 
+/// Answers that are held back at once until a turn ends: with the event streams, these leave a quarter of the
+/// connections for everything else.
+const HELD: usize = 128;
+
 /// A Runtime, to be served over HTTP. Clones are handles of the same one.
 #[derive(Debug, Clone)]
 pub struct RuntimeServer {
@@ -24,6 +28,7 @@ pub struct RuntimeServer {
     options: ServeOptions,
     event_streams: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
+    held: Arc<Semaphore>,
 }
 
 /// Why a Runtime is not served.
@@ -49,6 +54,8 @@ pub(crate) struct ServerState {
     pub(crate) own_address: OwnAddress,
     pub(crate) event_streams: EventStreams,
     pub(crate) uploads: Arc<Semaphore>,
+    /// A permit for each answer that may be held back until a turn ends.
+    pub(crate) held: Arc<Semaphore>,
     /// Cancelled when the server goes: what holds an answer back gives it.
     pub(crate) shutdown: CancellationToken,
 }
@@ -64,6 +71,7 @@ impl RuntimeServer {
             failures: Arc::default(),
             event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            held: Arc::new(Semaphore::new(HELD)),
             options,
         }
     }
@@ -111,6 +119,7 @@ impl RuntimeServer {
                 shutdown.clone(),
             ),
             uploads: Arc::clone(&self.uploads),
+            held: Arc::clone(&self.held),
             shutdown,
         };
         Router::new()

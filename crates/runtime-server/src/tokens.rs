@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use http_api::{Secret, SecretDigest};
@@ -16,6 +16,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use worker_types::{Grants, Labels};
+
+/// How often it is looked whether the token of an open event stream is still there.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The longest file that is read: some ten thousand tokens.
 const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -178,6 +181,12 @@ impl TokenFile {
         Self { path: path.into() }
     }
 
+    /// Whether it was ever written. This waits for the disk.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
     /// All tokens, in the order in which they were made. This waits for the disk.
     ///
     /// # Errors
@@ -242,6 +251,9 @@ impl TokenFile {
         beside.write_all(b"\n")?;
         beside.as_file().sync_all()?;
         beside.persist(&self.path).map_err(|error| error.error)?;
+        // What was removed does not come back after a power cut.
+        #[cfg(unix)]
+        File::open(dir)?.sync_all()?;
         Ok(())
     }
 
@@ -279,17 +291,23 @@ fn is_private(_found: &fs::Metadata) -> bool {
 struct Stamp {
     modified: Option<SystemTime>,
     bytes: u64,
-    inode: u64,
+    /// The file, and when its content or its rights changed.
+    #[cfg(unix)]
+    changed: (u64, i64, i64),
 }
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&found);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Some(Self { modified: found.modified().ok(), bytes: found.len(), inode })
+        Some(Self {
+            modified: found.modified().ok(),
+            bytes: found.len(),
+            #[cfg(unix)]
+            changed: {
+                use std::os::unix::fs::MetadataExt as _;
+                (found.ino(), found.ctime(), found.ctime_nsec())
+            },
+        })
     }
 }
 
@@ -302,8 +320,11 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Of the content that `tokens` are; absent where it could not be read.
     stamp: Option<Stamp>,
     tokens: Vec<Arc<TokenRecord>>,
+    /// Whether it was said that it cannot be read.
+    has_complained: bool,
 }
 
 impl Tokens {
@@ -311,21 +332,50 @@ impl Tokens {
         Self { file, known: Mutex::default() }
     }
 
-    /// Whoever `token` belongs to. Asks the system whether the file has changed, which takes a microsecond;
-    /// a file that cannot be read lets nobody in.
+    /// Whoever `token` belongs to.
     pub(crate) fn find(&self, token: &str, now: Timestamp) -> Option<Arc<TokenRecord>> {
         let digest = SecretDigest::of(token);
+        self.find_by(|known| known.digest.matches(&digest), now)
+    }
+
+    /// Ends when the token is good for nothing any more: at its end, or some seconds after it was removed.
+    pub(crate) fn until_gone(
+        self: &Arc<Self>,
+        token: &Arc<TokenRecord>,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (tokens, token) = (Arc::clone(self), Arc::clone(token));
+        async move {
+            while tokens.find_by(|known| known.id == token.id, Timestamp::now()).is_some() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+
+    /// Asks the system whether the file has changed, which takes a microsecond. A file that cannot be read lets
+    /// nobody in, and is tried again.
+    fn find_by(
+        &self,
+        is_wanted: impl Fn(&TokenRecord) -> bool,
+        now: Timestamp,
+    ) -> Option<Arc<TokenRecord>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.file.path);
-        if stamp != known.stamp {
-            let read = self.file.list().unwrap_or_else(|error| {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(error, "the file of tokens lets nobody in");
-                Vec::new()
-            });
-            *known = Known { stamp, tokens: read.into_iter().map(Arc::new).collect() };
+        if stamp.is_none() || stamp != known.stamp {
+            match self.file.list() {
+                Ok(read) => {
+                    let tokens = read.into_iter().map(Arc::new).collect();
+                    *known = Known { stamp, tokens, has_complained: false };
+                }
+                Err(error) => {
+                    if !known.has_complained {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::error!(error, "the file of tokens lets nobody in");
+                    }
+                    *known = Known { has_complained: true, ..Known::default() };
+                }
+            }
         }
-        let found = known.tokens.iter().find(|known| known.digest.matches(&digest));
+        let found = known.tokens.iter().find(|known| is_wanted(known));
         found.filter(|found| !found.is_expired(now)).cloned()
     }
 }
@@ -358,6 +408,20 @@ mod tests {
         assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_for_the_end_of_a_token_ends_with_it() {
+        let (_dir, file) = file();
+        let tokens = Arc::new(Tokens::new(file.clone()));
+        let (record, secret) = file.add(observer()).expect("made");
+        let token = tokens.find(secret.reveal(), Timestamp::now()).expect("found");
+        let gone = tokens.until_gone(&token);
+        let day = Duration::from_secs(86_400);
+        let mut gone = std::pin::pin!(gone);
+        assert!(tokio::time::timeout(day, &mut gone).await.is_err(), "it is still there");
+        file.remove(record.id.as_str()).expect("removed");
+        tokio::time::timeout(LOOK_AGAIN * 2, gone).await.expect("it is gone");
+    }
+
     #[test]
     fn an_expired_token_is_good_for_nothing() {
         let (_dir, file) = file();
@@ -385,6 +449,10 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
             assert!(matches!(file.list(), Err(TokenFileError::NotPrivate)));
             let tokens = Tokens::new(file);
+            assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
+            assert!(tokens.find(secret.reveal(), Timestamp::now()).is_some(), "it was mended");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("set");
             assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
         }
     }

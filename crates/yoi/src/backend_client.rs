@@ -244,7 +244,8 @@ impl BackendClient {
         component: &ComponentRef,
     ) -> Result<Upgraded, BackendError> {
         let body = serde_json::json!({ "component": component });
-        self.ask(self.of_worker(Method::POST, at, "upgrade", &[]).json(&body)).await
+        let request = self.of_worker(Method::POST, at, "upgrade", &[]).json(&body);
+        self.ask(request).await.map_err(BackendError::in_doubt)
     }
 
     /// Starts a stopped Worker.

@@ -170,7 +170,9 @@ impl WorkerHost {
     ) -> Result<Upgraded, BackendError> {
         match self {
             Self::Backend(client) => client.upgrade(at, component).await,
-            Self::Runtime(client) => Ok(client.upgrade(at.worker, component).await?),
+            Self::Runtime(client) => {
+                client.upgrade(at.worker, component).await.map_err(BackendError::in_doubt_of)
+            }
         }
     }
 

@@ -8,8 +8,8 @@ use axum::{
 use futures_util::{Stream, stream};
 use http::HeaderMap;
 use http_api::{
-    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message, place_after, vary_by_accept,
-    wants_stream,
+    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message, place_after, problem_message,
+    vary_by_accept, wants_stream,
 };
 use worker_runtime::{Events, Feed};
 use worker_types::{Cursor, FeedCursor, RuntimeError};
@@ -21,6 +21,7 @@ use crate::{
 
 pub(super) async fn of_worker(
     State(state): State<ServerState>,
+    Observer(caller): Observer,
     Observed(worker): Observed,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -29,7 +30,8 @@ pub(super) async fn of_worker(
         let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
         let permit = state.event_streams.admit()?;
         let events = state.runtime.events(worker, after)?;
-        state.event_streams.answer(permit, worker_messages(events))
+        let unwelcome = state.tokens.until_gone(&caller.0);
+        state.event_streams.answer(permit, worker_messages(events), unwelcome)
     } else {
         let after = place_after(Cursor::START, query.after.as_deref(), None)?;
         Json(state.runtime.event_page(worker, after, query.limit()).await?).into_response()
@@ -54,7 +56,8 @@ pub(super) async fn of_runtime(
         let after = place_after(FeedCursor::START, query.after.as_deref(), Some(&headers))?;
         let permit = state.event_streams.admit()?;
         let feed = state.runtime.feed(after)?;
-        state.event_streams.answer(permit, feed_messages(feed))
+        let unwelcome = state.tokens.until_gone(&caller.0);
+        state.event_streams.answer(permit, feed_messages(feed), unwelcome)
     } else {
         let after = place_after(FeedCursor::START, query.after.as_deref(), None)?;
         Json(state.runtime.feed_page(after, query.limit()).await?).into_response()
@@ -71,12 +74,15 @@ fn worker_messages(events: Events) -> impl Stream<Item = Result<SseEvent, Runtim
     })
 }
 
-/// Of what is damaged the feed tells and goes on; a stream ends there, and its reader comes back behind it.
+/// Of what is damaged the feed tells, and goes on behind it.
 fn feed_messages(feed: Feed) -> impl Stream<Item = Result<SseEvent, RuntimeError>> {
     stream::unfold(feed, async |mut feed| {
         let next = feed.next().await?;
         let id = feed.cursor().to_string();
-        let message = next.map(|event| message(event.body.name(), &event, Some(id)));
-        Some((message, feed))
+        let message = match next {
+            Ok(event) => message(event.body.name(), &event, Some(id)),
+            Err(error) => problem_message(error, Some(id)),
+        };
+        Some((Ok(message), feed))
     })
 }

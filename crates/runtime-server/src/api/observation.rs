@@ -18,6 +18,9 @@ use crate::{
     server::ServerState,
 };
 
+/// The longest that it takes to look up how a turn ended long ago, on however slow a disk.
+const FROM_DISK: Duration = Duration::from_millis(500);
+
 /// The process serves; more is not asked.
 pub(super) async fn is_alive() -> StatusCode {
     StatusCode::NO_CONTENT
@@ -136,7 +139,7 @@ pub(super) async fn turn(
     ApiPath(OfTurn { turn_id }): ApiPath<OfTurn>,
     ApiQuery(wait): ApiQuery<WaitQuery>,
 ) -> Result<Json<TurnView>, Problem> {
-    let wait = wait.at_most().unwrap_or_default();
+    let wait = wait.at_most().unwrap_or(FROM_DISK);
     let outcome = outcome(&state, worker, turn_id, Some(wait)).await?;
     Ok(Json(TurnView { turn_id, outcome }))
 }
@@ -150,6 +153,9 @@ pub(super) async fn outcome(
     wait: Option<Duration>,
 ) -> Result<Option<Outcome>, RuntimeError> {
     let Some(wait) = wait else { return Ok(None) };
+    // Whoever cannot be held any more is answered as soon as it is looked up.
+    let held = state.held.try_acquire();
+    let wait = if held.is_ok() { wait } else { wait.min(FROM_DISK) };
     tokio::select! {
         biased;
         outcome = state.runtime.outcome(worker, turn_id) => outcome.map(Some),

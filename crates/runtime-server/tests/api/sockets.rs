@@ -28,13 +28,18 @@ async fn ask(address: SocketAddr, token: &str, path: &str, accept: &str) -> TcpS
 /// The places that a stream names, until it has named `last` or has ended.
 async fn places(stream: TcpStream, last: u64) -> Vec<u64> {
     let mut lines = BufReader::with_capacity(1 << 20, stream).split(b'\n');
-    let mut places = Vec::new();
+    let (mut places, mut place) = (Vec::new(), None);
     while places.last() != Some(&last)
         && let Ok(Some(line)) = lines.next_segment().await
     {
         let line = String::from_utf8_lossy(&line);
-        let place = line.strip_prefix("id: ").and_then(|id| id.rsplit('.').next());
-        places.extend(place.and_then(|place| place.trim().parse::<u64>().ok()));
+        if let Some(id) = line.strip_prefix("id: ") {
+            place = id.rsplit('.').next().and_then(|place| place.trim().parse::<u64>().ok());
+        }
+        // An event counts once it is whole.
+        if line.is_empty() {
+            places.extend(place.take());
+        }
     }
     places
 }

@@ -26,7 +26,8 @@ pub(super) async fn events(
         let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
         let permit = state.event_streams.admit()?;
         let events = source.events(path.1, after).await?;
-        state.event_streams.answer(permit, messages(events))
+        // A session has no end of its own.
+        state.event_streams.answer(permit, messages(events), std::future::pending())
     } else {
         let after = place_after(Cursor::START, query.after.as_deref(), None)?;
         let page = source.event_page(path.1, after, query.limit()).await?;

@@ -78,7 +78,8 @@ pub(super) async fn run(
 
 /// Makes a token where there is none, for whoever can read the data directory. Whether it did.
 fn first_token(tokens: &TokenFile, dir: &Path) -> anyhow::Result<bool> {
-    if !tokens.list()?.is_empty() {
+    // Who removed the last one wants nobody in.
+    if tokens.exists() {
         return Ok(false);
     }
     let new =
