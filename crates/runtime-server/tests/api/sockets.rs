@@ -57,7 +57,7 @@ async fn a_reader_that_reads_no_more_is_cut_off_and_goes_on_from_its_last_event(
     }
     let last = server.runtime.worker(id).expect("the Worker").last_seq.get();
 
-    let options = ServeOptions { write_timeout: Duration::from_secs(1), ..Default::default() };
+    let options = ServeOptions { write_timeout: Duration::from_secs(4), ..Default::default() };
     let served = RuntimeServer::new(server.runtime.clone(), server.tokens.clone());
     let served = served.with_serve_options(options);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
