@@ -107,7 +107,8 @@ impl RuntimeServer {
     /// The routes, as served on `address`. Requests for another host or port are refused, and event streams
     /// end when `shutdown` is cancelled.
     ///
-    /// For tests and for embedders that bring their own server; it must listen on loopback only.
+    /// For tests and for embedders that bring their own server; it must listen on loopback only. Wrong tokens are
+    /// limited by address only where each request has its [`Peer`](http_api::Peer) in its extensions.
     pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
         let state = ServerState {
             runtime: self.runtime.clone(),

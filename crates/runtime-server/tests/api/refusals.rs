@@ -1,11 +1,11 @@
 //! Whatever is wrong with a request, the answer is a problem with a code, and nothing has changed.
 
 use axum::body::Body;
-use futures_util::stream;
+use futures_util::{FutureExt as _, stream};
 use http::{Method, Request, StatusCode, header};
 use runtime_server::Scope;
 use serde_json::{Value, json};
-use worker_types::WorkerQuery;
+use worker_types::{CreateWorker, Input, WorkerQuery};
 
 use crate::support::{ADDRESS, Server, of_worker};
 
@@ -150,4 +150,33 @@ async fn a_key_asked_with_a_hundred_times_at_once_has_one_effect() {
     let (status, problem) = create("companion").await;
     let expected = (StatusCode::CONFLICT, &json!("idempotency_conflict"));
     assert_eq!((status, &problem["code"]), expected);
+}
+
+/// As many answers as the server holds back at once until a turn ends.
+const HELD: usize = 128;
+
+#[tokio::test]
+async fn answers_beyond_those_that_are_held_come_at_once_and_without_the_outcome() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Admin);
+    let request = CreateWorker::profile("base".parse().expect("a name"));
+    let request = request.input(Input::text("sleep: 600000"));
+    let id = server.runtime.create(request).await.expect("a Worker").worker_id;
+    let path = format!("/v1/workers/{id}/turns/1?wait_ms=60000");
+    let ask = || server.ask(Some(&token), &Method::GET, &path, None);
+    let mut held: Vec<_> = (0..HELD).map(|_| Box::pin(ask())).collect();
+    for answer in &mut held {
+        assert!(answer.now_or_never().is_none(), "it is held back");
+    }
+    let waiting = std::time::Instant::now();
+    assert_eq!(ask().await, (StatusCode::OK, json!({ "turn_id": 1 })));
+    assert!(
+        waiting.elapsed() < std::time::Duration::from_secs(60),
+        "it was not held as it asked for"
+    );
+
+    server.runtime.cancel(id, None).await.expect("cancelled");
+    for (status, turn) in futures_util::future::join_all(held).await {
+        assert_eq!((status, &turn["outcome"]["status"]), (StatusCode::OK, &json!("cancelled")));
+    }
 }

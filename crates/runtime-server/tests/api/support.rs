@@ -1,6 +1,10 @@
 //! A served Runtime, and the routes it has.
 
-use std::net::SocketAddr;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use axum::{Router, body::Body};
 use http::{Method, Request, StatusCode, header};
@@ -10,7 +14,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use worker_runtime::{Runtime, Store};
-use worker_types::{CreateWorker, Grants, Preopen, RootName};
+use worker_types::{ComponentRef, CreateWorker, Grants, Preopen, Profile, RootName};
 
 pub(crate) const ADDRESS: &str = "127.0.0.1:38800";
 
@@ -25,6 +29,11 @@ pub(crate) struct Server {
 /// A route: its method and path, the scope that it takes, and a body that makes sense.
 pub(crate) type Route = (Method, String, Scope, Option<Value>);
 
+/// A guest that does what it is told.
+fn base() -> ComponentRef {
+    ComponentRef::Builtin("base".parse().expect("a name"))
+}
+
 pub(crate) fn scratch() -> Grants {
     let path = "/tmp".parse().expect("a guest path");
     Grants::none().with_preopen(Preopen::new(RootName::scratch(), path))
@@ -37,7 +46,17 @@ impl Server {
         let runtime = Runtime::builder("far".parse().expect("an id"))
             .store(Store::memory())
             .components(builtin_workers::components())
+            .components([(base(), Cow::Borrowed(test_guests::HOSTILE_BASE))])
             .profiles(profiles.into_iter().filter(|profile| profile.name.as_str() == "echo"))
+            .profiles([Profile {
+                name: "base".parse().expect("a name"),
+                description: String::new(),
+                component: base(),
+                optional: BTreeSet::new(),
+                resume: false,
+                commands: BTreeMap::new(),
+                config: Default::default(),
+            }])
             .scratch(directory.path().join("scratch"))
             .ceiling(scratch())
             .build();
