@@ -2,6 +2,7 @@
 
 use std::{io, process::ExitCode};
 
+use runtime_client::ClientError;
 use worker_types::RuntimeError;
 
 use crate::backend_error::BackendError;
@@ -51,10 +52,13 @@ impl Exit {
                 BackendError::NotRunning
                 | BackendError::Unreachable { .. }
                 | BackendError::Silent { .. }
-                | BackendError::Remote(_)
+                | BackendError::Remote(ClientError::Unreachable(_) | ClientError::Broken(_))
                 | BackendError::InDoubt { .. },
             ) => Self::Unreachable,
-            Some(BackendError::Refused(_) | BackendError::Answer { .. }) | None => Self::Failed,
+            Some(
+                BackendError::Refused(_) | BackendError::Remote(_) | BackendError::Answer { .. },
+            )
+            | None => Self::Failed,
         }
     }
 }

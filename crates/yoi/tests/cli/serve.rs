@@ -161,6 +161,10 @@ fn who_shows_wrong_tokens_again_and_again_waits_and_right_ones_count() {
     let refused = (0..100).map(|_| serve.ask("wrong", "/v1/runtime", None));
     let (_, problem) = refused.into_iter().find(|(status, _)| *status == 429).expect("a refusal");
     assert_eq!(problem["code"], "too_many_requests");
+    let mut listing = home.command(&["worker", "ls", "--runtime", &serve.url]);
+    let listing = Ended::of(listing.env("YOI_TOKEN", "wrong").output().expect("yoi"));
+    assert_eq!(listing.code, Some(1), "it was reached: {listing:?}");
+    assert!(listing.stderr.contains("too many wrong tokens"), "{listing:?}");
     assert_eq!(serve.ask(&first_token(&home), "/v1/runtime", None).0, 200);
 }
 
