@@ -9,9 +9,11 @@ mod extract;
 mod own_host;
 mod problem;
 mod requests;
+mod seats;
 mod secret;
 mod serve;
 mod sse;
+mod tls;
 
 pub use answer::finish_response;
 pub use extract::{
@@ -29,3 +31,4 @@ pub use sse::{
     EventStreams, SseEvent, live_message, message, place_after, problem_message, vary_by_accept,
     wants_stream,
 };
+pub use tls::{InvalidTls, ServerTls};

@@ -1,39 +1,56 @@
 //! Whether a request was meant for this server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, header, uri::Authority};
+use worker_types::HostName;
 
-use crate::Problem;
+use crate::{Problem, ServeOptions};
 
-/// The port that a `Host` without one means.
+/// The ports that a `Host` without one means.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
-/// The address that a server is served on.
-#[derive(Debug, Clone, Copy)]
-pub struct OwnAddress(SocketAddr);
+/// The address that a server is served on, and what else it is called by.
+#[derive(Debug, Clone)]
+pub struct OwnAddress {
+    address: SocketAddr,
+    default_port: u16,
+    names: Arc<[HostName]>,
+}
 
 impl OwnAddress {
-    /// This one.
+    /// This one, served so.
     #[must_use]
-    pub const fn new(address: SocketAddr) -> Self {
-        Self(address)
+    pub fn new(address: SocketAddr, options: &ServeOptions) -> Self {
+        let default_port = if options.tls.is_some() { HTTPS_PORT } else { HTTP_PORT };
+        Self { address, default_port, names: options.names.clone().into() }
     }
 
     /// Its port.
     #[must_use]
-    pub fn port(self) -> u16 {
-        self.0.port()
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
-    /// Whether `host` names this server. A DNS name never does, whatever it resolves to: a page of
-    /// that name could otherwise read the API (DNS rebinding).
-    fn is_named_by(self, host: &str) -> bool {
+    /// Whether `host` names this server. A DNS name that nobody gave it never does, whatever it resolves
+    /// to: a page of that name could otherwise read the API (DNS rebinding).
+    fn is_named_by(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        if host.contains('@') || authority.port_u16().unwrap_or(HTTP_PORT) != self.0.port() {
+        if host.contains('@') {
             return false;
         }
         let name = authority.host();
+        // What stands before the server may have another port.
+        if name.parse::<HostName>().is_ok_and(|name| self.names.contains(&name)) {
+            return true;
+        }
+        if authority.port_u16().unwrap_or(self.default_port) != self.address.port() {
+            return false;
+        }
         let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
         name.eq_ignore_ascii_case("localhost")
             || bare.parse::<IpAddr>().is_ok_and(|ip| self.is_reached_by(ip))
@@ -44,7 +61,7 @@ impl OwnAddress {
     /// # Errors
     ///
     /// `Forbidden`.
-    pub fn check(self, headers: &HeaderMap, target: Option<&Authority>) -> Result<(), Problem> {
+    pub fn check(&self, headers: &HeaderMap, target: Option<&Authority>) -> Result<(), Problem> {
         let mut hosts = headers.get_all(header::HOST).iter();
         let host = hosts.next().and_then(|host| host.to_str().ok());
         let is_own = host.is_some_and(|host| self.is_named_by(host))
@@ -57,10 +74,13 @@ impl OwnAddress {
         }
     }
 
-    fn is_reached_by(self, ip: IpAddr) -> bool {
+    /// An address cannot be made to lead elsewhere, as a name can. Which ones a server has that listens on
+    /// all of them, it does not know.
+    fn is_reached_by(&self, ip: IpAddr) -> bool {
+        let own = self.address.ip();
         ip == IpAddr::from([127, 0, 0, 1])
             || ip == IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])
-            || ip == self.0.ip()
+            || (!ip.is_unspecified() && (own.is_unspecified() || ip == own))
     }
 }
 
@@ -70,9 +90,13 @@ mod tests {
 
     use super::*;
 
+    fn on(address: ([u8; 4], u16)) -> OwnAddress {
+        OwnAddress::new(address.into(), &ServeOptions::default())
+    }
+
     #[test]
     fn only_loopback_names_with_the_own_port_are_own_hosts() {
-        let own = OwnAddress::new(([127, 0, 0, 1], 8080).into());
+        let own = on(([127, 0, 0, 1], 8080));
         for host in ["127.0.0.1:8080", "localhost:8080", "LOCALHOST:8080", "[::1]:8080"] {
             assert!(own.is_named_by(host), "{host}");
         }
@@ -100,12 +124,39 @@ mod tests {
 
     #[test]
     fn a_host_without_a_port_means_port_80() {
-        assert!(OwnAddress::new(([127, 0, 0, 1], 80).into()).is_named_by("localhost"));
+        assert!(on(([127, 0, 0, 1], 80)).is_named_by("localhost"));
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_is_called_by_any_and_by_the_names_it_was_given() {
+        let names = ["far.example", "2001:db8::7"].map(|name| name.parse().expect("a name"));
+        let options = ServeOptions { names: names.into(), ..ServeOptions::default() };
+        let own = OwnAddress::new(([0, 0, 0, 0], 8443).into(), &options);
+        for host in [
+            "192.0.2.1:8443",
+            "[2001:db8::1]:8443",
+            "far.example",
+            "FAR.example:443",
+            "far.example:8443",
+            "[2001:db8::7]:1",
+        ] {
+            assert!(own.is_named_by(host), "{host}");
+        }
+        for host in [
+            "192.0.2.1:8444",
+            "0.0.0.0:8443",
+            "near.example:8443",
+            "far.example.evil:8443",
+            "x.far.example:8443",
+            "user@far.example",
+        ] {
+            assert!(!own.is_named_by(host), "{host}");
+        }
     }
 
     #[test]
     fn a_request_with_two_hosts_or_none_is_refused() {
-        let own = OwnAddress::new(([127, 0, 0, 1], 8080).into());
+        let own = on(([127, 0, 0, 1], 8080));
         let good = HeaderValue::from_static("127.0.0.1:8080");
         let mut headers = HeaderMap::new();
         assert!(own.check(&headers, None).is_err());

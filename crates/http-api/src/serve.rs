@@ -1,22 +1,32 @@
 //! Serves the routes on a socket, with every resource bounded.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
 use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
+use http_body_util::BodyExt as _;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 use tokio_io_timeout::TimeoutStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceBuilder;
+use tokio_util::sync::CancellationToken;
+use worker_types::HostName;
+
+use crate::{
+    ServerTls,
+    seats::{Seat, Seats},
+};
 
 /// How long accepting pauses when the process is out of file descriptors: long enough for some
 /// connection to end, short enough that nobody notices.
@@ -34,13 +44,19 @@ pub struct Peer(pub SocketAddr);
 /// The bounds of the server.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// How long a client may take to send the head of a request. Default: 10 seconds.
+    /// What connections are encrypted with. Default: nothing, they are not.
+    pub tls: Option<ServerTls>,
+    /// What the server is called by, besides its address: requests for other names are refused. Default:
+    /// nothing.
+    pub names: Vec<HostName>,
+    /// How long a client may take to send the head of a request, and to agree on TLS before. Default: 10
+    /// seconds.
     pub header_read_timeout: Duration,
     /// How long a client may take nothing of what it is sent. Then it is cut off: an event stream that is taken
     /// up again goes on from its last event. Default: 60 seconds, four heartbeats.
     pub write_timeout: Duration,
-    /// Connections at once; more wait to be accepted. Default: 512, half of the file descriptors
-    /// that a process usually has.
+    /// Connections at once. Whoever comes then has the seat of one without a request, and waits where
+    /// each has one. Default: 512, half of the file descriptors that a process usually has.
     pub max_connections: usize,
     /// Event streams at once; who asks for one more is refused as `capacity`. Default: 256, half of
     /// the connections, so that readers who never go leave room for commands. Such a reader costs
@@ -53,6 +69,8 @@ pub struct ServeOptions {
 impl Default for ServeOptions {
     fn default() -> Self {
         Self {
+            tls: None,
+            names: Vec::new(),
             header_read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(60),
             max_connections: 512,
@@ -69,8 +87,7 @@ pub async fn serve(
     options: &ServeOptions,
     shutdown: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
-    let seats = Arc::new(Semaphore::new(options.max_connections));
+    let mut seats = Seats::new(options.max_connections);
     let mut http = http1::Builder::new();
     // Without a timer hyper has no timeouts at all, and a client that sends half a head stays.
     http.timer(TokioTimer::new())
@@ -81,36 +98,33 @@ pub async fn serve(
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = accept(&listener, &seats) => accepted,
+            () = seats.ended() => continue,
+            accepted = accept(&listener) => accepted,
         };
-        let Some((stream, peer, seat)) = accepted else { continue };
+        let Some((stream, peer)) = accepted else { continue };
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            () = seats.make_room() => {}
+        }
         let connection = Connection {
             http: http.clone(),
             app: app.clone(),
             peer: Peer(peer),
-            write_timeout: options.write_timeout,
-            drain_grace: options.drain_grace,
+            options: options.clone(),
             shutdown: shutdown.child_token(),
         };
-        connections.spawn(async move {
-            connection.serve(stream).await;
-            drop(seat);
-        });
+        seats.seat(|seat| connection.serve(stream, seat));
     }
     // Whoever connects from now on is refused at once instead of waiting for nobody.
     drop(listener);
-    connections.close();
-    connections.wait().await;
+    seats.all_ended().await;
 }
 
-/// The next connection, once there is a seat for it; nothing if it was gone before it was taken.
-async fn accept(
-    listener: &TcpListener,
-    seats: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let seat = Arc::clone(seats).acquire_owned().await.ok()?;
+/// The next connection; nothing if it was gone before it was taken.
+async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, seat)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "accepting failed");
             time::sleep(ACCEPT_PAUSE).await;
@@ -123,37 +137,61 @@ struct Connection {
     http: http1::Builder,
     app: Router,
     peer: Peer,
-    write_timeout: Duration,
-    drain_grace: Duration,
+    options: ServeOptions,
     shutdown: CancellationToken,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream) {
+    async fn serve(self, stream: TcpStream, seat: Seat) {
         // A streamed word is one small write: it must not wait for the next. Where the option
         // cannot be set the stream is only slower.
         let _ = stream.set_nodelay(true);
-        let peer = self.peer;
-        let service = ServiceBuilder::new()
-            .map_request(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(peer);
-                request
-            })
-            .service(self.app);
-        let service = TowerToHyperService::new(service);
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.write_timeout));
-        let stream = TokioIo::new(Box::pin(stream));
-        let mut connection = pin!(self.http.serve_connection(stream, service));
+        stream.set_write_timeout(Some(self.options.write_timeout));
+        let stream = Box::pin(stream);
+        let Some(tls) = &self.options.tls else {
+            return self.serve_http(stream, seat).await;
+        };
+        let handshake = tls.acceptor().accept(stream);
+        match time::timeout(self.options.header_read_timeout, handshake).await {
+            Ok(Ok(stream)) => self.serve_http(stream, seat).await,
+            Ok(Err(error)) => broke_off(&error),
+            Err(elapsed) => broke_off(&elapsed),
+        }
+    }
+
+    async fn serve_http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        seat: Seat,
+    ) {
+        let Self { http, app, peer, options, shutdown } = self;
+        let app = TowerToHyperService::new(app);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            let answer = seat.occupy().map(|occupied| (occupied, app.call(request)));
+            async move {
+                let (occupied, answer) = answer.ok_or(GivenUp)?;
+                let Ok(answer) = answer.await;
+                // The request is under way until its answer has been sent.
+                Ok::<_, GivenUp>(answer.map(|body| {
+                    body.map_frame(move |frame| {
+                        let _ = &occupied;
+                        frame
+                    })
+                }))
+            }
+        });
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => Some(ended),
-            () = self.shutdown.cancelled() => None,
+            () = shutdown.cancelled() => None,
         };
         let ended = match ended {
             Some(ended) => ended,
             None => {
                 connection.as_mut().graceful_shutdown();
-                match time::timeout(self.drain_grace, connection).await {
+                match time::timeout(options.drain_grace, connection).await {
                     Ok(ended) => ended,
                     Err(_) => {
                         tracing::warn!("cut a connection that outlasted the shutdown");
@@ -163,8 +201,17 @@ impl Connection {
             }
         };
         if let Err(error) = ended {
-            // A client that went away, or one that was too slow: nothing an operator must mend.
-            tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke off");
+            broke_off(&error);
         }
     }
+}
+
+/// The connection gave up its seat while a request arrived.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is to end")]
+struct GivenUp;
+
+/// A client that went away, or one that was too slow: nothing an operator must mend.
+fn broke_off(error: &(dyn Error + 'static)) {
+    tracing::debug!(error, "a connection broke off");
 }

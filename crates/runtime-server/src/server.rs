@@ -89,14 +89,14 @@ impl RuntimeServer {
     ///
     /// # Errors
     ///
-    /// The listener is on an address that other machines reach.
+    /// The listener is on an address that other machines reach, and the options have no TLS.
     pub async fn serve(
         &self,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), ServeRuntimeError> {
         let address = listener.local_addr().map_err(ServeRuntimeError::LocalAddress)?;
-        if !address.ip().is_loopback() {
+        if !address.ip().is_loopback() && self.options.tls.is_none() {
             return Err(ServeRuntimeError::NotLoopback { address });
         }
         let app = self.app(address, shutdown.clone());
@@ -107,14 +107,14 @@ impl RuntimeServer {
     /// The routes, as served on `address`. Requests for another host or port are refused, and event streams
     /// end when `shutdown` is cancelled.
     ///
-    /// For tests and for embedders that bring their own server; it must listen on loopback only. Wrong tokens are
+    /// For tests and for embedders that bring their own server; it must listen on loopback only, or encrypt. Wrong tokens are
     /// limited by address only where each request has its [`Peer`](http_api::Peer) in its extensions.
     pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
         let state = ServerState {
             runtime: self.runtime.clone(),
             tokens: Arc::clone(&self.tokens),
             failures: Arc::clone(&self.failures),
-            own_address: OwnAddress::new(address),
+            own_address: OwnAddress::new(address, &self.options),
             event_streams: EventStreams::new(
                 (Arc::clone(&self.event_streams), self.options.max_event_streams),
                 shutdown.clone(),

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod event;
 mod grants;
+mod host_name;
 mod id;
 mod item;
 mod limits;
@@ -31,6 +32,7 @@ pub use grants::{
     Access, Capability, Exceeds, Grant, Grants, GuestPath, InvalidGrants, InvalidPath, LlmGrant,
     ParseGrantError, Preopen, RootPath, ShellGrant,
 };
+pub use host_name::{HostName, InvalidHostName};
 pub use id::{ItemId, LogId, Seq, TurnId, WorkerId};
 pub use item::{InputPart, Item, ItemBody, ItemStatus, NoticeLevel, Origin, ToolOutcome};
 pub use limits::Limits;

@@ -95,7 +95,7 @@ impl Backend {
             registry: Arc::clone(&self.registry),
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
-            own_address: OwnAddress::new(address),
+            own_address: OwnAddress::new(address, &self.options),
             event_streams: EventStreams::new(
                 (Arc::clone(&self.event_streams), self.options.max_event_streams),
                 shutdown.clone(),

@@ -11,7 +11,8 @@ use std::{
 
 use serde::{Deserialize, de};
 use worker_types::{
-    CommandName, Grants, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName, RuntimeId,
+    CommandName, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName,
+    RuntimeId,
 };
 
 use crate::{
@@ -77,6 +78,24 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Whether the Backend's process is confined to what it needs of the disk.
     pub confine: Confine,
+    /// What a Runtime process encrypts its connections with. Without, it listens on addresses of its own
+    /// machine only.
+    pub tls: Option<TlsConfig>,
+    /// What clients call a Runtime process by, besides its address: such as the name in its certificate.
+    pub names: BTreeSet<HostName>,
+}
+
+/// `[server.tls]`: files in PEM, which are read when the process starts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificates: the server's own, then those that lead to one that clients trust. A relative path
+    /// starts at the configuration.
+    #[serde(deserialize_with = "path")]
+    pub certificate: PathBuf,
+    /// The private key of the first. A relative path starts at the configuration.
+    #[serde(deserialize_with = "path")]
+    pub key: PathBuf,
 }
 
 /// Whether the Backend's process is confined.
@@ -162,6 +181,10 @@ impl Config {
         let base = file.parent().unwrap_or(Path::new(""));
         if let Some(data_dir) = &mut config.server.data_dir {
             *data_dir = base.join(&data_dir);
+        }
+        if let Some(TlsConfig { certificate, key }) = &mut config.server.tls {
+            *certificate = base.join(&certificate);
+            *key = base.join(&key);
         }
         for root in config.roots.values_mut() {
             root.path = base.join(&root.path);

@@ -33,7 +33,7 @@ mod source;
 mod tests;
 
 pub use command::CommandConfig;
-pub use config::{Config, Confine, DEFAULT_LISTEN, RuntimeConfig, ServerConfig};
+pub use config::{Config, Confine, DEFAULT_LISTEN, RuntimeConfig, ServerConfig, TlsConfig};
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};
 pub use profile::{ComponentSource, ProfileConfig};

@@ -131,7 +131,7 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
     );
     assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `commands`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
-    assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`");
+    assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`, `tls`, `names`");
     assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected one of `preopens`, `llm`, `shell`");
     assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_file_bytes`, `turn_open_files`, `turn_commands`, `turn_output_bytes`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `scratch_bytes`, `queue`, `live_turns`, `live_commands`, `memory_total`, `open_files`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
@@ -150,6 +150,8 @@ fn bad_values_name_the_key_and_what_would_be_right() {
     assert_snapshot!(refusal("[server]\nlisten = 8900\n"), @"yoi.toml:2:10: server.listen: invalid type: integer `8900`, expected a string");
     assert_snapshot!(refusal("[server]\nlisten = \"localhost:8900\"\n"), @"yoi.toml:2:10: server.listen: expected an IP address and a port, such as `127.0.0.1:8900`");
     assert_snapshot!(refusal("[server]\ndata_dir = \"~/yoi\"\n"), @"yoi.toml:2:12: server.data_dir: expected a path, written out without `~`");
+    assert_snapshot!(refusal("[server]\nnames = [\"host:443\"]\n"), @"yoi.toml:2:9: server.names: not the name of a machine: expected one such as `host.example` or `192.0.2.1`, without a port");
+    assert_snapshot!(refusal("[server.tls]\ncertificate = \"a.pem\"\n"), @"yoi.toml:1:1: server.tls: missing key `key`");
     assert_snapshot!(refusal("[server]\nconfine = \"yes\"\n"), @"yoi.toml:2:11: server.confine: unknown value `yes`, expected one of `best-effort`, `required`, `off`");
     assert_snapshot!(refusal("[limits]\nturn_wall_ms = -1\n"), @"yoi.toml:2:16: limits.turn_wall_ms: invalid value: integer `-1`, expected a whole number that is not negative");
     assert_snapshot!(refusal("[limits]\nturn_cpu_ms = 5\nturn_wall_ms = 0\n"), @"yoi.toml:3:1: limits.turn_wall_ms: expected at least 1");

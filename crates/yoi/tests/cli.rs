@@ -26,6 +26,9 @@ mod grants;
 mod models;
 #[path = "cli/serve.rs"]
 mod serve;
+#[cfg(unix)]
+#[path = "cli/serve_tls.rs"]
+mod serve_tls;
 #[cfg(target_os = "linux")]
 #[path = "cli/shell.rs"]
 mod shell;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use http_api::ServerTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker_runtime::{OpenStoreError, Runtime, Store, error_chain};
@@ -40,8 +41,10 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// What a host has before it has threads.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    address: SocketAddr,
-    dir: PathBuf,
+    pub(super) address: SocketAddr,
+    /// What to encrypt connections with.
+    pub(super) tls: Option<ServerTls>,
+    pub(super) dir: PathBuf,
     lease: DataDirLease,
     confined: Confined,
 }
@@ -59,19 +62,22 @@ pub(super) struct Host {
 }
 
 impl Prepared {
-    /// Takes the data directory, and confines this process to what it needs from then on.
+    /// Takes the data directory, and confines this process to what it needs from then on. Where there is no
+    /// TLS, `address` must be of this machine alone.
     pub(super) fn new(
-        address: SocketAddr,
+        (address, tls): (SocketAddr, Option<ServerTls>),
         data_dir_option: Option<&Path>,
         config: &Config,
         output: Output,
     ) -> anyhow::Result<Self> {
         let dir = data_dir(data_dir_option, config)?;
-        refuse_open_address(address)?;
+        if tls.is_none() {
+            refuse_open_address(address)?;
+        }
         // Before the port: where yoi runs already, that is the reason why the port is taken.
         let lease = DataDirLease::take(&dir)?;
         let confined = confine(config, &dir, output)?;
-        Ok(Self { address, dir, lease, confined })
+        Ok(Self { address, tls, dir, lease, confined })
     }
 
     /// Starts the Runtime, which goes by this id and name unless the configuration says otherwise.
@@ -81,7 +87,7 @@ impl Prepared {
         config: &Config,
         output: Output,
     ) -> anyhow::Result<(Host, TcpListener)> {
-        let Self { address, dir, lease, confined } = self;
+        let Self { address, tls: _, dir, lease, confined } = self;
         let listener = listen(address).await?;
         let signals = EndSignals::listen()?;
         let setup = Setup::new(config)?

@@ -1,14 +1,16 @@
 //! `yoi serve`: a Runtime over HTTP, for Backends and programs elsewhere.
 
 use std::{
+    fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
 };
 
 use anyhow::Context as _;
+use http_api::{ServeOptions, ServerTls};
 use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
 use tokio_util::sync::CancellationToken;
-use yoi_config::Config;
+use yoi_config::{Config, TlsConfig};
 
 use crate::{
     cli::{ServeArgs, own_name},
@@ -43,7 +45,9 @@ pub(super) fn prepare(
     output: Output,
 ) -> anyhow::Result<Prepared> {
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
-    Prepared::new(address, args.data_dir.data_dir.as_deref(), config, output)
+    // Before the process is confined: it opens neither file again.
+    let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
+    Prepared::new((address, tls), args.data_dir.data_dir.as_deref(), config, output)
 }
 
 pub(super) async fn run(
@@ -51,13 +55,22 @@ pub(super) async fn run(
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
+    let (tokens, tls) = (token_file(&prepared.dir), prepared.tls.clone());
+    anyhow::ensure!(
+        prepared.address.ip().is_loopback() || tokens.exists(),
+        "{} can be reached from other machines, and there is no token yet: `{} token new` makes one",
+        prepared.address,
+        own_name()
+    );
     let (host, listener) = prepared.start(RUNTIME, config, output).await?;
-    let tokens = token_file(&host.dir);
-    let first = tokio::task::block_in_place(|| first_token(&tokens, &host.dir))?;
-    let server = RuntimeServer::new(host.runtime.clone(), tokens);
-
     let address = listener.local_addr().context("failed to find out the port")?;
-    let url = format!("http://{address}");
+    let first = tokio::task::block_in_place(|| first_token(&tokens, &host.dir))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let names = config.server.names.iter().cloned().collect();
+    let options = ServeOptions { tls, names, ..ServeOptions::default() };
+    let server = RuntimeServer::new(host.runtime.clone(), tokens).with_serve_options(options);
+
+    let url = format!("{scheme}://{address}");
     if output.is_json() {
         output.json(&serde_json::json!({ "url": url }))?;
     } else {
@@ -74,6 +87,34 @@ pub(super) async fn run(
     output.note(&format!("conversations are kept in {}", host.lease.log_dir().display()));
     let stop = CancellationToken::new();
     host.serve(server.serve(listener, stop.clone()), stop, output).await
+}
+
+/// What the configured files have.
+fn server_tls(files: &TlsConfig) -> anyhow::Result<ServerTls> {
+    let read = |what: &str, path: &Path| {
+        let contents = fs::read(path);
+        contents.with_context(|| format!("failed to read the {what} in {}", path.display()))
+    };
+    let certificate = read("certificate", &files.certificate)?;
+    let key = read("key", &files.key)?;
+    #[cfg(unix)]
+    refuse_open_key(&files.key)?;
+    ServerTls::from_pem(&certificate, &key).with_context(|| {
+        format!("{} and {} are not used", files.certificate.display(), files.key.display())
+    })
+}
+
+/// A key that everybody on this machine can read proves nothing.
+#[cfg(unix)]
+fn refuse_open_key(path: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path)?.permissions().mode();
+    anyhow::ensure!(
+        mode & 0o007 == 0,
+        "everybody on this machine can read or write the key in {file}: `chmod o= {file}`",
+        file = path.display()
+    );
+    Ok(())
 }
 
 /// Makes a token where there is none, for whoever can read the data directory. Whether it did.

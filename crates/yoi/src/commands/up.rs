@@ -24,7 +24,7 @@ const RUNTIME: (&str, &str) = ("backend-internal", "Backend");
 /// What comes before there are threads.
 pub(super) fn prepare(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Prepared> {
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
-    Prepared::new(address, args.data_dir.data_dir.as_deref(), config, output)
+    Prepared::new((address, None), args.data_dir.data_dir.as_deref(), config, output)
 }
 
 pub(super) async fn run(

@@ -10,14 +10,18 @@ use serde_json::{Value, json};
 use crate::{Ended, Home, json_lines, send_signal, wait};
 
 /// A running `yoi serve`, ended when the test is.
-struct Serve {
+pub(crate) struct Serve {
     child: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Serve {
     fn start(home: &Home) -> Self {
-        let mut child = home.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().expect("yoi");
+        Self::start_with(home, &["serve", "--listen", "127.0.0.1:0"])
+    }
+
+    pub(crate) fn start_with(home: &Home, arguments: &[&str]) -> Self {
+        let mut child = home.command(arguments).spawn().expect("yoi");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");

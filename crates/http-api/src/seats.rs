@@ -1,0 +1,206 @@
+//! The seats of a server: one for each connection, and who gives up theirs when all are taken.
+//!
+//! Clients that connect and ask for nothing must not keep those out who do. So whoever connects is
+//! accepted, and where no seat is left, the connection that has been idle for longest goes.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    task::{AbortHandle, Id, JoinSet},
+    time::{self, Instant},
+};
+
+/// How long a connection keeps its seat that has just been accepted or answered: long enough to send
+/// the head of a request over a slow network.
+const LEAST_IDLE: Duration = Duration::from_secs(1);
+
+/// The connections of a server.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    most: usize,
+    opened: Instant,
+    connections: JoinSet<()>,
+    /// Those that may be asked to go.
+    taken: HashMap<Id, (AbortHandle, Seat)>,
+}
+
+impl Seats {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, opened: Instant::now(), connections: JoinSet::new(), taken: HashMap::new() }
+    }
+
+    /// Serves a connection, which has a seat until it ends.
+    pub(crate) fn seat<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        serve: impl FnOnce(Seat) -> F,
+    ) {
+        let seat = Seat::new(self.opened);
+        let handle = self.connections.spawn(serve(seat.clone()));
+        self.taken.insert(handle.id(), (handle, seat));
+    }
+
+    /// Waits until a connection has ended; for ever where there is none.
+    pub(crate) async fn ended(&mut self) {
+        match self.connections.join_next_with_id().await {
+            Some(Ok((id, ()))) => self.taken.remove(&id),
+            Some(Err(error)) => self.taken.remove(&error.id()),
+            None => std::future::pending().await,
+        };
+    }
+
+    /// Waits until there is a seat for one more.
+    pub(crate) async fn make_room(&mut self) {
+        while self.connections.len() >= self.most {
+            let wait = self.cut_longest_idle();
+            // Where a connection was cut, that it ended comes at once.
+            tokio::select! {
+                biased;
+                () = self.ended() => {}
+                () = time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Ends the connection that has been idle for longest. Returns after how long to look again.
+    fn cut_longest_idle(&mut self) -> Duration {
+        let idle = self.taken.iter().filter_map(|(id, (_, seat))| Some((seat.idle_since()?, *id)));
+        let Some((since, id)) = idle.min() else { return LEAST_IDLE };
+        let wait = (since + LEAST_IDLE).saturating_duration_since(Instant::now());
+        if wait.is_zero()
+            && let Some((handle, _)) =
+                self.taken.remove(&id).filter(|(_, seat)| seat.give_up(since))
+        {
+            tracing::debug!("cut an idle connection, since all seats are taken");
+            handle.abort();
+        }
+        wait
+    }
+
+    /// Waits until all connections have ended.
+    pub(crate) async fn all_ended(mut self) {
+        while self.connections.join_next().await.is_some() {}
+    }
+}
+
+/// A request is under way.
+const BUSY: u64 = u64::MAX;
+
+/// The connection is to end.
+const GIVEN_UP: u64 = u64::MAX - 1;
+
+/// The seat of one connection. HTTP/1 has at most one request under way in each.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    opened: Instant,
+    /// Since when it has been idle, in microseconds since the server opened; or one of the two above.
+    state: Arc<AtomicU64>,
+}
+
+impl Seat {
+    fn new(opened: Instant) -> Self {
+        let seat = Self { opened, state: Arc::default() };
+        seat.rest();
+        seat
+    }
+
+    /// A request begins; nothing where the connection is to end.
+    pub(crate) fn occupy(&self) -> Option<Occupied> {
+        let begun = self.state.try_update(Ordering::AcqRel, Ordering::Acquire, |state| {
+            (state != GIVEN_UP).then_some(BUSY)
+        });
+        begun.is_ok().then(|| Occupied(self.clone()))
+    }
+
+    fn rest(&self) {
+        let since = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(0);
+        self.state.store(since, Ordering::Release);
+    }
+
+    fn idle_since(&self) -> Option<Instant> {
+        match self.state.load(Ordering::Acquire) {
+            BUSY | GIVEN_UP => None,
+            since => Some(self.opened + Duration::from_micros(since)),
+        }
+    }
+
+    /// Whether it has been idle since then, and takes no request any more.
+    fn give_up(&self, idle_since: Instant) -> bool {
+        let since = u64::try_from((idle_since - self.opened).as_micros()).unwrap_or(0);
+        self.state.compare_exchange(since, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// A request that is under way until this goes.
+#[derive(Debug)]
+pub(crate) struct Occupied(Seat);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.rest();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connection_that_was_idle_for_longest_gives_up_its_seat() {
+        let mut seats = Seats::new(2);
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            seats.seat(|seat| {
+                held.push(seat);
+                pending()
+            });
+            time::advance(Duration::from_millis(10)).await;
+        }
+        let before = Instant::now();
+        seats.make_room().await;
+        assert!(before.elapsed() < LEAST_IDLE, "the first had waited already");
+        assert_eq!(seats.connections.len(), 1);
+        assert!(held[0].occupy().is_none(), "it takes no request any more");
+        assert!(held[1].occupy().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_just_come_keeps_its_seat_for_a_while() {
+        let mut seats = Seats::new(1);
+        seats.seat(|_| pending());
+        let before = Instant::now();
+        seats.make_room().await;
+        assert!(before.elapsed() >= LEAST_IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_keeps_its_seat() {
+        let mut seats = Seats::new(1);
+        let mut request = None;
+        seats.seat(|seat| {
+            request = seat.occupy();
+            pending()
+        });
+        let room = time::timeout(Duration::from_secs(3600), seats.make_room()).await;
+        assert!(room.is_err(), "there is none");
+        drop(request);
+        let room = time::timeout(LEAST_IDLE * 3, seats.make_room()).await;
+        assert!(room.is_ok(), "it rests");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_leaves_its_seat() {
+        let mut seats = Seats::new(1);
+        seats.seat(|_| async {});
+        seats.make_room().await;
+        assert!(seats.taken.is_empty());
+    }
+}
