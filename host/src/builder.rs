@@ -25,7 +25,9 @@ use crate::{
     engine::{Compiler, Engines, LoadComponentError, live_turns},
     error_chain::error_chain,
     grants::{Root, Roots, ScratchDirectories},
-    runtime::{Damage, Inner, InstalledProfile, Snapshots, WorkerThreads, damage},
+    runtime::{
+        ComponentRemoval, Damage, Inner, InstalledProfile, Snapshots, WorkerThreads, damage,
+    },
     sandbox::permits,
     shell::{CommandSet, RegisteredCommand, ShellHost},
     store::StoreError,
@@ -387,6 +389,7 @@ impl RuntimeBuilder {
             commands,
             profile_commands,
             confinement: self.confinement,
+            component_removal: ComponentRemoval::default(),
             workers: Default::default(),
             damage,
             keys: Default::default(),

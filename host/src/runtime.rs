@@ -1,5 +1,6 @@
 //! The handle of a Runtime: what can be asked of it, and what it shows of itself.
 
+mod components;
 pub(crate) mod damage;
 mod directories;
 mod idempotency;
@@ -49,6 +50,7 @@ use crate::{
     worker::Command,
 };
 
+pub(crate) use components::{ComponentRemoval, ComponentsStay};
 pub(crate) use damage::Damage;
 pub(crate) use directories::TurnPreopens;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
@@ -94,6 +96,7 @@ pub(crate) struct Inner {
     pub(crate) profile_commands: HashMap<ComponentRef, Arc<RegisteredCommand>>,
     /// What the process around it says of itself.
     pub(crate) confinement: Option<Confinement>,
+    pub(crate) component_removal: ComponentRemoval,
     pub(crate) workers: Workers,
     pub(crate) damage: Damage,
     pub(crate) keys: KeyLocks,

@@ -450,6 +450,27 @@ impl Store {
         )
     }
 
+    /// Removes a component. Whether it was there.
+    pub(crate) async fn remove_component(
+        &self,
+        digest: ComponentDigest,
+    ) -> Result<bool, StoreError> {
+        dispatch!(
+            self,
+            store => Ok(store.remove_component(digest)),
+            store.remove_component(digest).await
+        )
+    }
+
+    /// Whether the bytes of a component are there.
+    pub(crate) async fn has_component(&self, digest: ComponentDigest) -> Result<bool, StoreError> {
+        dispatch!(
+            self,
+            store => Ok(store.component(digest).is_some()),
+            store.has_component(digest).await
+        )
+    }
+
     /// The bytes of a component, if they are there and have this digest still.
     pub(crate) async fn component(
         &self,

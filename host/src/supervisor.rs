@@ -320,8 +320,10 @@ impl Supervisor {
                 let (receipt, texts) = Default::default();
                 (Command::Revoke { grants, receipt, texts }, reply)
             }
-            Request::Upgrade { profile, reply } => {
-                return self.upgrade(journal, profile, reply).await;
+            Request::Upgrade { profile, stay, reply } => {
+                let upgraded = self.upgrade(journal, profile, reply).await;
+                drop(stay);
+                return upgraded;
             }
             Request::Start { reply } => match self.take_scopes_to_start().await {
                 Ok(()) => (Command::Start, reply),

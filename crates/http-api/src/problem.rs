@@ -159,6 +159,7 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         RuntimeError::Busy { .. }
         | RuntimeError::WorkerStopped
         | RuntimeError::WorkerNotStopped
+        | RuntimeError::ComponentInUse { .. }
         | RuntimeError::PreopenUnavailable { .. }
         | RuntimeError::ScopeConflict { .. }
         | RuntimeError::IdempotencyConflict => StatusCode::CONFLICT,
@@ -238,6 +239,7 @@ mod tests {
             404,
         );
         check(&RuntimeError::UnknownComponent { component: text() }, 404);
+        check(&RuntimeError::ComponentInUse { reason: text() }, 409);
         check(&RuntimeError::UnknownRuntime { runtime_id: name() }, 404);
         let also = Vec::new();
         check(&RuntimeError::MissingGrant { interface: text(), capability: None, also }, 422);

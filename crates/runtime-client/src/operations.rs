@@ -155,6 +155,12 @@ impl RuntimeClient {
         self.ask(self.patient(asked, Duration::from_millis(limits.compile_ms))).await
     }
 
+    /// Removes a component that nothing goes by.
+    pub async fn remove_component(&self, digest: ComponentDigest) -> Result<(), ClientError> {
+        let digest = digest.to_string();
+        self.command(self.request(Method::DELETE, &["components", &digest], &[])).await
+    }
+
     /// One Worker.
     pub async fn worker(&self, id: WorkerId) -> Result<WorkerView, ClientError> {
         self.ask(self.of_worker(Method::GET, id, "", &Query::default())).await

@@ -8,7 +8,7 @@ mod observation;
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use http_api::Problem;
 
@@ -49,6 +49,7 @@ pub(crate) fn routes(state: &ServerState) -> Router<ServerState> {
         .route("/usage", get(observation::usage))
         .route("/events", get(events::of_runtime))
         .route("/components", components::route())
+        .route("/components/{digest}", delete(components::remove))
         .route("/workers", get(observation::workers).post(commands::create))
         .nest("/workers/{worker_id}", worker)
         .fallback(async || Problem::NotFound)

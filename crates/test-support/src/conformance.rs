@@ -57,6 +57,7 @@ macro_rules! conformance_tests {
             $host,
             authority,
             [
+                a_component_is_kept_until_nothing_goes_by_it_and_somebody_removes_it,
                 a_private_directory_is_kept_between_turns_and_seen_by_its_worker,
                 a_revoked_grant_ends_the_turn_and_is_gone_from_the_next,
                 a_worker_is_upgraded_between_turns_to_what_its_grants_allow,

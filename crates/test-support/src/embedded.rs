@@ -6,13 +6,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use bytes::Bytes;
 use tempfile::TempDir;
 use worker_runtime::{Events, Feed, Runtime, RuntimeBuilder, Store};
 use worker_types::{
-    Access, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant,
-    Grants, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, Preopen,
-    Profile, ProfileName, RootName, RuntimeSummary, ShellGrant, TranscriptPage, TranscriptQuery,
-    TurnId, Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    Access, ComponentDigest, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor,
+    FeedPage, Grant, Grants, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage,
+    Outcome, Preopen, Profile, ProfileName, RootName, RuntimeSummary, ShellGrant, TranscriptPage,
+    TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{
@@ -159,6 +160,14 @@ impl Operations for Embedded {
 
     async fn upgrade(&self, id: WorkerId, component: ComponentRef) -> Answer<Upgraded> {
         self.runtime.upgrade(id, &component).await
+    }
+
+    async fn add_component(&self, bytes: Bytes) -> Answer<ComponentDigest> {
+        self.runtime.add_component(bytes).await
+    }
+
+    async fn remove_component(&self, digest: ComponentDigest) -> Answer<()> {
+        self.runtime.remove_component(digest).await
     }
 
     async fn start(&self, id: WorkerId) -> Answer<()> {

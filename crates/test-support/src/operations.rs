@@ -1,10 +1,11 @@
 //! What can be asked of a host of Workers, in the words of `worker-types` alone.
 
+use bytes::Bytes;
 use worker_types::{
-    ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant, Input,
-    InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome, RuntimeError,
-    RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerPage,
-    WorkerQuery, WorkerUsage, WorkerView,
+    ComponentDigest, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage,
+    Grant, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome,
+    RuntimeError, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId,
+    WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 /// The answer to one request.
@@ -46,6 +47,10 @@ pub trait Operations {
         id: WorkerId,
         component: ComponentRef,
     ) -> impl Future<Output = Answer<Upgraded>>;
+    /// Keeps a component.
+    fn add_component(&self, bytes: Bytes) -> impl Future<Output = Answer<ComponentDigest>>;
+    /// Removes a component that nothing goes by.
+    fn remove_component(&self, digest: ComponentDigest) -> impl Future<Output = Answer<()>>;
     /// Starts a stopped Worker.
     fn start(&self, id: WorkerId) -> impl Future<Output = Answer<()>>;
     /// Deletes a stopped Worker.

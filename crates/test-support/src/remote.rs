@@ -7,15 +7,16 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use bytes::Bytes;
 use runtime_client::{AuthToken, RemoteEvents, RemoteFeed, RuntimeClient};
 use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use worker_types::{
-    ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage, Grant,
-    IdempotencyKey, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage, Outcome,
-    RuntimeError, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId,
-    WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentDigest, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage,
+    Grant, IdempotencyKey, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage,
+    Outcome, RuntimeError, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded,
+    WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{
@@ -168,6 +169,14 @@ impl Operations for Remote {
 
     async fn upgrade(&self, id: WorkerId, component: ComponentRef) -> Answer<Upgraded> {
         Ok(self.client.upgrade(id, &component).await?)
+    }
+
+    async fn add_component(&self, bytes: Bytes) -> Answer<ComponentDigest> {
+        Ok(self.client.add_component(bytes).await?.digest)
+    }
+
+    async fn remove_component(&self, digest: ComponentDigest) -> Answer<()> {
+        Ok(self.client.remove_component(digest).await?)
     }
 
     async fn start(&self, id: WorkerId) -> Answer<()> {

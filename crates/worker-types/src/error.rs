@@ -57,6 +57,12 @@ pub enum RuntimeError {
         /// The reference asked for.
         component: String,
     },
+    /// The component cannot be removed: something goes by it.
+    #[error("the component is in use: {reason}")]
+    ComponentInUse {
+        /// What goes by it.
+        reason: String,
+    },
     /// There is no such Runtime.
     #[error("there is no Runtime `{runtime_id}`")]
     UnknownRuntime {
@@ -232,6 +238,7 @@ impl RuntimeError {
             Self::UnknownItem { .. } => "unknown_item",
             Self::UnknownProfile { .. } => "unknown_profile",
             Self::UnknownComponent { .. } => "unknown_component",
+            Self::ComponentInUse { .. } => "component_in_use",
             Self::UnknownRuntime { .. } => "unknown_runtime",
             Self::MissingGrant { .. } => "missing_grant",
             Self::GrantExceedsCeiling { .. } => "grant_exceeds_ceiling",
@@ -266,6 +273,7 @@ impl RuntimeError {
             | Self::UnknownItem { .. }
             | Self::UnknownProfile { .. }
             | Self::UnknownComponent { .. }
+            | Self::ComponentInUse { .. }
             | Self::UnknownRuntime { .. }
             | Self::MissingGrant { .. }
             | Self::GrantExceedsCeiling { .. }

@@ -6,12 +6,11 @@ use std::{
     sync::{Arc, MutexGuard, PoisonError},
 };
 
-use bytes::Bytes;
 use worker_types::{
     ComponentDigest, ComponentRef, Grant, Profile, RuntimeError, Upgraded, WorkerId,
 };
 
-use super::{Inner, InstalledProfile, Runtime, Snapshots, store_error};
+use super::{Inner, InstalledProfile, Runtime, Snapshots};
 use crate::{
     cell::Authority,
     engine::{LoadComponentError, LoadedComponent},
@@ -42,20 +41,6 @@ impl Runtime {
         self.ask(id, |reply| Request::Revoke { grants, reply }).await
     }
 
-    /// Keeps a component, so that Workers can be upgraded to it by its digest.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidComponent`, `RuntimeUnavailable`.
-    pub async fn add_component(&self, bytes: Bytes) -> Result<ComponentDigest, RuntimeError> {
-        self.0.check_accepting()?;
-        let loaded = self.0.engines.load(bytes.clone()).await;
-        let component = loaded.map_err(|error| not_loaded(&error))?;
-        let kept = self.0.store.put_component(component.digest, &bytes).await;
-        kept.map_err(|error| store_error(&error))?;
-        Ok(component.digest)
-    }
-
     /// Moves a Worker to another component, from its next turn on. Its profile stays what it is, and
     /// so do its grants: a component that imports more is refused.
     ///
@@ -74,6 +59,8 @@ impl Runtime {
         // To say what it loses. That it cannot be loaded may be why it is exchanged.
         let _ = profile.component(&self.0).await;
         let digest = self.0.digest_of(component)?;
+        // Until it is in the Worker's log.
+        let stay = self.0.component_removal.wait().await;
         let profile = Profile { component: component.clone(), ..profile.profile.clone() };
         let profile = self.0.snapshots().snapshot(&profile, digest);
         let loaded = profile.component(&self.0).await;
@@ -84,7 +71,11 @@ impl Runtime {
                 RuntimeError::UnknownComponent { component: component.to_string() }
             }
         })?;
-        self.ask(id, |reply| Request::Upgrade { profile, reply }).await
+        // Something that ends just now may still have one that was removed.
+        if !self.0.keeps(digest).await? {
+            return Err(RuntimeError::UnknownComponent { component: component.to_string() });
+        }
+        self.ask(id, |reply| Request::Upgrade { profile, stay, reply }).await
     }
 }
 
@@ -104,7 +95,7 @@ impl Inner {
     }
 }
 
-fn not_loaded(error: &LoadComponentError) -> RuntimeError {
+pub(super) fn not_loaded(error: &LoadComponentError) -> RuntimeError {
     let reason = error_chain(error);
     if error.is_of_component() {
         RuntimeError::InvalidComponent { reason }

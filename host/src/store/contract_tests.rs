@@ -51,7 +51,7 @@ contract! {
     trimming_makes_the_bounds_hold_and_comes_to_an_end,
     an_active_worker_is_not_trimmable,
     a_deleted_worker_leaves_its_tombstone,
-    components_are_kept_by_digest,
+    components_are_kept_by_digest_until_they_are_removed,
     a_large_log_is_trimmed_and_deleted_in_full,
 }
 
@@ -486,7 +486,7 @@ async fn a_deleted_worker_leaves_its_tombstone(store: &Store) {
     assert_eq!(store.feed(14, 9).await.expect("one")[0].position, 15);
 }
 
-async fn components_are_kept_by_digest(store: &Store) {
+async fn components_are_kept_by_digest_until_they_are_removed(store: &Store) {
     let bytes = b"\0asm and so on";
     let digest = ComponentDigest::from_sha256(Sha256::digest(bytes).into());
     assert_eq!(store.component(digest).await.expect("none"), None);
@@ -494,7 +494,13 @@ async fn components_are_kept_by_digest(store: &Store) {
         store.put_component(digest, bytes).await.expect("kept");
         let kept = store.component(digest).await.expect("it");
         assert_eq!(kept, Some(Bytes::from_static(bytes)));
+        assert!(store.has_component(digest).await.expect("an answer"));
     }
+    for was_there in [true, false] {
+        assert_eq!(store.remove_component(digest).await.expect("an answer"), was_there);
+        assert!(!store.has_component(digest).await.expect("an answer"));
+    }
+    assert_eq!(store.component(digest).await.expect("none"), None);
 }
 
 async fn a_large_log_is_trimmed_and_deleted_in_full(store: &Store) {

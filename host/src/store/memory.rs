@@ -405,6 +405,11 @@ impl MemoryStore {
         Ok(())
     }
 
+    pub(super) fn remove_component(&self, digest: ComponentDigest) -> bool {
+        let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
+        components.remove(&digest).is_some()
+    }
+
     pub(super) fn component(&self, digest: ComponentDigest) -> Option<Bytes> {
         let components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
         components.get(&digest).cloned()

@@ -208,6 +208,13 @@ impl SqliteStore {
         self.write(Job::PutComponent { digest, bytes: bytes.to_vec() }).await.map(drop)
     }
 
+    pub(super) async fn remove_component(
+        &self,
+        digest: ComponentDigest,
+    ) -> Result<bool, StoreError> {
+        self.write(Job::RemoveComponent { digest }).await.map(|removed| removed > 0)
+    }
+
     pub(super) async fn bury(&self, deleted: Event) -> Result<Seq, StoreError> {
         let worker_id = deleted.worker_id;
         let event = EncodedEvent::new(&deleted)?;
@@ -445,6 +452,12 @@ impl SqliteStore {
             }
             Ok(Some(Bytes::from(bytes)))
         };
+        self.readers.run(read).await.map_err(|error| error.of_table(COMPONENTS))
+    }
+
+    pub(super) async fn has_component(&self, digest: ComponentDigest) -> Result<bool, StoreError> {
+        let name = digest.to_string();
+        let read = move |connection: &Connection| queries::has_component(connection, &name);
         self.readers.run(read).await.map_err(|error| error.of_table(COMPONENTS))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use worker_types::{Grant, IfBusy, InputAccepted, InputPart, RuntimeError, Seq, TurnId, Upgraded};
 
-use crate::runtime::{InstalledProfile, PendingKey};
+use crate::runtime::{ComponentsStay, InstalledProfile, PendingKey};
 
 /// Requests that may wait for one Worker. Each is answered within microseconds, unless the Worker's
 /// store is slow: then the callers wait rather than pile up.
@@ -46,6 +46,8 @@ pub(crate) enum Request {
     /// From the next turn on, the Worker goes by this profile, whose component is loaded.
     Upgrade {
         profile: Arc<InstalledProfile>,
+        /// Until that is in the log.
+        stay: ComponentsStay,
         reply: Reply<Upgraded>,
     },
     Delete {

@@ -6,8 +6,8 @@ use axum::{
     routing::{MethodRouter, post},
 };
 use http::StatusCode;
-use http_api::{Problem, read_body};
-use serde::Serialize;
+use http_api::{ApiPath, Problem, read_body};
+use serde::{Deserialize, Serialize};
 use worker_runtime::{Takes, inspect_component};
 use worker_types::{Capability, ComponentDigest, RuntimeError};
 
@@ -56,6 +56,20 @@ async fn upload(
     capabilities.dedup();
     let imports = found.imports.into_iter().map(|import| import.name).collect();
     Ok((StatusCode::CREATED, Json(KeptComponent { digest, imports, capabilities })))
+}
+
+#[derive(Deserialize)]
+pub(super) struct OfComponent {
+    digest: ComponentDigest,
+}
+
+pub(super) async fn remove(
+    State(state): State<ServerState>,
+    _: Administrator,
+    ApiPath(OfComponent { digest }): ApiPath<OfComponent>,
+) -> Result<StatusCode, Problem> {
+    state.runtime.remove_component(digest).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn invalid(reason: String) -> RuntimeError {

@@ -145,6 +145,7 @@ pub(crate) fn all_routes(worker: &str) -> Vec<Route> {
         look("/metrics"),
         (Method::POST, "/v1/workers".to_owned(), Scope::Command, Some(new)),
         (Method::POST, "/v1/components".to_owned(), Scope::Admin, Some(json!({}))),
+        (Method::DELETE, format!("/v1/components/sha256:{}", "7".repeat(64)), Scope::Admin, None),
     ];
     routes.extend(of_worker(worker));
     routes

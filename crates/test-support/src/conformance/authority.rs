@@ -1,5 +1,6 @@
 //! What a Worker may do: as much as it was granted, and never more than before.
 
+use bytes::Bytes;
 use worker_types::{
     Access, ComponentDigest, ComponentRef, CreateWorker, EventBody, Grant, Grants, IfBusy, Outcome,
     Preopen, RootName, RuntimeError, StopReason, WorkerId, WorkerStatus,
@@ -108,5 +109,31 @@ pub async fn a_worker_is_upgraded_between_turns_to_what_its_grants_allow(host: &
     assert_eq!(host.worker(id).await.expect("it").component, upgraded.to);
     assert_eq!(run(host, id, "spin").await, Outcome::Completed, "it echoes now");
     assert_eq!(said(host, id).await, ["spin"]);
+    sound(host, id).await;
+}
+
+/// What a profile or a Worker goes by stays.
+pub async fn a_component_is_kept_until_nothing_goes_by_it_and_somebody_removes_it(
+    host: &impl Operations,
+) {
+    let id = worker(host, "base").await;
+    let base = host.worker(id).await.expect("it").component;
+    let in_use = |refused| matches!(refused, Err(RuntimeError::ComponentInUse { .. }));
+    assert!(in_use(host.remove_component(base).await), "the profile goes by it");
+
+    // The same guest, with a section that means nothing.
+    let section: &[u8] = b"\0\x05\x04note";
+    let other = Bytes::from([test_guests::HOSTILE_BASE, section].concat());
+    let other = host.add_component(other).await.expect("it is kept");
+    assert_ne!(other, base);
+    host.upgrade(id, ComponentRef::Digest(other)).await.expect("upgraded");
+    assert!(in_use(host.remove_component(other).await), "the Worker goes by it");
+
+    host.upgrade(id, ComponentRef::Digest(base)).await.expect("and back");
+    host.remove_component(other).await.expect("nothing goes by it");
+    let unknown = |refused| matches!(refused, Err(RuntimeError::UnknownComponent { .. }));
+    assert!(unknown(host.remove_component(other).await), "it is gone");
+    let refused = host.upgrade(id, ComponentRef::Digest(other)).await.map(drop);
+    assert!(unknown(refused), "it is gone");
     sound(host, id).await;
 }

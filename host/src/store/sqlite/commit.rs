@@ -366,6 +366,14 @@ impl Tables<'_> {
         Ok(Ok(0))
     }
 
+    /// Removes a component; returns whether it was there, as a number.
+    pub(super) fn remove_component(&self, digest: ComponentDigest) -> rusqlite::Result<Applied> {
+        let digest = digest.to_string();
+        let mut statement =
+            self.transaction.prepare_cached("DELETE FROM components WHERE digest = ?1")?;
+        Ok(Ok(statement.execute([digest.as_bytes()])? as u64))
+    }
+
     /// Forgets these keys; returns how many were there.
     pub(super) fn forget_keys(&self, ids: &[i64]) -> rusqlite::Result<Applied> {
         let mut statement = self.transaction.prepare_cached("DELETE FROM keys WHERE id = ?1")?;

@@ -410,3 +410,8 @@ pub(super) fn component(connection: &Connection, digest: &str) -> Result<Option<
         connection.prepare_cached("SELECT bytes FROM components WHERE digest = ?1")?;
     Ok(statement.query_row([digest.as_bytes()], |row| row.get(0)).optional()?)
 }
+
+pub(super) fn has_component(connection: &Connection, digest: &str) -> Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM components WHERE digest = ?1")?;
+    Ok(statement.exists([digest.as_bytes()])?)
+}

@@ -50,6 +50,10 @@ pub(super) enum Job {
         digest: ComponentDigest,
         bytes: Vec<u8>,
     },
+    /// The answer says whether it was there, as a number.
+    RemoveComponent {
+        digest: ComponentDigest,
+    },
     /// Deletes a Worker whose log cannot be read; the answer says which number the event got.
     Bury {
         worker_id: WorkerId,
@@ -69,7 +73,7 @@ impl Job {
         match self {
             Self::Commit(commit) => commit.bytes(),
             Self::PutComponent { bytes, .. } => bytes.len(),
-            Self::Bury { .. } => 0,
+            Self::RemoveComponent { .. } | Self::Bury { .. } => 0,
             Self::ForgetKeys { ids } => ids.len() * 8,
             #[cfg(test)]
             Self::Hold(_) => 0,
@@ -90,7 +94,9 @@ impl Job {
             Self::Commit(_) if in_keys => table_damaged(KEYS, error),
             Self::Commit(commit) => of_worker(commit.worker_id),
             Self::Bury { worker_id, .. } => of_worker(*worker_id),
-            Self::PutComponent { .. } => table_damaged(COMPONENTS, error),
+            Self::PutComponent { .. } | Self::RemoveComponent { .. } => {
+                table_damaged(COMPONENTS, error)
+            }
             Self::ForgetKeys { .. } => table_damaged(KEYS, error),
             #[cfg(test)]
             Self::Hold(_) => table_damaged(KEYS, error),
@@ -316,6 +322,7 @@ impl Writer {
                 _ if damaged.contains_key(&place) => Ok(Ok(0)),
                 Job::Commit(commit) => tables.apply(commit),
                 Job::PutComponent { digest, bytes } => tables.put_component(*digest, bytes),
+                Job::RemoveComponent { digest } => tables.remove_component(*digest),
                 Job::Bury { worker_id, event } => tables.bury(*worker_id, event),
                 Job::ForgetKeys { ids } => tables.forget_keys(ids),
                 #[cfg(test)]
