@@ -63,6 +63,7 @@ mod projection;
 mod runtime;
 mod sandbox;
 mod shell;
+mod spans;
 mod store;
 mod supervisor;
 mod turn;

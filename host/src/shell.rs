@@ -20,6 +20,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 use wasmtime::Store;
 use wasmtime_wasi::{WasiCtxBuilder, WasiCtxView, WasiView};
 use worker_types::{Limits, LogStream};
@@ -189,7 +190,7 @@ impl ShellHost {
             drop((lease, reader, hold));
             ender.end(end, permit);
         };
-        let task = AbortOnDropHandle::new(self.threads.handle().spawn(running));
+        let task = AbortOnDropHandle::new(self.threads.handle().spawn(running.in_current_span()));
         Ok(Process::new(output, input, task, started))
     }
 

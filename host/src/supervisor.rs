@@ -12,6 +12,7 @@ use std::{collections::VecDeque, sync::Arc};
 use fail::fail_point;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use worker_types::{
     Event, EventBody, FailureKind, InputAccepted, InputDisposition, Outcome, Receipt, RuntimeError,
     Seq, TurnId, WorkerStatus, WorkerView,
@@ -22,6 +23,7 @@ use crate::{
     cell::WorkerCell,
     journal::{Journal, Lost},
     runtime::{CreationPlace, Inner, PendingKey, shutting_down, store_error},
+    spans,
     store::StoreError,
     turn::TurnMeter,
     worker::Command,
@@ -237,7 +239,9 @@ impl Supervisor {
             }
             if !state.is_at_rest() && self.component_is_ready(&mut journal).await? {
                 if let Some(turn_id) = journal.state().open_turn_id() {
-                    if self.run_turn(&mut journal, turn_id, permit.take()).await? == Ran::Ended {
+                    let span = spans::of_turn(self.cell.id, turn_id);
+                    let ran = self.run_turn(&mut journal, turn_id, permit.take()).instrument(span);
+                    if ran.await? == Ran::Ended {
                         continue;
                     }
                 } else if !self.is_full && !self.runtime.workers.is_closed() {

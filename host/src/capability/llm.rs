@@ -15,6 +15,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
     task::{AbortHandle, JoinSet},
 };
+use tracing::Instrument as _;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use worker_types::{Capability, Grant, ItemBody, ItemId, ItemStatus, ModelAlias, Origin};
 
@@ -130,7 +131,7 @@ impl llm::Host for LlmView<'_> {
         };
         self.session.meter.count_model_call();
         let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-        let streaming = stream(model, request, sender, account);
+        let streaming = stream(model, request, sender, account).in_current_span();
         let call = self.ctx.calls.spawn_on(streaming, &self.ctx.host);
         Ok(Ok(self.table.push(Completion {
             pieces,
@@ -244,8 +245,6 @@ impl llm::HostCompletion for LlmView<'_> {
             (Ok(()), Ok(piece)) => Ok(Ok(Some(event_for_guest(piece)))),
             (Ok(()), Err(error)) => {
                 tracing::warn!(
-                    worker_id = %self.session.cell.id,
-                    turn_id = %self.session.turn_id,
                     model = %completion.alias,
                     error = &error as &dyn std::error::Error,
                     "a model call failed"

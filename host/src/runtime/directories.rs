@@ -11,6 +11,7 @@ use crate::{
     capability::filesystem::Handles,
     error_chain,
     grants::{OpenPreopen, PreopenError},
+    spans::in_current,
 };
 
 impl Inner {
@@ -35,7 +36,7 @@ impl Inner {
             scopes::check(&allocations, worker, &grants, &opened)?;
             Ok::<_, PreopenError>(opened)
         };
-        let opened = self.threads.handle().spawn_blocking(open).await??;
+        let opened = self.threads.handle().spawn_blocking(in_current(open)).await??;
         Ok(TurnPreopens { opened, permit, handles })
     }
 
@@ -64,7 +65,7 @@ impl Inner {
     pub(crate) async fn remove_scratch(&self, worker: WorkerId) {
         let roots = Arc::clone(&self.roots);
         let remove = move || roots.scratch().map_or(Ok(()), |scratch| scratch.remove(worker));
-        match self.threads.handle().spawn_blocking(remove).await {
+        match self.threads.handle().spawn_blocking(in_current(remove)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%worker, %error, "a private directory cannot be removed");

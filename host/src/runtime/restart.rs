@@ -104,7 +104,7 @@ impl Inner {
     ) {
         let granted = cell.authority().granted;
         if granted.within(&self.ceiling).is_err() {
-            tracing::warn!(worker_id = %cell.id, "a Worker's grants are cut to the ceiling of today");
+            tracing::warn!(worker = %cell.id, "a Worker's grants are cut to the ceiling of today");
         }
         let grants = self.left_of(&granted, state.revoked());
         self.count(cell.restore(state, grants, texts));
@@ -126,6 +126,6 @@ impl Inner {
 
     fn log_damage(&self, worker_id: WorkerId, error: &StoreError) {
         let error: &(dyn Error + 'static) = error;
-        tracing::error!(%worker_id, error = error_chain(error), "a Worker cannot be loaded");
+        tracing::error!(worker = %worker_id, error = error_chain(error), "a Worker cannot be loaded");
     }
 }

@@ -39,7 +39,7 @@ impl Runtime {
             match self.ask(id, |reply| Request::Trim { through, reply }).await {
                 Err(error @ RuntimeError::RuntimeUnavailable { .. }) => return Err(error),
                 // There will be another time.
-                Err(error) => tracing::warn!(%id, %error, "a Worker's log is not trimmed"),
+                Err(error) => tracing::warn!(worker = %id, %error, "a Worker's log is not trimmed"),
                 Ok(()) => {}
             }
         }

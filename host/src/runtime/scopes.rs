@@ -10,6 +10,7 @@ use crate::{
     allocation::Allocations,
     cell::WorkerCell,
     grants::{OpenPreopen, PreopenError, PreopenFault, Scope},
+    spans::in_current,
 };
 
 /// The scopes of a Worker that is being created. Dropping this gives them back.
@@ -96,7 +97,7 @@ impl Inner {
             }
             Ok(allocations.claim(worker, scopes)?)
         };
-        let claimed = self.threads.handle().spawn_blocking(claim).await;
+        let claimed = self.threads.handle().spawn_blocking(in_current(claim)).await;
         claimed.map_err(|error| internal(&error))?
     }
 
@@ -107,7 +108,7 @@ impl Inner {
             return;
         }
         if let Err(error) = self.hold_scopes(cell, false).await {
-            tracing::warn!(worker_id = %cell.id, %error, "a Worker does not get its directories");
+            tracing::warn!(worker = %cell.id, %error, "a Worker does not get its directories");
             self.count(cell.set_scopes_taken(Some(error.to_string())));
         }
     }
@@ -126,7 +127,8 @@ impl Inner {
 
     async fn flush_allocations(&self) {
         let allocations = Arc::clone(&self.allocations);
-        let flushed = self.threads.handle().spawn_blocking(move || allocations.flush()).await;
+        let flushed =
+            self.threads.handle().spawn_blocking(in_current(move || allocations.flush())).await;
         if let Err(error) = flushed {
             internal(&error);
         }

@@ -10,11 +10,13 @@ use std::{
 
 use futures_util::FutureExt;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tracing::Instrument as _;
 use worker_types::{IfBusy, RuntimeError, WorkerId};
 
 use super::Inner;
 use crate::{
     cell::WorkerCell,
+    spans,
     supervisor::{Request, Supervisor, backlog_is_full},
 };
 
@@ -241,11 +243,11 @@ pub(super) fn spawn(
     let inner = Arc::clone(runtime);
     let task = async move {
         if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-            tracing::error!(worker_id = %id, "a defect: the task of a Worker panicked");
+            tracing::error!("a defect: the task of a Worker panicked");
             // A panic that comes back is not to take a processor.
             tokio::time::sleep(REVIVAL).await;
             inner.workers.revive(&inner, id);
         }
     };
-    runtime.tasks.spawn_on(task, runtime.threads.handle());
+    runtime.tasks.spawn_on(task.instrument(spans::of_worker(id)), runtime.threads.handle());
 }

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::{
     WasiCtxBuilder, async_trait,
@@ -143,7 +144,7 @@ impl CommandsCtx {
             drop((reader, hold));
             ender.end(code, permit);
         };
-        let running = self.running.spawn_on(running, self.host.threads.handle());
+        let running = self.running.spawn_on(running.in_current_span(), self.host.threads.handle());
         let task = AbortOnDropHandle::new(running);
         Ok(RunningCommand(Process::new(output, input, task, TaskTracker::new())))
     }

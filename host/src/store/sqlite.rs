@@ -410,7 +410,7 @@ impl SqliteStore {
                 // What comes before it is good; the next page says what is wrong.
                 Err(_) if !events.is_empty() => break,
                 Err(error) => {
-                    tracing::error!(%worker_id, ?error, "the feed is damaged");
+                    tracing::error!(worker = %worker_id, ?error, "the feed is damaged");
                     return Err(ReadError::feed_damaged(position, seq, Some(worker_id)).of_store());
                 }
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use worker_types::Upgraded;
 
 use super::{Reply, Supervisor};
@@ -54,7 +55,7 @@ impl Supervisor {
         }
         let runtime = Arc::clone(&self.runtime);
         let load = async move { profile.component(&runtime).await.map(drop) };
-        let mut loading = AbortOnDropHandle::new(self.runtime.host.spawn(load));
+        let mut loading = AbortOnDropHandle::new(self.runtime.host.spawn(load.in_current_span()));
         let runtime = Arc::clone(&self.runtime);
         let loaded = loop {
             tokio::select! {

@@ -23,11 +23,7 @@ impl Supervisor {
 
     /// Makes the Worker unavailable, and retires. The next request is the occasion to try again.
     pub(super) async fn give_up(mut self, error: &StoreError) {
-        tracing::error!(
-            worker_id = %self.cell.id,
-            error = error as &dyn std::error::Error,
-            "a Worker cannot be loaded"
-        );
+        tracing::error!(error = error as &dyn std::error::Error, "a Worker cannot be loaded");
         self.runtime.count(self.cell.set_unavailable(Some(error.to_string())));
         let refusal = self.unavailable();
         self.waiting.drain(..).for_each(|(_, reply)| drop(reply.send(Err(refusal.clone()))));

@@ -7,6 +7,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 use worker_types::{
     Event, EventBody, FailureKind, Grant, InputPart, ItemBody, Outcome, RuntimeError, StopReason,
     TurnId,
@@ -187,6 +188,7 @@ impl Supervisor {
             let _permit = permit;
             turn::run(session, output).await
         };
+        let guest = guest.in_current_span();
         AbortOnDropHandle::new(runtime.tasks.spawn_on(guest, runtime.threads.handle()))
     }
 
@@ -306,7 +308,7 @@ impl Supervisor {
     fn stage(&self, journal: &mut Journal, command: Command) {
         if let Err(error) = journal.stage(vec![command]) {
             // The ledger hands over only what cannot be refused while the turn runs.
-            tracing::error!(worker_id = %self.cell.id, %error, "a record was refused");
+            tracing::error!(%error, "a record was refused");
         }
     }
 
@@ -316,6 +318,9 @@ impl Supervisor {
         end: TurnEnd,
         meter: &TurnMeter,
     ) -> Result<(), Lost> {
+        if let TurnEnd::Outcome(Outcome::Failed { kind, .. }) = &end {
+            tracing::debug!(?kind, "a turn failed");
+        }
         let receipt = meter.receipt();
         let texts = self.cell.lock().open_texts();
         let (command, reply) = match end {

@@ -94,7 +94,7 @@ impl Tables<'_> {
                 Ok(Ok(written))
             }
             Err(error) if failure::is_of_one_row(&error) => {
-                tracing::error!(%worker_id, %error, "a commit was taken back");
+                tracing::error!(worker = %worker_id, %error, "a commit was taken back");
                 self.execute("ROLLBACK TO before_commit", ())?;
                 self.execute("RELEASE before_commit", ())?;
                 self.next_position = next_position;

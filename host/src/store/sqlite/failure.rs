@@ -108,7 +108,7 @@ impl ReadError {
         match self {
             Self::Damaged(reason) => StoreError::Damaged { worker_id, reason },
             Self::Sqlite(error) if is_damage(&error) => {
-                tracing::error!(%worker_id, %error, "a Worker's log is damaged");
+                tracing::error!(worker = %worker_id, %error, "a Worker's log is damaged");
                 let reason = "the database is damaged where it is kept".to_owned();
                 StoreError::Damaged { worker_id, reason }
             }

@@ -56,7 +56,7 @@ pub(super) fn trimmable(
             Ok(None) => {}
             // Nothing is removed of a log that cannot be read.
             Err(error) => {
-                tracing::error!(worker_id = %worker.id, ?error, "retention skips a Worker");
+                tracing::error!(worker = %worker.id, ?error, "retention skips a Worker");
             }
         }
     }

@@ -86,7 +86,7 @@ impl Job {
     /// of a commit its key, where it was `in_keys`.
     fn damaged(&self, error: &rusqlite::Error, in_keys: bool) -> StoreError {
         let of_worker = |worker_id| {
-            tracing::error!(%worker_id, %error, "a Worker's log is damaged");
+            tracing::error!(worker = %worker_id, %error, "a Worker's log is damaged");
             let reason = "the database is damaged where it is kept".to_owned();
             StoreError::Damaged { worker_id, reason }
         };
