@@ -30,9 +30,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use worker_types::{
-    ComponentRef, CreateWorker, Event, EventBody, Grants, IfBusy, Input, InputAccepted,
-    InputOptions, Labels, Limits, Outcome, Overview, Profile, ProfileName, Retention, RuntimeError,
-    RuntimeId, TurnId, Usage, WorkerId, WorkerStatus, WorkerView,
+    ComponentRef, CreateWorker, DrainProgress, Event, EventBody, Grants, IfBusy,
+    Input, InputAccepted, InputOptions, Labels, Limits, Outcome, Overview, Profile, ProfileName,
+    Retention, RuntimeError, RuntimeId, TurnId, Usage, WorkerId, WorkerStatus, WorkerView,
 };
 
 use crate::{
@@ -338,6 +338,17 @@ impl Runtime {
         self.ask(id, |reply| Request::Delete { reply }).await
     }
 
+    /// Takes no new work from now on: Workers, inputs, starts, upgrades and components are refused as unavailable.
+    /// Turns that run or wait are finished; whoever looks, cancels or stops is served as before. Waits at most
+    /// `wait` until nothing is left to do, and says how far that is. May be called again; there is no way
+    /// back but another Runtime.
+    pub async fn drain(&self, wait: Duration) -> DrainProgress {
+        self.0.workers.drain();
+        self.0.tasks.close();
+        let drained = tokio::time::timeout(wait, self.0.tasks.wait()).await.is_ok();
+        DrainProgress { drained, running: self.overview().running }
+    }
+
     /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When
     /// this returns, everything is in the log and the event streams have ended. Commands for Workers
     /// without a running turn are refused as unavailable from the start. The store is closed, and its
@@ -384,7 +395,7 @@ impl Inner {
     }
 
     fn check_accepting(&self) -> Result<(), RuntimeError> {
-        if self.workers.is_closed() { Err(shutting_down()) } else { Ok(()) }
+        self.workers.check_accepting()
     }
 
     fn profile(&self, name: Option<&ProfileName>) -> Result<&Arc<InstalledProfile>, RuntimeError> {

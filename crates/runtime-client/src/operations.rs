@@ -7,10 +7,10 @@ use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, header};
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    Capability, ComponentDigest, ComponentRef, CreateWorker, Cursor, EventPage, FeedCursor,
-    FeedPage, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, Item, ItemId,
-    LogPage, Outcome, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded, Usage,
-    WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    Capability, ComponentDigest, ComponentRef, CreateWorker, Cursor, DrainProgress, EventPage,
+    FeedCursor, FeedPage, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, Item,
+    ItemId, LogPage, Outcome, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded,
+    Usage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{ClientError, RemoteEvents, RemoteFeed, RuntimeClient};
@@ -53,6 +53,13 @@ impl RuntimeClient {
     /// What the Runtime is and how it fares.
     pub async fn summary(&self) -> Result<RuntimeSummary, ClientError> {
         self.ask(self.request(Method::GET, &["runtime"], &[])).await
+    }
+
+    /// Takes no new work there from now on, and waits at most `wait`, or a minute, until nothing is left to do.
+    pub async fn drain(&self, wait: Duration) -> Result<DrainProgress, ClientError> {
+        let wait_ms = wait.as_millis().to_string();
+        let asked = self.request(Method::POST, &["runtime", "drain"], &[("wait_ms", &wait_ms)]);
+        self.ask(self.patient(asked, wait)).await
     }
 
     /// What the turns of all Workers took that are there for this token.

@@ -46,6 +46,7 @@ pub(crate) fn routes(state: &ServerState) -> Router<ServerState> {
         .route("/events", get(events::of_worker));
     Router::new()
         .route("/runtime", get(observation::runtime))
+        .route("/runtime/drain", post(commands::drain))
         .route("/usage", get(observation::usage))
         .route("/events", get(events::of_runtime))
         .route("/components", components::route())

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels, Limits,
-    Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
+    ComponentDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels,
+    Limits, Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
 };
 
 /// What a Runtime is and how it fares.
@@ -72,11 +72,20 @@ pub enum RuntimeStatus {
     Ready,
     /// It does not answer; its diagnostics say why.
     Unavailable,
-    /// It is shutting down: running turns end, no new ones begin.
+    /// It drains or shuts down: it takes no new work, and running turns end.
     Draining,
     /// A state this version does not know; treat it as not ready.
     #[serde(other)]
     Unknown,
+}
+
+/// How far a Runtime is that takes no new work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainProgress {
+    /// Whether nothing is left to do: it may be ended, and no turn is lost.
+    pub drained: bool,
+    /// Workers with a turn that runs or waits.
+    pub running: u64,
 }
 
 /// One thing a Runtime may be able to do.

@@ -58,7 +58,7 @@ impl Runtime {
     /// Whether it takes work.
     #[must_use]
     pub fn status(&self) -> RuntimeStatus {
-        if self.0.workers.is_closed() {
+        if self.0.workers.check_accepting().is_err() {
             RuntimeStatus::Draining
         } else if *self.0.store.health().borrow() == StoreHealth::Healthy {
             RuntimeStatus::Ready

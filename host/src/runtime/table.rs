@@ -35,8 +35,31 @@ struct Table {
     slots: BTreeMap<WorkerId, Slot>,
     /// Workers whose creation is not in the log yet: the places that are taken for them.
     creating: u64,
-    /// Whether the Runtime shuts down: no task is spawned any more.
-    closed: bool,
+    gate: Gate,
+}
+
+/// What the Runtime still takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Gate {
+    #[default]
+    Open,
+    /// No new work: what was accepted is finished.
+    Draining,
+    /// The Runtime shuts down: no task is spawned any more.
+    Closed,
+}
+
+impl Table {
+    fn check_accepting(&self) -> Result<(), RuntimeError> {
+        match self.gate {
+            Gate::Open => Ok(()),
+            Gate::Draining => {
+                let reason = "it is draining, and takes no new work".to_owned();
+                Err(RuntimeError::RuntimeUnavailable { reason })
+            }
+            Gate::Closed => Err(shutting_down()),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,9 +104,7 @@ impl Workers {
         F: Future<Output = ()> + Send + 'static,
     {
         let mut table = self.lock();
-        if table.closed {
-            return Err(shutting_down());
-        }
+        table.check_accepting()?;
         let limit = runtime.limits.workers;
         if table.slots.len() as u64 + table.creating >= limit {
             let reason = format!("this Runtime keeps at most {limit} Workers");
@@ -128,7 +149,11 @@ impl Workers {
             return Err(RuntimeError::Busy { turn_id });
         }
         let mut table = self.lock();
-        let closed = table.closed;
+        if let Request::Input { .. } = &request {
+            // Under the lock: a drain that begins now knows of all inputs that are accepted.
+            table.check_accepting()?;
+        }
+        let closed = table.gate == Gate::Closed;
         let slot = table.slots.get_mut(&id).ok_or(RuntimeError::UnknownWorker { worker_id: id })?;
         // A closed way is that of a task that panicked: the next one mends what it left.
         let sender = match slot.active.take_if(|sender| !sender.is_closed()) {
@@ -145,7 +170,7 @@ impl Workers {
     /// Gives a Worker whose task panicked another one, unless a request did so already.
     fn revive(&self, runtime: &Arc<Inner>, id: WorkerId) {
         let mut table = self.lock();
-        if table.closed {
+        if table.gate == Gate::Closed {
             return;
         }
         if let Some(slot) = table.slots.get_mut(&id)
@@ -158,7 +183,7 @@ impl Workers {
     /// Gives the Workers a task that have something to do, could not be loaded, and have none.
     pub(super) fn retry_unavailable(&self, runtime: &Arc<Inner>) {
         let mut table = self.lock();
-        if table.closed {
+        if table.gate == Gate::Closed {
             return;
         }
         for slot in table.slots.values_mut() {
@@ -188,13 +213,26 @@ impl Workers {
         None
     }
 
+    /// Lets no input in any more, and no Worker be created.
+    pub(super) fn drain(&self) {
+        let mut table = self.lock();
+        if table.gate == Gate::Open {
+            table.gate = Gate::Draining;
+        }
+    }
+
     /// Lets no task begin any more.
     pub(crate) fn close(&self) {
-        self.lock().closed = true;
+        self.lock().gate = Gate::Closed;
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+        self.lock().gate == Gate::Closed
+    }
+
+    /// Whether there is new work to be had.
+    pub(super) fn check_accepting(&self) -> Result<(), RuntimeError> {
+        self.lock().check_accepting()
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -8,6 +8,7 @@ mod component_cache;
 mod components;
 #[cfg(feature = "sqlite")]
 mod damage;
+mod drain;
 mod events;
 mod files;
 mod grants;

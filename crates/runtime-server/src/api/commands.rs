@@ -1,4 +1,6 @@
-//! What changes Workers.
+//! What changes Workers, and the Runtime.
+
+use std::time::Duration;
 
 use axum::{
     Json,
@@ -10,10 +12,10 @@ use http_api::{
     ApiJson, ApiQuery, CancelBody, InputBody, Keyed, OptionalJson, Problem, RevokeBody, TurnResult,
     UpgradeBody, WaitQuery,
 };
-use worker_types::{CreateWorker, Upgraded};
+use worker_types::{CreateWorker, DrainProgress, Upgraded};
 
 use crate::{
-    access::{Commanded, Commander},
+    access::{Administrator, Commanded, Commander},
     api::observation::outcome,
     server::ServerState,
 };
@@ -96,4 +98,20 @@ pub(super) async fn upgrade(
 ) -> Result<(StatusCode, Json<Upgraded>), Problem> {
     let upgraded = state.runtime.upgrade(worker, &component).await?;
     Ok((StatusCode::ACCEPTED, Json(upgraded)))
+}
+
+/// Takes no new work from now on. Like an outcome, the answer may be held back, until nothing is left to do.
+pub(super) async fn drain(
+    State(state): State<ServerState>,
+    _: Administrator,
+    ApiQuery(wait): ApiQuery<WaitQuery>,
+) -> (StatusCode, Json<DrainProgress>) {
+    let held = state.held.try_acquire();
+    let wait = wait.at_most().filter(|_| held.is_ok()).unwrap_or_default();
+    let progress = tokio::select! {
+        biased;
+        progress = state.runtime.drain(wait) => progress,
+        () = state.shutdown.cancelled() => state.runtime.drain(Duration::ZERO).await,
+    };
+    (StatusCode::ACCEPTED, Json(progress))
 }

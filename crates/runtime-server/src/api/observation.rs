@@ -30,7 +30,7 @@ pub(super) async fn is_alive() -> StatusCode {
 pub(super) async fn is_ready(State(state): State<ServerState>) -> Result<StatusCode, Problem> {
     match state.runtime.status() {
         RuntimeStatus::Ready => Ok(StatusCode::NO_CONTENT),
-        RuntimeStatus::Draining => Err(unavailable("it is shutting down")),
+        RuntimeStatus::Draining => Err(unavailable("it drains or shuts down")),
         _ => Err(unavailable("its diagnostics say why")),
     }
 }

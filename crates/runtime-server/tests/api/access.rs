@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode, header};
 use jiff::Timestamp;
 use runtime_server::{NewToken, Scope};
 use serde_json::{Value, json};
-use worker_types::{Grants, WorkerQuery};
+use worker_types::{Grants, RuntimeStatus, WorkerQuery};
 
 use crate::support::{ADDRESS, Server, all_routes, of_worker, scratch};
 
@@ -71,6 +71,9 @@ async fn a_token_with_labels_reaches_its_own_workers_and_no_others() {
     assert_eq!(get("/v1/events").await.0, StatusCode::FORBIDDEN, "the feed tells of all");
     let (status, _) = server.ask(Some(&token), &Method::POST, "/v1/components", None).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "components are for all");
+    let (status, _) = server.ask(Some(&token), &Method::POST, "/v1/runtime/drain", None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "the Runtime is everybody's");
+    assert_eq!(server.runtime.status(), RuntimeStatus::Ready);
 
     let create = async |body: Value| {
         server.ask(Some(&token), &Method::POST, "/v1/workers", Some(&body)).await

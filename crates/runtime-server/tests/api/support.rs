@@ -148,5 +148,7 @@ pub(crate) fn all_routes(worker: &str) -> Vec<Route> {
         (Method::DELETE, format!("/v1/components/sha256:{}", "7".repeat(64)), Scope::Admin, None),
     ];
     routes.extend(of_worker(worker));
+    // Last: nothing is created any more after it.
+    routes.push((Method::POST, "/v1/runtime/drain".to_owned(), Scope::Admin, None));
     routes
 }
