@@ -14,8 +14,8 @@ use llm_engine::Models;
 use tokio::{runtime::Handle, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use worker_types::{
-    CommandName, ComponentRef, Grants, Limits, Overview, Profile, ProfileName, Retention, RootName,
-    RuntimeError, RuntimeId,
+    CommandName, ComponentRef, ConfigDigest, Grants, Limits, Overview, Profile, ProfileName,
+    Retention, RootName, RuntimeError, RuntimeId,
 };
 
 use crate::{
@@ -39,6 +39,7 @@ use crate::{
 pub struct RuntimeBuilder {
     id: RuntimeId,
     display_name: Option<String>,
+    config_digest: Option<ConfigDigest>,
     store: Store,
     models: Models,
     components: HashMap<ComponentRef, Cow<'static, [u8]>>,
@@ -155,6 +156,7 @@ impl RuntimeBuilder {
         Self {
             id,
             display_name: None,
+            config_digest: None,
             store: Store::memory(),
             models: Models::none(),
             components: HashMap::new(),
@@ -179,6 +181,14 @@ impl RuntimeBuilder {
     #[must_use]
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
+        self
+    }
+
+    /// What tells the configuration that this Runtime is built from apart from others, to be shown. It changes
+    /// nothing.
+    #[must_use]
+    pub fn config_digest(mut self, digest: ConfigDigest) -> Self {
+        self.config_digest = Some(digest);
         self
     }
 
@@ -375,6 +385,7 @@ impl RuntimeBuilder {
         let inner = Arc::new(Inner {
             display_name: self.display_name.unwrap_or_else(|| self.id.to_string()),
             id: self.id,
+            config_digest: self.config_digest,
             models: self.models,
             ceiling: roots.limit(&self.ceiling),
             roots: Arc::new(roots),

@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 use worker_types::{
-    ComponentRef, CreateWorker, DrainProgress, Event, EventBody, Grants, IfBusy,
+    ComponentRef, ConfigDigest, CreateWorker, DrainProgress, Event, EventBody, Grants, IfBusy,
     Input, InputAccepted, InputOptions, Labels, Limits, Outcome, Overview, Profile, ProfileName,
     Retention, RuntimeError, RuntimeId, TurnId, Usage, WorkerId, WorkerStatus, WorkerView,
 };
@@ -73,6 +73,7 @@ pub struct Runtime(pub(crate) Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) id: RuntimeId,
     pub(crate) display_name: String,
+    pub(crate) config_digest: Option<ConfigDigest>,
     pub(crate) models: Models,
     /// Within what the roots allow.
     pub(crate) ceiling: Grants,

@@ -1,4 +1,4 @@
-//! The digest that names a component's bytes.
+//! The digests that name a component's bytes, and tell configurations apart.
 
 use std::{fmt, str::FromStr};
 
@@ -24,6 +24,32 @@ impl fmt::Display for ComponentDigest {
 }
 
 impl fmt::Debug for ComponentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The SHA-256 of a configuration, whatever its order and comments; written as that of a component. It tells two
+/// configurations apart, and nothing of what is in them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ConfigDigest(ComponentDigest);
+
+impl ConfigDigest {
+    /// The digest with these bytes, as a SHA-256 function gave them.
+    #[must_use]
+    pub const fn from_sha256(bytes: [u8; 32]) -> Self {
+        Self(ComponentDigest(bytes))
+    }
+}
+
+impl fmt::Display for ConfigDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for ConfigDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -22,7 +22,7 @@ mod usage;
 mod view;
 
 pub use cursor::{Cursor, FeedCursor, ParseCursorError};
-pub use digest::{ComponentDigest, ParseDigestError};
+pub use digest::{ComponentDigest, ConfigDigest, ParseDigestError};
 pub use error::{RuntimeError, ScopeHolder};
 pub use event::{
     Event, EventBody, FailureKind, InputDisposition, ItemDelta, ItemSnapshot, LiveEvent, Outcome,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels,
+    ComponentDigest, ConfigDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels,
     Limits, Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
 };
 
@@ -19,6 +19,9 @@ pub struct RuntimeSummary {
     pub status: RuntimeStatus,
     /// The version of the `worker-runtime` crate.
     pub version: String,
+    /// The configuration that it goes by, where its embedder said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<ConfigDigest>,
     /// What it can grant, each available or with the reason why not.
     pub capabilities: Vec<CapabilityStatus>,
     /// The profiles Workers can be made from.

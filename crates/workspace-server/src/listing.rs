@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    CapabilityStatus, Diagnostic, Limits, ModelStatus, Overview, ProfileName, Retention,
-    RootStatus, RuntimeId, RuntimeStatus, RuntimeSummary,
+    CapabilityStatus, ConfigDigest, Diagnostic, Limits, ModelStatus, Overview, ProfileName,
+    Retention, RootStatus, RuntimeId, RuntimeStatus, RuntimeSummary,
 };
 
 use crate::SourceKind;
@@ -34,6 +34,9 @@ pub struct RuntimeDetails {
     pub display_name: String,
     /// The version of the `worker-runtime` crate.
     pub version: String,
+    /// The configuration that it goes by, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_digest: Option<ConfigDigest>,
     /// What it can grant, each available or with the reason why not.
     pub capabilities: Vec<CapabilityStatus>,
     /// The profiles Workers can be made from.
@@ -60,6 +63,7 @@ impl RuntimeListing {
             display_name,
             status,
             version,
+            config_digest,
             capabilities,
             profiles,
             models,
@@ -72,6 +76,7 @@ impl RuntimeListing {
         let details = RuntimeDetails {
             display_name,
             version,
+            config_digest,
             capabilities,
             profiles,
             models,

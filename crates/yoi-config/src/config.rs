@@ -9,14 +9,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, de};
 use worker_types::{
-    CommandName, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName, Retention, RootName,
-    RuntimeId,
+    CommandName, ConfigDigest, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName, Retention,
+    RootName, RuntimeId,
 };
 
 use crate::{
-    CommandConfig, ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig,
+    CommandConfig, ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig, digest,
     policy::PolicyTable, source::SourceText,
 };
 
@@ -51,11 +51,13 @@ pub struct Config {
     pub limits: Limits,
     /// `[retention]`: how long events are kept; for ever where nothing is written.
     pub retention: Retention,
-    source: SourceText,
+    /// What tells it apart from others, if there is a file.
+    pub digest: Option<ConfigDigest>,
+    pub(crate) source: SourceText,
 }
 
 /// `[runtime]`: the Runtime that is built in.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RuntimeConfig {
     /// Its id.
@@ -67,7 +69,7 @@ pub struct RuntimeConfig {
 }
 
 /// `[server]`: the Backend.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where to listen; absent means [`DEFAULT_LISTEN`]. Port 0 takes a free one.
@@ -86,7 +88,7 @@ pub struct ServerConfig {
 }
 
 /// `[server.tls]`: files in PEM, which are read when the process starts.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// The certificates: the server's own, then those that lead to one that clients trust. A relative path
@@ -99,7 +101,7 @@ pub struct TlsConfig {
 }
 
 /// Whether the Backend's process is confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confine {
     /// As far as the kernel can, which is told.
@@ -173,11 +175,14 @@ impl Config {
             commands,
             limits,
             retention,
+            digest: None,
             source,
         };
         config.check()?;
         config.models =
             config.models.into_iter().map(|(alias, model)| (alias, model.normalized())).collect();
+        // Before paths are resolved: the same file in another place is the same configuration.
+        config.digest = Some(digest::of(&config)?);
         let base = file.parent().unwrap_or(Path::new(""));
         if let Some(data_dir) = &mut config.server.data_dir {
             *data_dir = base.join(&data_dir);

@@ -23,6 +23,7 @@
 
 mod command;
 mod config;
+mod digest;
 mod error;
 mod model;
 mod policy;

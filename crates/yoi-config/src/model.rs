@@ -2,10 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Which model stands behind an alias, and how to reach it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Whose API it speaks.
@@ -82,7 +82,7 @@ impl ModelConfig {
 }
 
 /// Whose API a model speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
     /// OpenAI's chat completions, and the many servers that speak the same.
@@ -162,6 +162,12 @@ impl FromStr for EnvName {
         } else {
             Err(InvalidEnvName)
         }
+    }
+}
+
+impl Serialize for EnvName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, de};
+use serde::{Deserialize, Serialize, de};
 use worker_types::{Capability, CommandName, ComponentRef, ConfigValue};
 
 /// How a Worker behaves. It carries no authority; that is `[policy.NAME]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileConfig {
     /// Where its logic comes from.
@@ -62,6 +62,13 @@ impl ComponentSource {
         if let Self::File { path, .. } = self {
             *path = base.join(&path);
         }
+    }
+}
+
+impl Serialize for ComponentSource {
+    /// As it is written.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use worker_types::Access;
 
 /// A directory of this host. By itself it grants nothing; that is `[policy.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootConfig {
     /// The directory. A relative one starts at the configuration.
@@ -21,7 +21,7 @@ pub struct RootConfig {
 }
 
 /// What becomes of grants through which a git directory could be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GitDirectories {
     /// They are refused.

@@ -368,3 +368,24 @@ fn roots_and_what_is_granted_of_them_fit_together() {
         "{ root = \"docs\", guest_path = \"/d\" }, { root = \"scratch\", guest_path = \"/d\" }"
     ), @"yoi.toml:4:1: policy.a.preopens: two preopens have the guest path /d: give each its own");
 }
+
+#[test]
+fn a_digest_tells_what_a_configuration_means_and_not_how_it_is_written() {
+    let digest = |text: &str| parse(text).digest.expect("there is a file");
+    let one = "[models.default]\nprovider = \"openai\"\nmodel = \"m\"\napi_key_env = \"KEY\"\n\
+               [limits]\nqueue = 3\nworkers = 7\n[roots.a]\npath = \"a\"\n[roots.b]\npath = \"b\"\n";
+    let other = "# The same.\n[roots]\nb = { path = \"b\", access = \"read-only\" }\n\
+                 a = { path = 'a' }\n[limits]\nworkers = 7 # few\nqueue = 3\n\
+                 [models]\ndefault = { api_key_env = \"KEY\", model = \"m\", provider = \"openai\" }\n";
+    assert_eq!(digest(one), digest(other));
+    let elsewhere = Config::parse(one, "other/place.toml").expect("a configuration");
+    assert_eq!(elsewhere.digest, Some(digest(one)), "where the file lies does not matter");
+    for (written, changed) in
+        [("queue = 3", "queue = 4"), ("\"KEY\"", "\"KEY_2\""), ("\"a\"", "\"c\"")]
+    {
+        assert_ne!(digest(&one.replace(written, changed)), digest(one), "{changed}");
+    }
+    let workers = worker_types::Limits::default().workers;
+    assert_eq!(digest(&format!("[limits]\nworkers = {workers}\n")), digest(""));
+    assert_eq!(Config::default().digest, None);
+}

@@ -205,6 +205,9 @@ impl<'a> Setup<'a> {
                  own",
             )),
         };
+        if let Some(digest) = self.config.digest {
+            builder = builder.config_digest(digest);
+        }
         if with_shell {
             builder = builder.shell(builtin_workers::SHELL_COMPONENT);
             for (name, component) in commands(self.config)? {

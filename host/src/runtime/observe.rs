@@ -44,6 +44,7 @@ impl Runtime {
             display_name: runtime.display_name.clone(),
             status: self.status(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            config_digest: runtime.config_digest,
             capabilities: self.capabilities(),
             profiles: runtime.profiles.keys().cloned().collect::<Vec<ProfileName>>(),
             models: models.collect(),

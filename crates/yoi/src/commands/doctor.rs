@@ -134,7 +134,11 @@ fn look_at_config(config: Result<Config, ConfigError>) -> (Config, Finding) {
         Ok(config) => {
             let finding = match (Setup::new(&config), &config.file) {
                 (Err(error), _) => broken(&error),
-                (Ok(_), Some(file)) => Finding::ok(name, file.display().to_string()),
+                (Ok(_), Some(file)) => {
+                    let digest = config.digest.map(|digest| format!(", {digest}"));
+                    let digest = digest.unwrap_or_default();
+                    Finding::ok(name, format!("{}{digest}", file.display()))
+                }
                 (Ok(_), None) => Finding::ok(name, "none; everything has its default"),
             };
             let config = if finding.status == Status::Ok { config } else { Config::default() };
