@@ -25,6 +25,10 @@ use crate::{
 pub const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8900);
 
+/// The longest grace of a process that is asked to end: six times what a turn may take by default. Whoever waits
+/// longer means to drain it first.
+pub const MAX_SHUTDOWN_GRACE_S: u64 = 3600;
+
 /// The longest configuration: hundreds of times what anybody writes, and little to read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -85,6 +89,9 @@ pub struct ServerConfig {
     pub tls: Option<TlsConfig>,
     /// What clients call a Runtime process by, besides its address: such as the name in its certificate.
     pub names: BTreeSet<HostName>,
+    /// How long running turns may take to end once the process is asked to, in seconds; at most
+    /// [`MAX_SHUTDOWN_GRACE_S`]. Absent means what fits the command.
+    pub shutdown_grace_s: Option<u64>,
 }
 
 /// `[server.tls]`: files in PEM, which are read when the process starts.
@@ -218,6 +225,10 @@ impl Config {
             model.check().map_err(|(key, message)| {
                 self.error_at(&["models", alias.as_str(), key], message)
             })?;
+        }
+        if self.server.shutdown_grace_s.is_some_and(|grace| grace > MAX_SHUTDOWN_GRACE_S) {
+            let message = format!("expected at most {MAX_SHUTDOWN_GRACE_S} seconds");
+            return Err(self.error_at(&["server", "shutdown_grace_s"], message));
         }
         self.check_roots()?;
         self.check_policy()?;

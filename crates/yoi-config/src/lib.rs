@@ -34,7 +34,9 @@ mod source;
 mod tests;
 
 pub use command::CommandConfig;
-pub use config::{Config, Confine, DEFAULT_LISTEN, RuntimeConfig, ServerConfig, TlsConfig};
+pub use config::{
+    Config, Confine, DEFAULT_LISTEN, MAX_SHUTDOWN_GRACE_S, RuntimeConfig, ServerConfig, TlsConfig,
+};
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};
 pub use profile::{ComponentSource, ProfileConfig};

@@ -25,6 +25,7 @@ default_profile = "tutor"
 [server]
 listen = "127.0.0.1:9000"
 data_dir = "data"
+shutdown_grace_s = 60
 
 [models.default]
 provider = "openai-responses"
@@ -131,7 +132,7 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
     );
     assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `commands`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
-    assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`, `tls`, `names`");
+    assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`, `tls`, `names`, `shutdown_grace_s`");
     assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected one of `preopens`, `llm`, `shell`");
     assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_file_bytes`, `turn_open_files`, `turn_commands`, `turn_output_bytes`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `scratch_bytes`, `queue`, `live_turns`, `live_commands`, `memory_total`, `open_files`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
@@ -388,4 +389,10 @@ fn a_digest_tells_what_a_configuration_means_and_not_how_it_is_written() {
     let workers = worker_types::Limits::default().workers;
     assert_eq!(digest(&format!("[limits]\nworkers = {workers}\n")), digest(""));
     assert_eq!(Config::default().digest, None);
+}
+
+#[test]
+fn a_grace_has_a_bound() {
+    assert_eq!(parse("[server]\nshutdown_grace_s = 0\n").server.shutdown_grace_s, Some(0));
+    assert_snapshot!(refusal("[server]\nshutdown_grace_s = 3601\n"), @"yoi.toml:2:1: server.shutdown_grace_s: expected at most 3600 seconds");
 }

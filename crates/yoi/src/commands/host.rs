@@ -34,10 +34,6 @@ const COMPONENTS: &str = "components";
 /// The same for the private directories of Workers.
 const SCRATCH: &str = "scratch";
 
-/// How long running turns may take to end once the process is asked to: a model's answer is often
-/// there by then, and whoever asked waits for it.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-
 /// What a host has before it has threads.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -47,6 +43,7 @@ pub(super) struct Prepared {
     pub(super) dir: PathBuf,
     lease: DataDirLease,
     confined: Confined,
+    grace: Duration,
 }
 
 /// A host that runs.
@@ -59,14 +56,17 @@ pub(super) struct Host {
     /// It was taken first and goes last: whoever has the directory next finds the logs free.
     pub(super) lease: DataDirLease,
     signals: EndSignals,
+    grace: Duration,
 }
 
 impl Prepared {
     /// Takes the data directory, and confines this process to what it needs from then on. Where there is no
-    /// TLS, `address` must be of this machine alone.
+    /// TLS, `address` must be of this machine alone. Running turns get `grace` to end once the process is asked
+    /// to, unless the configuration says otherwise.
     pub(super) fn new(
         (address, tls): (SocketAddr, Option<ServerTls>),
         data_dir_option: Option<&Path>,
+        grace: Duration,
         config: &Config,
         output: Output,
     ) -> anyhow::Result<Self> {
@@ -77,7 +77,8 @@ impl Prepared {
         // Before the port: where yoi runs already, that is the reason why the port is taken.
         let lease = DataDirLease::take(&dir)?;
         let confined = confine(config, &dir, output)?;
-        Ok(Self { address, tls, dir, lease, confined })
+        let grace = config.server.shutdown_grace_s.map_or(grace, Duration::from_secs);
+        Ok(Self { address, tls, dir, lease, confined, grace })
     }
 
     /// Starts the Runtime, which goes by this id and name unless the configuration says otherwise.
@@ -87,7 +88,7 @@ impl Prepared {
         config: &Config,
         output: Output,
     ) -> anyhow::Result<(Host, TcpListener)> {
-        let Self { address, tls: _, dir, lease, confined } = self;
+        let Self { address, tls: _, dir, lease, confined, grace } = self;
         let listener = listen(address).await?;
         let signals = EndSignals::listen()?;
         let setup = Setup::new(config)?
@@ -105,7 +106,7 @@ impl Prepared {
         let policy = LaunchPolicy::new(setup.policy().clone());
         let store = open_store(lease.log_dir()).await?;
         let runtime = setup.store(store).build_as(name, models).await?;
-        Ok((Host { runtime, policy, dir, lease, signals }, listener))
+        Ok((Host { runtime, policy, dir, lease, signals, grace }, listener))
     }
 }
 
@@ -128,7 +129,7 @@ impl Host {
         }
         let finish = async {
             let drain = async {
-                self.runtime.shutdown(SHUTDOWN_GRACE).await;
+                self.runtime.shutdown(self.grace).await;
                 stop.cancel();
             };
             tokio::join!(drain, &mut serving).1

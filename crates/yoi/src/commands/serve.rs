@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -27,6 +28,10 @@ const DEFAULT_LISTEN: SocketAddr =
 /// What a Runtime goes by that the operator gave no other name.
 const RUNTIME: (&str, &str) = ("runtime", "Runtime");
 
+/// How long running turns may take to end once the process is asked to. Nobody waits at a terminal, and what is cut
+/// off here has to be done again.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
 /// The tokens of the Runtime in a data directory.
 const TOKENS: &str = "tokens.json";
 
@@ -47,7 +52,8 @@ pub(super) fn prepare(
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     // Before the process is confined: it opens neither file again.
     let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
-    Prepared::new((address, tls), args.data_dir.data_dir.as_deref(), config, output)
+    let data_dir = args.data_dir.data_dir.as_deref();
+    Prepared::new((address, tls), data_dir, SHUTDOWN_GRACE, config, output)
 }
 
 pub(super) async fn run(

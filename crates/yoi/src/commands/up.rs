@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -21,10 +22,15 @@ use crate::{
 /// What the embedded Runtime goes by that the operator gave no other name.
 const RUNTIME: (&str, &str) = ("backend-internal", "Backend");
 
+/// How long running turns may take to end once the process is asked to: a model's answer is often
+/// there by then, and whoever asked waits for it.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
 /// What comes before there are threads.
 pub(super) fn prepare(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Prepared> {
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
-    Prepared::new((address, None), args.data_dir.data_dir.as_deref(), config, output)
+    let data_dir = args.data_dir.data_dir.as_deref();
+    Prepared::new((address, None), data_dir, SHUTDOWN_GRACE, config, output)
 }
 
 pub(super) async fn run(
