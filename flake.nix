@@ -105,7 +105,7 @@
             };
             worker-runtime = program {
               name = "worker-runtime";
-              package = "worker-runtime";
+              package = "yoi";
               description = "The Runtime process of yoi";
             };
           };

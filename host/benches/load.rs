@@ -17,7 +17,7 @@ fn echo() -> RuntimeBuilder {
 fn loads(criterion: &mut Criterion) {
     let tokio = tokio::runtime::Runtime::new().expect("a tokio runtime");
     let dir = tempfile::tempdir().expect("a directory");
-    let helper = || Compiler::helper(env!("CARGO_BIN_EXE_worker-runtime"), ["compile"]);
+    let helper = || Compiler::helper(env!("CARGO_BIN_EXE_runtime-helper"), ["compile"]);
     tokio.block_on(echo().component_cache(dir.path()).build()).expect("a filled cache");
 
     let mut measure = |what, builder: &dyn Fn() -> RuntimeBuilder| {

@@ -11,8 +11,10 @@ use crate::process;
 use crate::toolchain::{self, Needs};
 use crate::workspace;
 
-/// The programs, and the packages they are built from.
-const PROGRAMS: [(&str, &str); 2] = [("yoi", "yoi"), ("worker-runtime", "worker-runtime")];
+/// The package of the programs.
+const PACKAGE: &str = "yoi";
+
+const PROGRAMS: [&str; 2] = ["yoi", "worker-runtime"];
 
 /// Builds the binaries and puts them below `directory`, or where cargo puts what it installs.
 pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
@@ -27,9 +29,9 @@ pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
     };
     eprintln!("==> building the programs: an optimised build takes many minutes the first time");
     let mut build = process::cargo(root);
-    build.args(["build", "--release", "--locked"]);
-    for (program, package) in PROGRAMS {
-        build.args(["--package", package, "--bin", program]);
+    build.args(["build", "--release", "--locked", "--package", PACKAGE]);
+    for program in PROGRAMS {
+        build.args(["--bin", program]);
     }
     process::run(&mut build)?;
 
@@ -37,11 +39,10 @@ pub(crate) fn run(directory: Option<PathBuf>) -> Result<()> {
     fs::create_dir_all(&programs)
         .with_context(|| format!("cannot make the directory {}", programs.display()))?;
     let built = workspace::Workspace::load()?.target.join("release");
-    for (program, _) in PROGRAMS {
+    for program in PROGRAMS {
         replace(&built.join(program), &programs.join(program))?;
     }
-    let names = PROGRAMS.map(|(program, _)| program);
-    println!("\nInstalled {} in {}.", names.join(" and "), programs.display());
+    println!("\nInstalled {} in {}.", PROGRAMS.join(" and "), programs.display());
     if !is_on_path(&programs, env::var_os("PATH").as_deref()) {
         println!(
             "It is not on PATH: add `export PATH=\"{}:$PATH\"` to your shell's profile.",

@@ -6,8 +6,8 @@ use wiremock::{
 use worker_types::{IdempotencyKey, InputDisposition, Seq};
 
 use super::*;
-use crate::cli::own_name;
 use crate::worker_host::WorkerHost;
+use crate::{cli::own_name, logging::LogFormat};
 use worker_types::Outcome;
 
 const WORKER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -19,7 +19,7 @@ fn client(server: &MockServer) -> BackendClient {
 
 fn client_at(url: &str) -> BackendClient {
     let token = Token::new("sesame".into());
-    BackendClient::new(url, token, false, Output::new(true)).expect("a client")
+    BackendClient::new(url, token, false, Output::new(true, LogFormat::Text)).expect("a client")
 }
 
 fn address() -> WorkerAddress {

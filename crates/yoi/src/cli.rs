@@ -1,5 +1,6 @@
 //! The command line: what can be written, and the help that teaches it.
 
+mod serve;
 mod worker;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -8,9 +9,13 @@ use clap::{Args, Parser, Subcommand};
 use runtime_server::Scope;
 use worker_types::{IdempotencyKey, ItemId, ProfileName, TurnId};
 
-use crate::dir_arg::DirArgs;
+use crate::{dir_arg::DirArgs, logging::LogFormat};
 
-pub(crate) use self::worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand};
+use self::serve::{LogArgs, serve_help};
+pub(crate) use self::{
+    serve::{RuntimeCli, ServeArgs},
+    worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand},
+};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -54,6 +59,7 @@ pub(crate) enum Command {
     /// Start the Backend: an embedded Runtime, the Browser API and the console
     Up(UpArgs),
     /// Start a Runtime process: the same Runtime, over HTTP
+    #[command(after_help = serve_help())]
     Serve(ServeArgs),
     /// Make, list and remove the tokens that let in to a Runtime process
     #[command(subcommand)]
@@ -128,6 +134,14 @@ impl Command {
             Self::Shell(_) => "error",
         }
     }
+
+    /// How that is written.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Up(UpArgs { log, .. }) | Self::Serve(ServeArgs { log, .. }) => log.log_format,
+            _ => LogFormat::Text,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -146,25 +160,8 @@ pub(crate) struct UpArgs {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) data_dir: DataDirArgs,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  yoi serve
-  yoi serve --listen 127.0.0.1:0 --data-dir /srv/yoi
-  yoi token new --scope observe --scope command --label team=web --expires 30d
-  curl -H \"Authorization: Bearer $TOKEN\" http://127.0.0.1:38800/v1/runtime
-
-Once it is ready, standard output gets one line with its address; what else there is to say, and a line
-for each command that somebody gives, goes to standard error. SIGTERM ends it: no new work is taken, and
-running turns get a few seconds; a second one ends it at once.")]
-pub(crate) struct ServeArgs {
-    /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:38800]
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
-    pub(crate) data_dir: DataDirArgs,
+    pub(crate) log: LogArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -208,7 +205,7 @@ pub(crate) struct TokenNewArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DataDirArgs {
-    /// The Backend's directory [default: $XDG_DATA_HOME/yoi or ~/.local/share/yoi]
+    /// The directory of the Backend or Runtime process [default: $XDG_DATA_HOME/yoi or ~/.local/share/yoi]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -323,17 +320,20 @@ pub(crate) struct DoctorArgs {
     pub(crate) data_dir: DataDirArgs,
 }
 
-/// What to write to run this program again: its path if it was started by one, which need not be
-/// where a shell looks.
+/// What to write to run `yoi`: its path if this program was started by one, which need not be where a shell
+/// looks. `worker-runtime` lies beside it.
 pub(crate) fn own_name() -> String {
     called(std::env::args_os().next())
 }
 
 fn called(argument: Option<OsString>) -> String {
-    argument
-        .map(|path| path.to_string_lossy().into_owned())
-        .filter(|path| path.contains('/'))
-        .unwrap_or_else(|| "yoi".to_owned())
+    let path = argument.map(PathBuf::from).unwrap_or_default();
+    let path = match path.file_name() {
+        Some(name) if name == "worker-runtime" => path.with_file_name("yoi"),
+        _ => path,
+    };
+    let path = path.to_string_lossy().into_owned();
+    if path.contains('/') { path } else { "yoi".to_owned() }
 }
 
 fn idempotency_key(text: &str) -> Result<IdempotencyKey, String> {
@@ -393,6 +393,7 @@ mod tests {
     #[test]
     fn who_was_started_by_its_path_is_called_by_it() {
         assert_eq!(called(Some("target/debug/yoi".into())), "target/debug/yoi");
+        assert_eq!(called(Some("target/debug/worker-runtime".into())), "target/debug/yoi");
         assert_eq!(called(Some("yoi".into())), "yoi");
         assert_eq!(called(None), "yoi");
     }

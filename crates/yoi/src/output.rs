@@ -11,21 +11,31 @@ use std::{
 use serde::Serialize;
 use worker_types::LiveEvent;
 
+use crate::logging::LogFormat;
+
 /// Where a command prints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
+    json_remarks: bool,
     to_terminal: bool,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool) -> Self {
-        Self { json, to_terminal: io::stdout().is_terminal() }
+    /// With `json`, all of it is for programs; remarks are also where the log beside them is.
+    pub(crate) fn new(json: bool, log_format: LogFormat) -> Self {
+        let json_remarks = json || log_format == LogFormat::Json;
+        Self { json, json_remarks, to_terminal: io::stdout().is_terminal() }
     }
 
     /// Whether a program reads the output.
     pub(crate) fn is_json(self) -> bool {
         self.json
+    }
+
+    /// Whether a program reads the remarks.
+    pub(crate) fn has_json_remarks(self) -> bool {
+        self.json_remarks
     }
 
     /// Prints a line to standard output. It may hold text of others, but no line break of theirs.
@@ -87,7 +97,7 @@ impl Output {
 
     fn remark(self, key: &str, text: &str, code: Option<&str>) {
         let mut stderr = io::stderr().lock();
-        let _ = if self.json {
+        let _ = if self.json_remarks {
             let mut remark = serde_json::json!({ key: text });
             if let Some(code) = code {
                 remark["code"] = code.into();

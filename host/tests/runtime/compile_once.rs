@@ -51,7 +51,7 @@ fn with_profiles(profiles: &[&str]) -> RuntimeBuilder {
 #[tokio::test]
 async fn a_component_that_several_profiles_need_is_compiled_once() {
     let counting = Counting::new();
-    let compile = format!("exec '{}' compile \"$@\"", env!("CARGO_BIN_EXE_worker-runtime"));
+    let compile = format!("exec '{}' compile \"$@\"", env!("CARGO_BIN_EXE_runtime-helper"));
     let runtime = with_profiles(&["one", "two", "three"])
         .compiler(counting.compiler(&compile))
         .build()

@@ -26,7 +26,7 @@ use crate::{
     malformed::{bomb, build, computed_ticks, find, wait_until},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_worker-runtime");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_runtime-helper");
 
 fn launcher() -> Launcher {
     Launcher::start(PROGRAM, ["launcher"]).expect("it starts")

@@ -19,7 +19,6 @@ mod lifecycle;
 mod limits;
 mod malformed;
 mod models;
-mod process;
 #[cfg(feature = "sqlite")]
 mod restart;
 #[cfg(all(unix, feature = "sqlite"))]

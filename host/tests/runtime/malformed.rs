@@ -15,9 +15,9 @@ use worker_types::{ComponentRef, CreateWorker, Limits, Outcome, RuntimeError};
 
 use crate::{components::worker_with, harness::*};
 
-/// The helper that the program `worker-runtime` is.
+/// The helper that the program `runtime-helper` is.
 pub(crate) fn helper() -> Compiler {
-    Compiler::helper(env!("CARGO_BIN_EXE_worker-runtime"), ["compile"])
+    Compiler::helper(env!("CARGO_BIN_EXE_runtime-helper"), ["compile"])
 }
 
 /// The same helper, and where there is one, the same started by a launcher.
@@ -419,7 +419,7 @@ async fn the_helper_limits_itself() {
 async fn a_helper_that_nobody_ends_ends_when_it_has_computed_enough() {
     // One second of processor time, and patience for a minute.
     let impatient = "exec \"$0\" compile \"$1\" 1 \"$3\"";
-    let program = env!("CARGO_BIN_EXE_worker-runtime");
+    let program = env!("CARGO_BIN_EXE_runtime-helper");
     let compiler = Compiler::helper("/bin/sh", ["-c", impatient, program]);
     let built = build(bomb(), compiler, Limits::default()).await;
     let Err(RuntimeBuildError::Profile { error, .. }) = built else { panic!("{built:?}") };
@@ -443,7 +443,7 @@ async fn a_helper_that_is_none_is_no_fault_of_the_component() {
     let reason = no_compiler(Compiler::helper("/bin/sh", ["-c", "exit 3"])).await;
     assert!(reason.contains("exit status: 3"), "{reason}");
     let other = "exec \"$0\" compile \"$1\" \"$2\" 00";
-    let program = env!("CARGO_BIN_EXE_worker-runtime");
+    let program = env!("CARGO_BIN_EXE_runtime-helper");
     let reason = no_compiler(Compiler::helper("/bin/sh", ["-c", other, program])).await;
     assert!(reason.contains("another version"), "{reason}");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
-    process::Child,
+    process::{Child, Command},
 };
 
 use serde_json::{Value, json};
@@ -11,17 +11,18 @@ use crate::{Ended, Home, json_lines, send_signal, wait};
 
 /// A running `yoi serve`, ended when the test is.
 pub(crate) struct Serve {
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) url: String,
 }
 
 impl Serve {
-    fn start(home: &Home) -> Self {
-        Self::start_with(home, &["serve", "--listen", "127.0.0.1:0"])
+    pub(crate) fn start(home: &Home) -> Self {
+        Self::of(home.command(&["serve", "--listen", "127.0.0.1:0"]))
     }
 
-    pub(crate) fn start_with(home: &Home, arguments: &[&str]) -> Self {
-        let mut child = home.command(arguments).spawn().expect("yoi");
+    /// What `command` starts.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program starts");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -35,7 +36,7 @@ impl Serve {
     }
 
     /// Asks it, and returns the status and the answer.
-    fn ask(&self, token: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) fn ask(&self, token: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = format!("{}{path}", self.url);
         let asked = async {
             let client = reqwest::Client::new();
@@ -51,6 +52,15 @@ impl Serve {
         let threads = tokio::runtime::Builder::new_current_thread().enable_all().build();
         threads.expect("a thread").block_on(asked)
     }
+
+    /// Asks it to end, and returns how it did, and what it has said.
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        send_signal(&self.child, "TERM");
+        let code = wait(&mut self.child).code();
+        let mut said = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+        (code, said)
+    }
 }
 
 impl Drop for Serve {
@@ -61,7 +71,7 @@ impl Drop for Serve {
 }
 
 /// The token that the first start leaves for whoever can read the data directory.
-fn first_token(home: &Home) -> String {
+pub(crate) fn first_token(home: &Home) -> String {
     let file = home.data_dir().join("first-token");
     #[cfg(unix)]
     {
@@ -75,7 +85,7 @@ fn first_token(home: &Home) -> String {
 #[test]
 fn a_runtime_serves_those_with_a_token_and_keeps_its_workers() {
     let home = Home::new();
-    let mut serve = Serve::start(&home);
+    let serve = Serve::start(&home);
     let token = first_token(&home);
     assert_eq!(serve.ask("wrong", "/v1/runtime", None).0, 401);
     let (status, runtime) = serve.ask(&token, "/v1/runtime", None);
@@ -88,10 +98,8 @@ fn a_runtime_serves_those_with_a_token_and_keeps_its_workers() {
     let (status, ended) = serve.ask(&token, &input, Some(json!({ "text": "hi" })));
     assert_eq!((status, &ended["outcome"]["status"]), (200, &json!("completed")), "{ended}");
 
-    send_signal(&serve.child, "TERM");
-    assert_eq!(wait(&mut serve.child).code(), Some(0));
-    let mut said = String::new();
-    serve.child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    let (code, said) = serve.end();
+    assert_eq!(code, Some(0));
     assert!(said.contains("audit") && said.contains(&id), "who commanded what: {said}");
     assert!(!said.contains(&token), "{said}");
 

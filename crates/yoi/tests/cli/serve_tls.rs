@@ -38,7 +38,7 @@ fn other_machines_reach_a_runtime_that_has_a_certificate_and_tokens() {
     assert!(without_token.stderr.contains("token new"), "{without_token:?}");
 
     let token = new_token(&home);
-    let serve = Serve::start_with(&home, &open);
+    let serve = Serve::of(home.command(&open));
     let port = serve.url.strip_prefix("https://0.0.0.0:").expect("a URL with TLS");
     let list = |trusted: bool, url: &str| {
         let mut command = home.command(&["worker", "ls", "--runtime", url]);
