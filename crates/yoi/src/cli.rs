@@ -1,5 +1,6 @@
 //! The command line: what can be written, and the help that teaches it.
 
+mod runtime;
 mod serve;
 mod worker;
 
@@ -13,6 +14,7 @@ use crate::{dir_arg::DirArgs, logging::LogFormat};
 
 use self::serve::{LogArgs, serve_help};
 pub(crate) use self::{
+    runtime::{DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
     worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand},
 };
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     /// Start a Runtime process: the same Runtime, over HTTP
     #[command(after_help = serve_help())]
     Serve(ServeArgs),
+    /// Operate a Runtime process
+    #[command(subcommand)]
+    Runtime(RuntimeCommand),
     /// Make, list and remove the tokens that let in to a Runtime process
     #[command(subcommand)]
     Token(TokenCommand),
@@ -121,6 +126,7 @@ impl Command {
             #[cfg(target_os = "linux")]
             Self::Launcher => "error",
             Self::Url(_)
+            | Self::Runtime(_)
             | Self::Token(_)
             | Self::Run(_)
             | Self::Exec(_)

@@ -5,6 +5,7 @@ mod doctor;
 mod exec;
 mod host;
 mod run;
+mod runtime;
 mod serve;
 #[cfg(unix)]
 mod shell;
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Exec(args) => exec::run(args, &load()?, output).await,
             #[cfg(unix)]
             Command::Shell(args) => shell::run(args, &load()?, output).await,
+            Command::Runtime(command) => runtime::run(command, output).await,
             Command::Token(command) => token::run(command, &load()?, output),
             Command::Component(command) => component::run(&command, &load()?, output),
             Command::Run(args) => run::run(args, &load()?, output).await,

@@ -1,0 +1,50 @@
+//! `yoi runtime`: what an operator does with a Runtime process that runs.
+
+use std::time::Duration;
+
+use runtime_client::{AuthToken, RuntimeClient};
+
+use crate::{
+    backend_client::token_from_environment,
+    backend_error::BackendError,
+    cli::{DrainArgs, RuntimeCommand},
+    exit::Exit,
+    output::Output,
+};
+
+/// How long one question waits for the end of all work. The next one goes on.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) async fn run(command: RuntimeCommand, output: Output) -> anyhow::Result<Exit> {
+    match command {
+        RuntimeCommand::Drain(args) => drain(args, output).await,
+    }
+}
+
+async fn drain(args: DrainArgs, output: Output) -> anyhow::Result<Exit> {
+    let token = token_from_environment("`yoi runtime`", "the Runtime's")?;
+    let client = RuntimeClient::new(&args.runtime, AuthToken::new(token.reveal()))?;
+    let ask = async |wait| client.drain(wait).await.map_err(BackendError::from);
+    let mut progress = ask(Duration::ZERO).await?;
+    let mut told = None;
+    while !progress.drained && !args.no_wait {
+        if told.replace(progress.running) != Some(progress.running) {
+            output.note(&format!(
+                "no new work is taken; Workers with turns to be finished: {}",
+                progress.running
+            ));
+        }
+        progress = ask(PATIENCE).await?;
+    }
+    if output.is_json() {
+        output.json(&progress)?;
+    } else if progress.drained {
+        output.line("drained: no turn runs or waits")?;
+    } else {
+        output.line(&format!(
+            "no new work is taken; Workers with turns to be finished: {}",
+            progress.running
+        ))?;
+    }
+    Ok(Exit::Done)
+}
