@@ -136,3 +136,58 @@ fn first_token(tokens: &TokenFile, dir: &Path) -> anyhow::Result<bool> {
     write_private(dir, FIRST_TOKEN, format!("{}\n", token.reveal()).as_bytes())?;
     Ok(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use clap::Parser as _;
+    use yoi_workspace_server::ServeOptions;
+
+    use super::*;
+    use crate::cli::{Cli, Command, RuntimeCli};
+
+    /// The time to write out the log, on however slow a disk.
+    const WRITING_OUT: Duration = Duration::from_secs(10);
+
+    fn dist(file: &str) -> String {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist").join(file);
+        fs::read_to_string(path).expect("a file of ours")
+    }
+
+    fn is_understood<'a>(line: impl IntoIterator<Item = &'a str>) {
+        let cli = RuntimeCli::try_parse_from(line).expect("a command line");
+        assert!(matches!(Cli::from(cli).command, Command::Serve(_)));
+    }
+
+    #[test]
+    fn the_unit_starts_what_there_is_and_gives_it_time_to_end() {
+        let unit = dist("worker-runtime.service");
+        let value = |key: &str| {
+            let mut values =
+                unit.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            let value = values.next().unwrap_or_else(|| panic!("no {key}"));
+            assert_eq!(values.next(), None, "{key} once");
+            value
+        };
+        is_understood(value("ExecStart").split_ascii_whitespace());
+        let stop = Duration::from_secs(value("TimeoutStopSec").parse().expect("seconds"));
+        let serving = ServeOptions::default().drain_grace;
+        assert!(stop >= SHUTDOWN_GRACE + serving + WRITING_OUT, "{stop:?}");
+        assert_eq!(value("KillMode"), "mixed", "the launcher is needed to the end");
+        assert_eq!(value("MemoryDenyWriteExecute"), "no", "compiled components are executed");
+    }
+
+    #[test]
+    fn the_container_starts_what_there_is_and_is_told_to_end_in_good_order() {
+        let file = dist("Containerfile");
+        let words = |instruction: &str| -> Vec<String> {
+            let mut lines = file.lines().filter_map(|line| line.strip_prefix(instruction));
+            serde_json::from_str(lines.next().expect("the instruction")).expect("in exec form")
+        };
+        let line = [words("ENTRYPOINT "), words("CMD ")].concat();
+        is_understood(line.iter().map(String::as_str));
+        assert!(file.lines().any(|line| line == "STOPSIGNAL SIGTERM"));
+        assert!(file.lines().any(|line| line.starts_with("USER ") && line != "USER 0"));
+    }
+}
