@@ -15,7 +15,7 @@ running turns get [server] shutdown_grace_s to end (30 seconds); a second one en
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:38800]
+    /// Where to listen; other machines reach it only with [server] tls. Port 0 takes a free one [default: 127.0.0.1:38800]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]

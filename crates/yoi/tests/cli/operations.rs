@@ -54,7 +54,7 @@ fn the_runtime_process_is_a_program_of_its_own() {
     Options:
           --config <FILE>        The configuration [default: yoi/yoi.toml in $XDG_CONFIG_HOME or ~/.config, if there is one]
           --json                 Print JSON for programs instead of text for people
-          --listen <ADDR>        Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:38800]
+          --listen <ADDR>        Where to listen; other machines reach it only with [server] tls. Port 0 takes a free one [default: 127.0.0.1:38800]
           --data-dir <DIR>       The directory of the Backend or Runtime process [default: $XDG_DATA_HOME/yoi or ~/.local/share/yoi]
           --log-format <FORMAT>  How standard error is written: lines for people, or one JSON object a line [default: text] [possible values: text, json]
       -h, --help                 Print help
