@@ -4,9 +4,9 @@ use std::{error::Error, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
 use http::Request;
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Either};
 use hyper::{
-    body::Incoming,
+    body::{Body as _, Incoming},
     server::conn::http1,
     service::{Service as _, service_fn},
 };
@@ -173,12 +173,16 @@ impl Connection {
             async move {
                 let (occupied, answer) = answer.ok_or(GivenUp)?;
                 let Ok(answer) = answer.await;
-                // The request is under way until its answer has been sent.
+                // What is whole only has to be taken, and who does not take it is not waited for. What has no
+                // end yet is for those who were let in, and under way until then.
                 Ok::<_, GivenUp>(answer.map(|body| {
-                    body.map_frame(move |frame| {
+                    if body.size_hint().exact().is_some() {
+                        return Either::Left(body);
+                    }
+                    Either::Right(body.map_frame(move |frame| {
                         let _ = &occupied;
                         frame
-                    })
+                    }))
                 }))
             }
         });

@@ -1,14 +1,15 @@
+//! Clients that connect and say little, or take nothing, many more than there are seats, on real sockets.
 #![cfg(unix)]
-//! Clients that connect and say little, many more than there are seats, on real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::pending, net::SocketAddr, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Bytes, routing::get};
 use http_api::{ServeOptions, serve};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
     time,
 };
@@ -16,8 +17,63 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
+const SLOW: usize = 1_000;
+
+/// More than sockets hold.
+static LARGE: [u8; 16 << 20] = [0; 16 << 20];
+
+/// A server whose own limits on time are longer than a test: what makes room is that seats are given up.
+struct Served {
+    address: SocketAddr,
+    /// A word for each request for a large answer.
+    asked: UnboundedReceiver<()>,
+    tasks: JoinSet<()>,
+}
+
+impl Served {
+    async fn new() -> Self {
+        // Both ends of all connections are here.
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("more open files");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (tell, asked) = unbounded_channel();
+        let large = async move || {
+            tell.send(()).expect("the test runs");
+            Bytes::from_static(&LARGE)
+        };
+        let app = Router::new().route("/", get(async || "served")).route("/large", get(large));
+        let options = ServeOptions {
+            header_read_timeout: PATIENCE * 2,
+            write_timeout: PATIENCE * 2,
+            ..ServeOptions::default()
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            serve(listener, app, &options, CancellationToken::new()).await;
+        });
+        Self { address, asked, tasks }
+    }
+
+    async fn ask(&self) -> String {
+        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
+        let head = format!("GET / HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    async fn is_healthy(&self) {
+        for _ in 0..3 {
+            let answer = time::timeout(PATIENCE, self.ask()).await.expect("served in time");
+            assert!(answer.ends_with("served"), "{answer}");
+        }
+    }
+}
+
 /// A client that sends half a head, and comes again when it is cut off. Says each time that it was.
-async fn be_slow(address: SocketAddr, cut_off: tokio::sync::mpsc::UnboundedSender<()>) {
+async fn send_half_a_head(address: SocketAddr, cut_off: UnboundedSender<()>) {
     loop {
         let Ok(mut stream) = TcpStream::connect(address).await else { continue };
         let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: a").await;
@@ -29,42 +85,33 @@ async fn be_slow(address: SocketAddr, cut_off: tokio::sync::mpsc::UnboundedSende
     }
 }
 
-async fn ask(address: SocketAddr) -> String {
+/// A client that asks for a large answer and reads nothing of it.
+async fn take_nothing(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("an answer");
-    answer
+    let _ = stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    pending().await
 }
 
 #[tokio::test]
-async fn a_thousand_slow_connections_leave_a_healthy_client_served() {
-    // Both ends of all of them are here.
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("more open files");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
-    // Slow heads time out later than this test does: what makes room is that they give up their seats.
-    let options = ServeOptions { header_read_timeout: PATIENCE * 2, ..ServeOptions::default() };
-    let app = Router::new().route("/", get(async || "served"));
-    let stop = CancellationToken::new();
-    let mut tasks = JoinSet::new();
-    let serving = stop.clone();
-    tasks.spawn(async move { serve(listener, app, &options, serving).await });
-    let (tell, mut cut_off) = tokio::sync::mpsc::unbounded_channel();
-    for _ in 0..1_000 {
-        tasks.spawn(be_slow(address, tell.clone()));
+async fn a_thousand_half_heads_leave_a_healthy_client_served() {
+    let mut served = Served::new().await;
+    let (tell, mut cut_off) = unbounded_channel();
+    for _ in 0..SLOW {
+        served.tasks.spawn(send_half_a_head(served.address, tell.clone()));
     }
-    let healthy = async {
-        // All seats were taken, or nobody would have been cut off.
-        cut_off.recv().await.expect("somebody was cut off");
-        for _ in 0..3 {
-            let answer = ask(address).await;
-            assert!(answer.ends_with("served"), "{answer}");
-        }
-    };
-    time::timeout(PATIENCE, healthy).await.expect("it is served in time");
-    stop.cancel();
-    tasks.abort_all();
+    // All seats were taken, or nobody would have been cut off.
+    cut_off.recv().await.expect("somebody was cut off");
+    served.is_healthy().await;
+}
+
+#[tokio::test]
+async fn a_thousand_answers_that_nobody_takes_leave_a_healthy_client_served() {
+    let mut served = Served::new().await;
+    for _ in 0..SLOW {
+        served.tasks.spawn(take_nothing(served.address));
+    }
+    for _ in 0..ServeOptions::default().max_connections {
+        served.asked.recv().await.expect("it serves");
+    }
+    served.is_healthy().await;
 }
