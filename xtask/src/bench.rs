@@ -4,17 +4,19 @@ use anyhow::Result;
 
 use crate::process;
 use crate::toolchain::{self, Needs};
-use crate::workspace;
+use crate::tools;
+use crate::workspace::{self, Workspace};
 
 /// The crates that have benchmarks.
-const PACKAGES: [&str; 2] = ["worker-runtime", "yoi"];
+const PACKAGES: [&str; 3] = ["worker-runtime", "runtime-server", "yoi"];
 
 /// Runs the benchmarks in a release build.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let root = workspace::root();
     toolchain::ensure(root, Needs::GuestTarget)?;
+    let wasmtime = tools::WASMTIME.ensure(&Workspace::load()?)?;
     let mut bench = process::cargo(root);
-    bench.arg("bench");
+    bench.arg("bench").env("YOI_WASMTIME", wasmtime);
     for package in PACKAGES {
         bench.args(["--package", package]);
     }

@@ -11,8 +11,11 @@ use crate::workspace::Workspace;
 /// A program from crates.io.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tool {
-    /// Its package, and its binary.
+    package: &'static str,
+    /// Its binary.
     name: &'static str,
+    /// What is built of it; empty for what it builds by itself.
+    features: &'static [&'static str],
     /// What is built, and the oldest that is taken from PATH: an older one may not understand our
     /// configuration, or may check less.
     version: Version,
@@ -21,12 +24,19 @@ pub(crate) struct Tool {
 }
 
 /// Runs the tests.
-pub(crate) const NEXTEST: Tool =
-    Tool { name: "cargo-nextest", version: Version(0, 9, 143), patience: "some minutes, once" };
+pub(crate) const NEXTEST: Tool = Tool::of_cargo("cargo-nextest", Version(0, 9, 143));
 
 /// Checks licences, sources and banned crates.
-pub(crate) const DENY: Tool =
-    Tool { name: "cargo-deny", version: Version(0, 20, 2), patience: "some minutes, once" };
+pub(crate) const DENY: Tool = Tool::of_cargo("cargo-deny", Version(0, 20, 2));
+
+/// What the benchmarks of HTTP are measured beside: of the same version as our wasmtime.
+pub(crate) const WASMTIME: Tool = Tool {
+    package: "wasmtime-cli",
+    name: "wasmtime",
+    features: &["cranelift", "parallel-compilation", "pooling-allocator", "run", "serve"],
+    version: Version(48, 0, 8),
+    patience: "ten minutes, once",
+};
 
 /// A command of somebody else's, built for WASI, that tests run in the shell.
 const RIPGREP: &str = "ripgrep";
@@ -64,6 +74,10 @@ impl std::fmt::Display for Version {
 }
 
 impl Tool {
+    const fn of_cargo(name: &'static str, version: Version) -> Self {
+        Self { package: name, name, features: &[], version, patience: "some minutes, once" }
+    }
+
     /// The program, which is built if there is none that is new enough.
     pub(crate) fn ensure(self, workspace: &Workspace) -> Result<PathBuf> {
         let tools = workspace.target.join("tools");
@@ -78,7 +92,10 @@ impl Tool {
         let build = tools.join("build");
         let version = self.version.to_string();
         let mut install = process::cargo(&workspace.root);
-        install.args(["install", "--locked", self.name, "--version", &version, "--force"]);
+        install.args(["install", "--locked", self.package, "--version", &version, "--force"]);
+        if !self.features.is_empty() {
+            install.arg("--no-default-features").arg("--features").arg(self.features.join(","));
+        }
         install.arg("--root").arg(&tools).arg("--target-dir").arg(&build);
         process::run(&mut install)?;
         // Hundreds of megabytes that nothing reads again. If they cannot be removed they only lie

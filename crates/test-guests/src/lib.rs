@@ -4,6 +4,9 @@
 
 use wasmparser::{Parser, Payload};
 
+/// Answers HTTP requests with `hello`: no Worker, and a component for `wasmtime serve`.
+pub const HELLO_HTTP: &[u8] = include_bytes!(env!("GUEST_HELLO_HTTP"));
+
 /// Every command; imports `session` and `llm`.
 pub const HOSTILE: &[u8] = include_bytes!(env!("GUEST_HOSTILE"));
 

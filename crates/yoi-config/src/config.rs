@@ -11,8 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize, de};
 use worker_types::{
-    CommandName, ConfigDigest, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName, Retention,
-    RootName, RuntimeId,
+    CommandName, ConfigDigest, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName,
+    Retention, RootName, RuntimeId,
 };
 
 use crate::{
