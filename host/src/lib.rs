@@ -86,7 +86,10 @@ pub use launcher::{Launcher, StartLauncherError, serve_launcher};
 pub use runtime::Runtime;
 pub use sandbox::CommandEnd;
 pub use shell::{RunningScript, Script, ScriptEnd, ScriptPiece, Shell, ShellError, ShellSession};
-#[cfg(feature = "sqlite")]
-pub use store::OpenStoreError;
 pub use store::Store;
+#[cfg(feature = "sqlite")]
+pub use store::sqlite::{
+    BackupProgress, BackupStoreError, CheckProgress, Damage, DamagedPart, OpenStoreError,
+    ReadStoreError, StoreCheck, WorkerCheck,
+};
 pub use worker_types;

@@ -5,7 +5,7 @@ mod contract_tests;
 mod memory;
 mod retention;
 #[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sqlite;
 #[cfg(test)]
 mod test_support;
 
@@ -24,9 +24,7 @@ use crate::worker::WorkerState;
 
 use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::OpenStoreError;
-#[cfg(feature = "sqlite")]
-use sqlite::SqliteStore;
+use sqlite::{OpenStoreError, SqliteStore};
 
 /// Bytes of one page of events: a reader holds no more of a log than about this at once.
 const PAGE_BYTES: usize = 1 << 20;

@@ -20,7 +20,7 @@
 //!    memory, which says where valid frames end; with the last one gone, opening has to recover that
 //!    index from the log itself, and counts every frame anew as not copied yet.
 //!
-//! 2. **The log is written anew, as it is, and synced** ([`database::rewrite_wal`]). When a sync
+//! 2. **The log is written anew, as it is, and synced** ([`database::renew_wal`]). When a sync
 //!    fails, Linux marks the pages it could not write as clean: reading them gives the new bytes,
 //!    syncing again succeeds, and the disk has the old ones. A log in that condition looks good for
 //!    as long as the machine runs. Written once more, the pages are dirty again, and now a sync says
@@ -48,6 +48,15 @@
 //! A start does the same as steps 2 to 4: whoever was here before may have ended between a failure
 //! and its repair.
 //!
+//! # Visitors
+//!
+//! A check or a backup may read the files while a store of another process has them open ([`visit`]).
+//! Its connection keeps the index of the log in memory alive, and step 1 would not be what it says. So
+//! step 2 ends with the removal of the index's file: the store makes a new one, from a log that is
+//! synced by then, and is not held up by whoever reads along the old one. The visitor, which nothing
+//! protects any more from pages that change under it, sees at its end that the file is another one, and
+//! says that it has read nothing.
+//!
 //! # Damage
 //!
 //! A page that cannot be read, or a row that makes no sense, is the failure of the Workers on it:
@@ -61,6 +70,8 @@
 //!
 //! No `unsafe` here: `rusqlite` wraps the C library.
 
+mod backup;
+mod check;
 mod commit;
 mod database;
 mod encoding;
@@ -73,6 +84,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod trimming;
+mod visit;
 mod writer;
 
 use std::{
@@ -105,7 +117,10 @@ use super::{
 };
 use crate::worker::WorkerState;
 
+pub use backup::{BackupProgress, BackupStoreError};
+pub use check::{CheckProgress, Damage, DamagedPart, StoreCheck, WorkerCheck};
 pub use open::OpenStoreError;
+pub use visit::ReadStoreError;
 
 /// What may wait for the writer, in kibibytes; whoever brings more waits before it is queued.
 const QUEUE_KIB: u32 = 64 << 10;
@@ -370,22 +385,7 @@ impl SqliteStore {
         worker_id: WorkerId,
     ) -> Result<BTreeMap<ItemId, String>, StoreError> {
         let read = move |connection: &Connection| queries::texts(connection, worker_id);
-        let mut texts: BTreeMap<ItemId, Vec<u8>> = BTreeMap::new();
-        for (item_id, start, piece) in self.of_worker(worker_id, read).await? {
-            let text = texts.entry(item_id).or_default();
-            if text.len() as u64 != start {
-                return Err(super::misplaced(worker_id, item_id));
-            }
-            text.extend(piece);
-        }
-        let text = |(item_id, text)| match String::from_utf8(text) {
-            Ok(text) => Ok((item_id, text)),
-            Err(_) => {
-                let reason = format!("the text of item {item_id} is not UTF-8");
-                Err(StoreError::Damaged { worker_id, reason })
-            }
-        };
-        texts.into_iter().map(text).collect()
+        join_texts(worker_id, self.of_worker(worker_id, read).await?)
     }
 
     pub(super) async fn key(&self, scope: &KeyScope) -> Result<Option<KeyRecord>, StoreError> {
@@ -480,6 +480,29 @@ impl Drop for SqliteStore {
             let _ = writer.join();
         }
     }
+}
+
+/// The texts of open items, out of pieces in order.
+fn join_texts(
+    worker_id: WorkerId,
+    pieces: Vec<(ItemId, u64, Vec<u8>)>,
+) -> Result<BTreeMap<ItemId, String>, StoreError> {
+    let mut texts: BTreeMap<ItemId, Vec<u8>> = BTreeMap::new();
+    for (item_id, start, piece) in pieces {
+        let text = texts.entry(item_id).or_default();
+        if text.len() as u64 != start {
+            return Err(super::misplaced(worker_id, item_id));
+        }
+        text.extend(piece);
+    }
+    let text = |(item_id, text)| match String::from_utf8(text) {
+        Ok(text) => Ok((item_id, text)),
+        Err(_) => {
+            let reason = format!("the text of item {item_id} is not UTF-8");
+            Err(StoreError::Damaged { worker_id, reason })
+        }
+    };
+    texts.into_iter().map(text).collect()
 }
 
 fn decode(

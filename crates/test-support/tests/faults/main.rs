@@ -10,3 +10,4 @@ mod io_errors;
 mod ownership;
 mod restart;
 mod shim;
+mod visitors;

@@ -43,6 +43,11 @@ impl Files {
         self.directory.join("log.sqlite3-wal")
     }
 
+    /// The index of the write-ahead log, which connections share.
+    pub(super) fn index(&self) -> PathBuf {
+        self.directory.join("log.sqlite3-shm")
+    }
+
     /// A database that is not finished yet.
     pub(super) fn unfinished(&self) -> PathBuf {
         self.directory.join("log.sqlite3.new")
@@ -63,9 +68,18 @@ pub(super) fn length(path: &Path) -> io::Result<u64> {
     }
 }
 
-/// Writes the write-ahead log anew, byte by byte as it is, and syncs it; see the module's docs on
-/// why. No connection may be open: its locks on the files would go with the handle here.
-pub(super) fn rewrite_wal(files: &Files) -> io::Result<()> {
+/// Writes the write-ahead log anew, byte by byte as it is, syncs it, and removes its index, which is made
+/// anew from it; see the module's docs on why. No connection of this process may be open: its locks on
+/// the files would go with the handle here.
+pub(super) fn renew_wal(files: &Files) -> io::Result<()> {
+    rewrite_wal(files)?;
+    match fs::remove_file(files.index()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn rewrite_wal(files: &Files) -> io::Result<()> {
     let mut file = match OpenOptions::new().read(true).write(true).open(files.wal()) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -103,6 +117,54 @@ pub(super) fn open_reader(files: &Files) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(files.database(), flags)?;
     configure(&connection, READER_CACHE)?;
     Ok(connection)
+}
+
+/// A connection for who has the directory and changes nothing in it: no file is made, removed or written.
+pub(super) fn open_untouched(files: &Files) -> rusqlite::Result<Connection> {
+    let is_logged = length(&files.wal()).map_err(|_| failure(rusqlite::ffi::SQLITE_IOERR))? > 0;
+    let connection = if is_logged {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(files.database(), flags)?;
+        // Before anything is read: then the index of the log is in memory, and not in a file.
+        connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
+        connection
+    } else {
+        // Even without a log, SQLite would make its file.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        Connection::open_with_flags(immutable(&files.database()), flags)?
+    };
+    configure(&connection, READER_CACHE)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// The name of a file that nobody changes while it is open, as SQLite takes it.
+fn immutable(path: &Path) -> String {
+    let encoded = |byte: &u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => char::from(*byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    let name: String = path.as_os_str().as_encoded_bytes().iter().map(encoded).collect();
+    format!("file:{name}?immutable=1")
+}
+
+/// The connection to a copy that is being made. A copy that is cut off is thrown away, so nothing
+/// has to be kept to take it back, and nothing is synced before all of it is there.
+pub(super) fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.pragma_update_and_check(None, "locking_mode", "exclusive", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "OFF")?;
+    Ok(connection)
+}
+
+/// Makes one file of a database: what was its log is in it.
+pub(super) fn leave_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get(0))?;
+    if mode == "delete" { Ok(()) } else { Err(failure(rusqlite::ffi::SQLITE_CANTOPEN)) }
 }
 
 fn configure(connection: &Connection, cache: i32) -> rusqlite::Result<()> {

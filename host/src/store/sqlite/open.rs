@@ -35,9 +35,10 @@ pub enum OpenStoreError {
         #[source]
         source: io::Error,
     },
-    /// Another store is open on the directory.
+    /// Another store is open on the directory, or being checked or copied.
     #[error(
-        "the logs in `{}` are in use by another Runtime: stop it, or name another directory",
+        "the logs in `{}` are in use by another process, such as a Runtime: stop it, or name another \
+         directory",
         directory.display()
     )]
     Locked {
@@ -127,7 +128,7 @@ pub(super) fn open(files: &Files, steps: &[&str]) -> Result<Opened, OpenStoreErr
         create(files, steps)?;
     }
     check_header(files, steps)?;
-    database::rewrite_wal(files).map_err(|error| io_failure(at, &error))?;
+    database::renew_wal(files).map_err(|error| io_failure(at, &error))?;
     let connection = recover(files, steps)?;
     let log_id = log_id(&connection).map_err(|error| sqlite_failure(at, &error))?;
     let log_id = log_id.ok_or_else(|| OpenStoreError::Corrupt { directory: at.to_owned() })?;
@@ -138,10 +139,16 @@ pub(super) fn open(files: &Files, steps: &[&str]) -> Result<Opened, OpenStoreErr
 /// file for it could be removed by somebody who thinks it stale, and then there are two owners.
 fn lock(files: &Files) -> Result<File, OpenStoreError> {
     let directory = files.directory();
-    let unusable = |source| OpenStoreError::Directory { directory: directory.to_owned(), source };
     if !directory.is_dir() {
+        let unusable = |source| unusable(directory, source);
         create_directory(directory).map_err(unusable)?;
     }
+    lock_directory(directory)
+}
+
+/// Makes a directory that is there nobody else's.
+pub(super) fn lock_directory(directory: &Path) -> Result<File, OpenStoreError> {
+    let unusable = |source| unusable(directory, source);
     let owned = File::open(directory).map_err(unusable)?;
     match owned.try_lock() {
         Ok(()) => Ok(owned),
@@ -152,8 +159,12 @@ fn lock(files: &Files) -> Result<File, OpenStoreError> {
     }
 }
 
+fn unusable(directory: &Path, source: io::Error) -> OpenStoreError {
+    OpenStoreError::Directory { directory: directory.to_owned(), source }
+}
+
 /// For this user only: transcripts are nobody else's business.
-fn create_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn create_directory(directory: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -199,7 +210,7 @@ fn create(files: &Files, steps: &[&str]) -> Result<(), OpenStoreError> {
 
 /// Creates an empty file that only its owner may read, also in a directory that others may enter.
 /// SQLite gives the files beside it the same rights.
-fn create_file(path: &Path) -> io::Result<()> {
+pub(super) fn create_file(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -259,7 +270,11 @@ fn check_header(files: &Files, steps: &[&str]) -> Result<(), OpenStoreError> {
     Ok(())
 }
 
-fn check_version(files: &Files, found: i32, steps: &[&str]) -> Result<(), OpenStoreError> {
+pub(super) fn check_version(
+    files: &Files,
+    found: i32,
+    steps: &[&str],
+) -> Result<(), OpenStoreError> {
     let directory = || files.directory().to_owned();
     let supported = steps.len() as i32;
     if found > supported {
@@ -311,7 +326,7 @@ fn enter_tables(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn log_id(connection: &Connection) -> rusqlite::Result<Option<LogId>> {
+pub(super) fn log_id(connection: &Connection) -> rusqlite::Result<Option<LogId>> {
     let sql = "SELECT value FROM meta WHERE name = 'log_id'";
     let text = connection.query_row(sql, [], |row| row.get::<_, String>(0));
     match text {

@@ -1,5 +1,7 @@
 //! What is special about logs on disk. What every store does is in the contract tests.
 
+mod backup;
+mod check;
 mod damage;
 mod failures;
 pub(super) mod faults;

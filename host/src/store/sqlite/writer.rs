@@ -469,7 +469,7 @@ impl Writer {
         if self.shared.fault("store::reopen").is_some() {
             return Err(failure(rusqlite::ffi::SQLITE_IOERR));
         }
-        database::rewrite_wal(&self.files).map_err(|error| {
+        database::renew_wal(&self.files).map_err(|error| {
             tracing::warn!(%error, "the store's log was not written anew");
             let is_full = error.kind() == std::io::ErrorKind::StorageFull;
             failure(if is_full { rusqlite::ffi::SQLITE_FULL } else { rusqlite::ffi::SQLITE_IOERR })
