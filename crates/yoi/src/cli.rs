@@ -2,6 +2,7 @@
 
 mod runtime;
 mod serve;
+mod store;
 mod worker;
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
@@ -16,6 +17,7 @@ use self::serve::{LogArgs, serve_help};
 pub(crate) use self::{
     runtime::{DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
+    store::StoreCommand,
     worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand},
 };
 
@@ -25,6 +27,7 @@ Exit codes:
   1    refused or failed
   2    the command line makes no sense
   3    no Backend can be reached
+  4    logs are damaged
   130  interrupted";
 
 const EXAMPLES: &str = "\
@@ -84,6 +87,9 @@ pub(crate) enum Command {
     /// List, create and talk to the Workers of a running Backend, or of a Runtime process
     #[command(subcommand, visible_alias = "workers")]
     Worker(WorkerCommand),
+    /// Check and back up the logs in a data directory, also while it is in use
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Check what this machine can do, and say what would mend what it cannot
     #[command(after_help = "Exits with 1 if anything fails. A warning is no failure.")]
     Doctor(DoctorArgs),
@@ -123,6 +129,8 @@ impl Command {
             // Who commanded what is for the operator, too.
             Self::Serve(_) => "warn,audit=info",
             Self::Up(_) => "warn",
+            // What they find is what they print.
+            Self::Store(_) => "off",
             #[cfg(target_os = "linux")]
             Self::Launcher => "error",
             Self::Url(_)

@@ -10,6 +10,7 @@ mod serve;
 #[cfg(unix)]
 mod shell;
 mod show;
+mod store;
 mod talk;
 mod token;
 mod transcript;
@@ -75,6 +76,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             #[cfg(unix)]
             Command::Shell(args) => shell::run(args, &load()?, output).await,
             Command::Runtime(command) => runtime::run(command, output).await,
+            Command::Store(command) => store::run(&command, &load()?, output),
             Command::Token(command) => token::run(command, &load()?, output),
             Command::Component(command) => component::run(&command, &load()?, output),
             Command::Run(args) => run::run(args, &load()?, output).await,

@@ -34,6 +34,11 @@ pub(crate) fn data_dir(option: Option<&Path>, config: &Config) -> anyhow::Result
         .context("no place for data: name one with --data-dir, or set HOME")
 }
 
+/// Where the logs of Workers are in a data directory.
+pub(crate) fn log_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join(LOG_DIRECTORY)
+}
+
 /// Where the Runtimes of this user tell each other what their Workers write to.
 pub(crate) fn allocations_dir() -> anyhow::Result<PathBuf> {
     let base = state_dir().context("no place for the record of what Workers write to: set HOME")?;
@@ -152,7 +157,7 @@ impl DataDirLease {
 
     /// Where the logs of Workers are, for whoever holds the directory.
     pub(crate) fn log_dir(&self) -> PathBuf {
-        self.dir.join(LOG_DIRECTORY)
+        log_dir(&self.dir)
     }
 
     /// Lets the CLI find this Backend, until the lease ends.

@@ -38,6 +38,8 @@ pub(crate) enum Exit {
     Failed,
     /// There is no Backend to ask.
     Unreachable,
+    /// It did what it was asked to, and found damage.
+    Damaged,
     /// Somebody interrupted it.
     Interrupted,
     /// As a program ended that it ran.
@@ -71,6 +73,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Unreachable => 3,
+            Exit::Damaged => 4,
             Exit::Interrupted => 130,
             Exit::Code(code) => code,
         })

@@ -35,6 +35,8 @@ mod serve_tls;
 #[cfg(target_os = "linux")]
 #[path = "cli/shell.rs"]
 mod shell;
+#[path = "cli/store.rs"]
+mod store;
 
 /// A configuration that asks nobody outside for a model, whatever runs on this machine.
 const OFFLINE: &str = "[models.default]\nprovider = \"offline\"\n";
@@ -202,6 +204,7 @@ fn the_help_teaches() {
       shell        Run scripts, or a session, of a bash-compatible shell that has only the directories it is given
       component    Look into components
       worker       List, create and talk to the Workers of a running Backend, or of a Runtime process [alias: workers]
+      store        Check and back up the logs in a data directory, also while it is in use
       doctor       Check what this machine can do, and say what would mend what it cannot
       completions  Print the completions of a shell
       help         Print this message or the help of the given subcommand(s)
@@ -230,6 +233,7 @@ fn the_help_teaches() {
       1    refused or failed
       2    the command line makes no sense
       3    no Backend can be reached
+      4    logs are damaged
       130  interrupted
     "#);
 }
