@@ -18,7 +18,10 @@ use self::stdio::ProcessStream;
 use crate::{
     CommandEnd, Compiler, Root,
     capability::filesystem::FilesystemCtx,
-    engine::{ComponentKind, Engines, InspectError, LoadComponentError, Takes, inspect_component},
+    engine::{
+        ComponentKind, Engines, InspectError, LoadComponentError, LoadedCommand, Takes,
+        inspect_component,
+    },
     grants::Roots,
     runtime::WorkerThreads,
     sandbox::{Budget, SandboxState, permits, run_command},
@@ -121,6 +124,18 @@ impl Exec {
         self
     }
 
+    /// Compiles a command as [`Exec::run`] does, and runs nothing. To be called inside a tokio runtime with
+    /// I/O and time.
+    ///
+    /// # Errors
+    ///
+    /// It would not run; see [`ExecError`].
+    pub async fn check(self, component: Vec<u8>) -> Result<(), ExecError> {
+        let host = Handle::try_current().map_err(ExecError::setup)?;
+        let limits = Limits { live_turns: 1, ..self.limits };
+        load(component, &limits, self.compiler, self.component_cache, &host).await.map(drop)
+    }
+
     /// Runs a command to its end, with the standard streams of this process. To be called inside a
     /// tokio runtime with I/O and time; the command has threads of its own. Dropping the future ends
     /// it.
@@ -134,7 +149,8 @@ impl Exec {
         // One command, one slot.
         let limits = Limits { live_turns: 1, ..self.limits };
         let CommandRequest { component, arguments, environment, grants } = request;
-        let component = command_component(component, &limits).await?;
+        let (engines, command) =
+            load(component, &limits, self.compiler, self.component_cache, &host).await?;
         let roots = self.roots;
         let open = move || {
             let roots = Roots::new(roots, None, &[]);
@@ -143,13 +159,6 @@ impl Exec {
         };
         let preopens = host.spawn_blocking(open).await.map_err(ExecError::setup)?;
         let preopens = preopens.map_err(|error| ExecError::Directory(error.into()))?;
-
-        let compiler = self.compiler.unwrap_or_else(Compiler::in_process);
-        let (cache, on, bounds) = (self.component_cache, host.clone(), limits.clone());
-        let set_up = move || Engines::new(&bounds, compiler, cache.as_deref(), on);
-        let engines = host.spawn_blocking(set_up).await.map_err(ExecError::setup)?;
-        let engines = engines.map_err(ExecError::Setup)?;
-        let command = engines.load_command(component).await.map_err(not_loaded)?;
 
         let threads = WorkerThreads::start().map_err(ExecError::setup)?;
         let (limits, meter) = (Arc::new(limits), Arc::new(TurnMeter::start()));
@@ -167,6 +176,24 @@ impl Exec {
         let running = AbortOnDropHandle::new(threads.handle().spawn(running));
         running.await.map_err(ExecError::setup)
     }
+}
+
+/// Compiles a command, and links it to what it imports.
+async fn load(
+    component: Vec<u8>,
+    limits: &Limits,
+    compiler: Option<Compiler>,
+    cache: Option<PathBuf>,
+    host: &Handle,
+) -> Result<(Engines, LoadedCommand), ExecError> {
+    let component = command_component(component, limits).await?;
+    let compiler = compiler.unwrap_or_else(Compiler::in_process);
+    let (on, bounds) = (host.clone(), limits.clone());
+    let set_up = move || Engines::new(&bounds, compiler, cache.as_deref(), on);
+    let engines = host.spawn_blocking(set_up).await.map_err(ExecError::setup)?;
+    let engines = engines.map_err(ExecError::Setup)?;
+    let command = engines.load_command(component).await.map_err(not_loaded)?;
+    Ok((engines, command))
 }
 
 fn not_loaded(error: LoadComponentError) -> ExecError {

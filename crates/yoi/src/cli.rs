@@ -110,6 +110,8 @@ pub(crate) enum Command {
         inside: PathBuf,
         /// What it may not
         outside: PathBuf,
+        /// Files that it may read
+        files: Vec<PathBuf>,
     },
     /// Print the completions of a shell
     #[command(

@@ -53,8 +53,8 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
     }
     // These confine their own processes, which is done before there are threads.
     match &cli.command {
-        Command::ConfineProbe { inside, outside } => {
-            return confine::probe(inside, outside, output);
+        Command::ConfineProbe { inside, outside, files } => {
+            return confine::probe(inside, outside, files, output);
         }
         Command::Up(args) => {
             let config = load()?;

@@ -1,8 +1,10 @@
 //! Confining this process to what a Backend needs, and trying whether that works here.
 
 use std::{
-    env, fs, io,
-    path::Path,
+    collections::BTreeMap,
+    env, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
 };
@@ -11,7 +13,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use worker_runtime::{AllowedPaths, Compiler, Confinement};
 use worker_types::{Access, Limits};
-use yoi_config::{ComponentSource, Config, Confine};
+use yoi_config::{Config, Confine};
 
 #[cfg(unix)]
 use crate::data_dir::allocations_dir;
@@ -92,16 +94,8 @@ fn allowed(config: &Config, data_dir: &Path) -> AllowedPaths {
     if let Some(file) = &config.file {
         allowed = allowed.read_only(file);
     }
-    for profile in config.profiles.values() {
-        if let ComponentSource::File { path, .. } = &profile.component {
-            allowed = allowed.read_only(path);
-        }
-        for command in profile.commands.values() {
-            allowed = allowed.read_only(command);
-        }
-    }
-    for command in config.commands.values() {
-        allowed = allowed.read_only(&command.component);
+    for file in runtime_setup::component_files(config) {
+        allowed = allowed.read_only(file.path);
     }
     for (name, root) in &config.roots {
         allowed = allowed.root(name.clone(), &root.path, root.access);
@@ -145,10 +139,12 @@ pub(crate) struct Tried {
     pub(crate) open: Vec<String>,
     /// What should have been possible, and why it was not.
     pub(crate) broken: Vec<String>,
+    /// Those of the files it was given that could not be read, by their places, and why.
+    pub(crate) unreadable: BTreeMap<usize, String>,
 }
 
-/// Lets a process of its own confine itself, and look about.
-pub(crate) fn try_out() -> anyhow::Result<Tried> {
+/// Lets a process of its own confine itself to reading `files`, and look about.
+pub(crate) fn try_out(files: &[&Path]) -> anyhow::Result<Tried> {
     let at = ProbeDir::new().context("failed to make a directory to try it in")?;
     let (inside, outside) = (at.0.join("inside"), at.0.join("outside"));
     fs::create_dir(&inside)?;
@@ -158,19 +154,21 @@ pub(crate) fn try_out() -> anyhow::Result<Tried> {
     let ended = Command::new(program)
         .args(["--json", PROBE])
         .args([&inside, &outside])
+        .args(files)
         .stdin(Stdio::null())
         .output()
         .context("failed to start a process to try it in")?;
     anyhow::ensure!(
         ended.status.success(),
-        "the process that tried it ended with {}",
-        ended.status
+        "the process that tried it ended with {}: {}",
+        ended.status,
+        String::from_utf8_lossy(&ended.stderr).trim()
     );
     serde_json::from_slice(&ended.stdout).context("the process that tried it said something else")
 }
 
 /// A directory that only this process has, and that goes with it.
-struct ProbeDir(std::path::PathBuf);
+struct ProbeDir(PathBuf);
 
 impl ProbeDir {
     fn new() -> io::Result<Self> {
@@ -191,12 +189,28 @@ impl Drop for ProbeDir {
     }
 }
 
-/// The process that [`try_out`] starts: may it use `inside`, and may it not use `outside`?
-pub(crate) fn probe(inside: &Path, outside: &Path, output: Output) -> anyhow::Result<Exit> {
+/// The process that [`try_out`] starts: may it use `inside` and read `files`, and may it not use `outside`?
+pub(crate) fn probe(
+    inside: &Path,
+    outside: &Path,
+    files: &[PathBuf],
+    output: Output,
+) -> anyhow::Result<Exit> {
     let program = env::current_exe();
     let compiler = start_launcher()?;
-    let confinement = AllowedPaths::new().read_write(inside).confine_process();
-    let mut tried = Tried { confinement, open: Vec::new(), broken: Vec::new() };
+    let allowed = AllowedPaths::new().read_write(inside);
+    let confinement = files.iter().fold(allowed, AllowedPaths::read_only).confine_process();
+    let mut tried =
+        Tried { confinement, open: Vec::new(), broken: Vec::new(), unreadable: BTreeMap::new() };
+    for (place, file) in files.iter().enumerate() {
+        // Opening a pipe would wait for who writes to it.
+        if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+            continue;
+        }
+        if let Err(error) = fs::File::open(file).and_then(|mut file| file.read(&mut [0])) {
+            tried.unreadable.insert(place, error.to_string());
+        }
+    }
     if tried.confinement.is_enforced() {
         let secret = outside.join("secret");
         tried.denied("a file outside is read", fs::read(&secret));
@@ -220,10 +234,22 @@ pub(crate) fn probe(inside: &Path, outside: &Path, output: Output) -> anyhow::Re
         let used = fs::write(&file, "x").and_then(|()| fs::read(&file)).map(drop);
         tried.possible("files inside are used", used.map_err(Into::into));
         let threads = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let compiled = threads
-            .map_err(anyhow::Error::new)
-            .and_then(|threads| Ok(threads.block_on(compiler.check(&Limits::default()))?));
-        tried.possible("components are compiled", compiled);
+        match threads {
+            Ok(threads) => {
+                let compiled = threads.block_on(compiler.check(&Limits::default()));
+                tried.possible("components are compiled", compiled.map_err(Into::into));
+                match threads.block_on(compiler.is_memory_limited(&Limits::default())) {
+                    Ok(true) => {}
+                    Ok(false) => {
+                        tried.open.push("a helper takes more memory than it may".to_owned());
+                    }
+                    Err(error) => {
+                        tried.possible("the memory of helpers is limited", Err(error.into()));
+                    }
+                }
+            }
+            Err(error) => tried.possible("components are compiled", Err(error.into())),
+        }
     }
     output.json(&tried)?;
     Ok(Exit::Done)

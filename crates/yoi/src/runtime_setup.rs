@@ -228,16 +228,8 @@ impl<'a> Setup<'a> {
         if let Some(file) = &self.config.file {
             builder = builder.reserve(file);
         }
-        for profile in self.config.profiles.values() {
-            if let ComponentSource::File { path, .. } = &profile.component {
-                builder = builder.reserve(path);
-            }
-            for path in profile.commands.values() {
-                builder = builder.reserve(path);
-            }
-        }
-        for command in self.config.commands.values() {
-            builder = builder.reserve(&command.component);
+        for file in component_files(self.config) {
+            builder = builder.reserve(file.path);
         }
         #[cfg(unix)]
         match allocations_dir() {
@@ -348,6 +340,47 @@ fn root(table: &RootConfig) -> Root {
 fn shell_grants() -> anyhow::Result<Grants> {
     let scratch = Preopen::new(RootName::scratch(), "/tmp".parse()?).access(Access::ReadWrite);
     Ok(Grants::none().with_shell(ShellGrant::default()).with_preopen(scratch))
+}
+
+/// A component that a configuration names by its file.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ComponentFile<'a> {
+    /// What is made of it.
+    pub(crate) of: ComponentUse<'a>,
+    pub(crate) path: &'a Path,
+}
+
+/// What a configuration names a component for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ComponentUse<'a> {
+    /// Workers of a profile.
+    Profile(&'a ProfileName),
+    /// A command that Workers of a profile start.
+    OwnCommand(&'a ProfileName, &'a CommandName),
+    /// A command that all scripts find.
+    Command(&'a CommandName),
+}
+
+/// All components that `config` names by their files.
+pub(crate) fn component_files(config: &Config) -> impl Iterator<Item = ComponentFile<'_>> {
+    let of_profiles = config.profiles.iter().flat_map(|(name, profile)| {
+        let own = match &profile.component {
+            ComponentSource::File { path, .. } => {
+                Some(ComponentFile { of: ComponentUse::Profile(name), path })
+            }
+            ComponentSource::Known(_) => None,
+        };
+        let commands = profile.commands.iter().map(move |(command, path)| ComponentFile {
+            of: ComponentUse::OwnCommand(name, command),
+            path,
+        });
+        own.into_iter().chain(commands)
+    });
+    let of_all = config.commands.iter().map(|(name, command)| ComponentFile {
+        of: ComponentUse::Command(name),
+        path: &command.component,
+    });
+    of_profiles.chain(of_all)
 }
 
 /// The commands that all scripts find.

@@ -508,6 +508,44 @@ fn doctor_looks_at_everything_and_fails_on_what_is_broken() {
 }
 
 #[test]
+fn doctor_looks_at_each_component_that_the_configuration_names() {
+    let home = Home::with_config(&format!(
+        "{OFFLINE}[commands.good]\ncomponent = \"good.wasm\"\n\
+         [commands.missing]\ncomponent = \"missing.wasm\"\n\
+         [commands.bad]\ncomponent = \"bad.wasm\"\n\
+         [commands.open]\ncomponent = \"open.wasm\"\n"
+    ));
+    let at = home.path().join("config/yoi");
+    fs::write(at.join("good.wasm"), test_guests::TOOL).expect("a command");
+    fs::write(at.join("open.wasm"), test_guests::TOOL).expect("a command");
+    fs::write(at.join("bad.wasm"), "no component").expect("a file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let everybody = fs::Permissions::from_mode(0o666);
+        fs::set_permissions(at.join("open.wasm"), everybody).expect("its mode");
+    }
+    let ended = home.yoi(&["doctor"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said = |command: &str| {
+        let mut lines = ended.stdout.lines().skip_while(|line| !line.contains(command));
+        let line = lines.next().unwrap_or_else(|| panic!("{command}: {ended:?}"));
+        (line, lines.next().unwrap_or_default())
+    };
+    let good = said("command good").0;
+    assert!(good.starts_with("ok") && good.contains("compiled in"), "{ended:?}");
+    let missing = said("command missing");
+    assert!(missing.0.starts_with("FAIL") && missing.0.contains("missing.wasm"), "{ended:?}");
+    let bad = said("command bad");
+    assert!(bad.0.starts_with("FAIL") && bad.1.contains("wasm32-wasip2"), "{ended:?}");
+    if cfg!(unix) {
+        let open = said("command open");
+        assert!(open.0.starts_with("FAIL") && open.1.contains("chmod o-w"), "{ended:?}");
+    }
+    assert!(said("guests").0.starts_with("ok"), "the Runtime is tried without them: {ended:?}");
+}
+
+#[test]
 fn components_are_compiled_within_limits_and_up_keeps_what_was_compiled() {
     let home = Home::with_config(&format!("{OFFLINE}[limits]\ncompile_ms = 1\n"));
     let ended = home.yoi(&["run", "echo", "hi"]);

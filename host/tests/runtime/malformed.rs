@@ -434,6 +434,19 @@ async fn no_compiler(compiler: Compiler) -> String {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_helper_is_kept_from_memory_and_it_shows_where_a_compiler_is_not() {
+    let is_limited =
+        async |compiler: Compiler| compiler.is_memory_limited(&Limits::default()).await;
+    for compiler in compilers() {
+        assert!(is_limited(compiler).await.expect("it is tried"));
+    }
+    assert!(!is_limited(Compiler::in_process()).await.expect("it is tried"));
+    let missing = is_limited(Compiler::helper("/does/not/exist", ["compile"])).await;
+    assert!(missing.is_err(), "{missing:?}");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_helper_that_is_none_is_no_fault_of_the_component() {

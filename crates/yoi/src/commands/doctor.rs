@@ -1,5 +1,7 @@
 //! `yoi doctor`: what this machine can do, and what would mend what it cannot.
 
+mod components;
+
 use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
@@ -19,12 +21,12 @@ use yoi_config::{Config, ConfigError, Confine};
 
 use crate::{
     cli::DoctorArgs,
-    confine,
+    confine::{self, Tried},
     data_dir::{BackendFile, data_dir},
     exit::{Exit, ExplainedError},
     models,
     output::Output,
-    runtime_setup::{self, Setup},
+    runtime_setup::{self, Setup, component_files},
 };
 
 /// The target that guests are built for.
@@ -59,6 +61,10 @@ enum Status {
 }
 
 impl Finding {
+    fn is_failure(&self) -> bool {
+        self.status == Status::Fail
+    }
+
     fn ok(name: &str, detail: impl Into<String>) -> Self {
         Self { name: name.to_owned(), status: Status::Ok, detail: detail.into(), remedy: None }
     }
@@ -79,7 +85,14 @@ pub(crate) async fn run(
     config: Result<Config, ConfigError>,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let (config, mut finding) = look_at_config(config);
+    let mut named = config.as_ref().map(Config::clone).unwrap_or_default();
+    let files: Vec<_> = component_files(&named).map(|file| file.path).collect();
+    let tried = confine::try_out(&files);
+    let confined = tried.as_ref().ok().filter(|_| named.server.confine != Confine::Off);
+    let unreadable = confined.map(|tried| tried.unreadable.clone()).unwrap_or_default();
+    let components = components::look_at_components(&mut named, &unreadable).await;
+    let (mut config, mut finding) = look_at_config(config);
+    config.commands.retain(|name, _| named.commands.contains_key(name));
     let mut guests = try_guests(&config).await;
     if let Ok(Err(error)) = &guests
         && let Some(refused) = error.downcast_ref::<ExplainedError>()
@@ -96,11 +109,12 @@ pub(crate) async fn run(
     findings.extend(look_at_models(&config).await);
     findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
     findings.push(look_at_compiler(&config).await);
-    findings.push(look_at_confinement(config.server.confine));
+    findings.push(look_at_confinement(config.server.confine, tried));
+    findings.extend(components);
     findings.extend(look_at_guests(guests).await);
     findings.push(look_at_toolchain().await);
 
-    let healthy = findings.iter().all(|finding| finding.status != Status::Fail);
+    let healthy = !findings.iter().any(Finding::is_failure);
     if output.is_json() {
         output.json(&serde_json::json!({ "ok": healthy, "findings": findings }))?;
     } else {
@@ -210,18 +224,32 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
     fs::remove_file(probe)
 }
 
-/// Really compiles something, the way that `yoi up` does: in a process of its own.
+/// Really compiles something, the way that `yoi up` does: in a process of its own. And lets one have less
+/// memory than it wants, to see that it is kept from more.
 async fn look_at_compiler(config: &Config) -> Finding {
     let name = "compile helper";
     let started = Instant::now();
-    let checked = match runtime_setup::compiler() {
-        Ok(compiler) => compiler.check(&config.limits).await.map_err(anyhow::Error::new),
-        Err(error) => Err(error),
+    let check = async {
+        let compiler = runtime_setup::compiler()?;
+        compiler.check(&config.limits).await?;
+        let took = started.elapsed().as_millis();
+        anyhow::Ok((took, compiler.is_memory_limited(&config.limits).await?))
     };
-    match checked {
-        Ok(()) => Finding::ok(
+    match check.await {
+        Ok((took, true)) => {
+            let detail =
+                format!("starts, compiles in {took} ms, and gets no more memory than it may");
+            Finding::ok(name, detail)
+        }
+        Ok((_, false)) if cfg!(target_os = "linux") => Finding::fail(
             name,
-            format!("starts and compiles in {} ms", started.elapsed().as_millis()),
+            "takes more memory than `compile_memory_bytes` below [limits] lets it",
+            "report this, with what `uname -a` says",
+        ),
+        Ok((took, false)) => Finding::warn(
+            name,
+            format!("starts and compiles in {took} ms, and takes as much memory as it likes"),
+            "only Linux limits the memory of a process",
         ),
         Err(error) => Finding::fail(
             name,
@@ -232,8 +260,8 @@ async fn look_at_compiler(config: &Config) -> Finding {
     }
 }
 
-/// Really confines a process, the way that `yoi up` does, and looks from there.
-fn look_at_confinement(wanted: Confine) -> Finding {
+/// What came of really confining a process, the way that `yoi up` does, and looking from there.
+fn look_at_confinement(wanted: Confine, tried: anyhow::Result<Tried>) -> Finding {
     let name = "confinement";
     let see = "see docs/confinement.md for what a kernel needs; `confine` below [server] says what \
                `yoi up` does without";
@@ -241,7 +269,7 @@ fn look_at_confinement(wanted: Confine) -> Finding {
         Confine::Required => Finding::fail(name, detail, see),
         Confine::BestEffort | Confine::Off => Finding::warn(name, detail, see),
     };
-    let tried = match confine::try_out() {
+    let tried = match tried {
         Ok(tried) => tried,
         Err(error) => return missing(format!("{error:#}")),
     };
@@ -259,7 +287,9 @@ fn look_at_confinement(wanted: Confine) -> Finding {
         ),
         (_, Enforcement::Full) => Finding::ok(
             name,
-            format!("{detail}: files outside stay shut, nothing is executed, and helpers compile"),
+            format!(
+                "{detail}: files outside stay shut, nothing is executed, and the launcher's helpers compile"
+            ),
         ),
         (_, Enforcement::Partial) => {
             Finding::warn(name, detail, "Linux 6.12 and newer can do all of it")

@@ -35,6 +35,24 @@ const EXIT_PANIC: u8 = 101;
 /// The smallest component there is: it is empty.
 const EMPTY_COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
+/// Bytes of a component that is larger than the memory it may take.
+const LARGE_SECTION: usize = 32 << 20;
+
+/// A component with a section that nothing is made of: what it takes is the room to read it.
+fn large_component() -> Bytes {
+    let mut bytes = EMPTY_COMPONENT.to_vec();
+    // The section of the kind "custom", its length in LEB128, and the length of its name, which is empty.
+    bytes.push(0);
+    let mut length = LARGE_SECTION;
+    while length >= 0x80 {
+        bytes.push(0x80 | (length & 0x7f) as u8);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.resize(bytes.len() + LARGE_SECTION, 0);
+    bytes.into()
+}
+
 /// Where components are compiled.
 ///
 /// A hostile component may take the compiler as much time and memory as it likes, or crash it.
@@ -183,6 +201,22 @@ impl Compiler {
     pub async fn check(&self, limits: &Limits) -> Result<(), CompileError> {
         let engine = Engine::new(&config(None)).map_err(refused)?;
         self.compile(&engine, Bytes::from_static(EMPTY_COMPONENT), limits).await.map(|_| ())
+    }
+
+    /// Tries whether whatever compiles here is kept from more memory than it may have: it is given less
+    /// than a component takes that is there for this, and is to fail. In this process nothing keeps it.
+    ///
+    /// # Errors
+    ///
+    /// It failed for another reason.
+    pub async fn is_memory_limited(&self, limits: &Limits) -> Result<bool, CompileError> {
+        let engine = Engine::new(&config(None)).map_err(refused)?;
+        let little = Limits { compile_memory_bytes: LARGE_SECTION as u64 / 2, ..limits.clone() };
+        match self.compile(&engine, large_component(), &little).await {
+            Ok(_) => Ok(false),
+            Err(CompileError::TooMuchMemory { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Compiles `component` for `engine`. Dropping the future kills the helper.

@@ -137,7 +137,10 @@ fn compile(arguments: impl IntoIterator<Item = OsString>) -> Result<(), HelperEr
     }
 
     let mut component = Vec::new();
-    io::stdin().lock().read_to_end(&mut component).map_err(HelperError::Read)?;
+    io::stdin().lock().read_to_end(&mut component).map_err(|error| match error.kind() {
+        io::ErrorKind::OutOfMemory => HelperError::OutOfMemory,
+        _ => HelperError::Read(error),
+    })?;
     let code = engine.precompile_component(&component).map_err(|error| {
         if error.is::<OutOfMemory>() {
             HelperError::OutOfMemory
