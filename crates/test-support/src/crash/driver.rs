@@ -11,9 +11,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use worker_runtime::{Damage, ReadStoreError, Store};
 
 use super::{
-    checker::{self, Complaint},
+    checker::{self, Complaint, Kind},
     history::{Exchange, History},
     random::Random,
     record::{Plan, Record, Reply, Request},
@@ -190,6 +191,8 @@ impl Round<'_> {
             }
         }
         let status = process.wait().context("cannot wait for the child")?;
+        let damage = self.damage()?;
+        self.note(damage, tally);
         let told = &self.history.entries[begun..];
         let fired = told.iter().find_map(|entry| match &entry.record {
             Record::Fired { point } => Some(point.clone()),
@@ -220,6 +223,25 @@ impl Round<'_> {
             self.note(complaints, tally);
         }
         Ok(())
+    }
+
+    /// What a check says of the store that a life left, as it left it.
+    fn damage(&self) -> Result<Vec<Complaint>> {
+        let found = match Store::check(self.directory, |_| {}) {
+            // It was killed before it had one.
+            Err(ReadStoreError::Missing { .. }) => return Ok(Vec::new()),
+            found => found.context("cannot check the store")?,
+        };
+        let complaint = |of: String, damage: &Damage| {
+            let detail = format!("{of} is damaged: {}: {}", damage.part, damage.reason);
+            Complaint { kind: Kind::Broken, detail }
+        };
+        let shared = found.damage.iter().map(|damage| complaint("the store".to_owned(), damage));
+        let workers = found.damaged_workers().flat_map(|worker| {
+            let of = format!("Worker {}", worker.worker_id);
+            worker.damage.iter().map(move |damage| complaint(of.clone(), damage))
+        });
+        Ok(shared.chain(workers).collect())
     }
 
     /// Keeps each complaint once: what is wrong stays so for all lives that follow.
