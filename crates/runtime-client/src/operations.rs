@@ -24,7 +24,7 @@ const COMPILES: Duration = Duration::from_secs(120);
 const OUTCOME_WAIT: Duration = Duration::from_secs(30);
 
 /// A component that the Runtime keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptComponent {
     /// Its digest, by which Workers can be upgraded to it.
     pub digest: ComponentDigest,

@@ -1,5 +1,6 @@
 //! The command line: what can be written, and the help that teaches it.
 
+mod component;
 mod runtime;
 mod serve;
 mod store;
@@ -15,6 +16,7 @@ use crate::{dir_arg::DirArgs, logging::LogFormat};
 
 use self::serve::{LogArgs, serve_help};
 pub(crate) use self::{
+    component::{ComponentCommand, PushArgs, RemoveArgs},
     runtime::{DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
     store::StoreCommand,
@@ -319,15 +321,6 @@ pub(crate) struct ShellArgs {
     /// standard input, or from you
     #[arg(value_name = "FILE", trailing_var_arg = true)]
     pub(crate) operands: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ComponentCommand {
-    /// Say what a component is, and what it could ask for, without running it
-    Inspect {
-        /// A file of WebAssembly
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -78,7 +78,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Runtime(command) => runtime::run(command, output).await,
             Command::Store(command) => store::run(&command, &load()?, output),
             Command::Token(command) => token::run(command, &load()?, output),
-            Command::Component(command) => component::run(&command, &load()?, output),
+            Command::Component(command) => component::run(command, &load()?, output).await,
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,
             // These were served before.

@@ -1,4 +1,4 @@
-//! `yoi component`: what is in a file, without running it.
+//! `yoi component`: what is in a file, without running it, and what a Runtime process keeps.
 
 use std::path::Path;
 
@@ -6,16 +6,48 @@ use anyhow::Context as _;
 use worker_runtime::{Import, Inspection, Takes, inspect_component};
 use yoi_config::Config;
 
-use crate::{cli::ComponentCommand, exit::Exit, output::Output, runtime_setup::read_component};
+use crate::{
+    backend_error::BackendError,
+    cli::{ComponentCommand, PushArgs, RemoveArgs},
+    commands::runtime::client,
+    exit::Exit,
+    output::Output,
+    runtime_setup::read_component,
+};
 
-pub(crate) fn run(
-    command: &ComponentCommand,
+pub(crate) async fn run(
+    command: ComponentCommand,
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
     match command {
-        ComponentCommand::Inspect { file } => inspect(file, config, output),
+        ComponentCommand::Inspect { file } => inspect(&file, config, output),
+        ComponentCommand::Push(args) => push(&args, output).await,
+        ComponentCommand::Rm(args) => remove(&args, output).await,
     }
+}
+
+async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
+    let client = client("`yoi component push`", &args.runtime)?;
+    let limits = client.summary().await.map_err(BackendError::from)?.limits;
+    let bytes = read_component(&args.file, limits.component_bytes)?;
+    let kept = client.add_component(bytes.into()).await.map_err(BackendError::from)?;
+    if output.is_json() {
+        output.json(&kept)?;
+    } else {
+        for capability in &kept.capabilities {
+            output.note(&format!("a Worker that goes by it has to be granted `{capability}`"));
+        }
+        output.line(&kept.digest.to_string())?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn remove(args: &RemoveArgs, output: Output) -> anyhow::Result<Exit> {
+    let client = client("`yoi component rm`", &args.runtime)?;
+    client.remove_component(args.digest).await.map_err(BackendError::from)?;
+    output.note("it is gone");
+    Ok(Exit::Done)
 }
 
 fn inspect(file: &Path, config: &Config, output: Output) -> anyhow::Result<Exit> {

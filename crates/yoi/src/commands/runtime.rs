@@ -21,9 +21,14 @@ pub(super) async fn run(command: RuntimeCommand, output: Output) -> anyhow::Resu
     }
 }
 
+/// The Runtime process at `url`, for `command`, with the token of the environment.
+pub(super) fn client(command: &str, url: &str) -> anyhow::Result<RuntimeClient> {
+    let token = token_from_environment(command, "the Runtime's")?;
+    Ok(RuntimeClient::new(url, AuthToken::new(token.reveal()))?)
+}
+
 async fn drain(args: DrainArgs, output: Output) -> anyhow::Result<Exit> {
-    let token = token_from_environment("`yoi runtime`", "the Runtime's")?;
-    let client = RuntimeClient::new(&args.runtime, AuthToken::new(token.reveal()))?;
+    let client = client("`yoi runtime`", &args.runtime)?;
     let ask = async |wait| client.drain(wait).await.map_err(BackendError::from);
     let mut progress = ask(Duration::ZERO).await?;
     let mut told = None;

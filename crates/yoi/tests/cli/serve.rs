@@ -146,6 +146,34 @@ fn the_workers_of_a_runtime_are_there_for_who_has_its_token() {
 }
 
 #[test]
+fn a_component_is_pushed_gone_by_and_removed() {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    let token = first_token(&home);
+    let far = |arguments: &[&str]| {
+        let arguments = [arguments, &["--runtime", &serve.url]].concat();
+        Ended::of(home.command(&arguments).env("YOI_TOKEN", &token).output().expect("yoi"))
+    };
+    let file = home.path().join("base.wasm");
+    std::fs::write(&file, test_guests::HOSTILE_BASE).expect("written");
+    let pushed = far(&["component", "push", file.to_str().expect("text")]);
+    let digest = pushed.stdout.trim();
+    assert!(digest.starts_with("sha256:"), "{pushed:?}");
+
+    let created = far(&["worker", "create", "echo", "--name", "Ada"]);
+    let id = created.stdout.split_whitespace().next().expect("an id").to_owned();
+    assert_eq!(far(&["worker", "upgrade", &id, digest]).code, Some(0));
+    let in_use = far(&["component", "rm", digest]);
+    assert_eq!(in_use.code, Some(1), "{in_use:?}");
+    assert!(in_use.stderr.contains("in use"), "{in_use:?}");
+    for command in ["stop", "rm"] {
+        assert_eq!(far(&["worker", command, &id]).code, Some(0), "{command}");
+    }
+    assert_eq!(far(&["component", "rm", digest]).code, Some(0));
+    assert_eq!(far(&["component", "rm", digest]).code, Some(1), "it is gone");
+}
+
+#[test]
 fn a_token_counts_at_once_and_no_longer_than_it_is_there() {
     let home = Home::new();
     let serve = Serve::start(&home);
