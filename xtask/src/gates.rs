@@ -56,7 +56,8 @@ pub(crate) const GATES: [Gate; 10] = [
 pub(crate) const TESTS: Gate = Gate { title: "tests", quick: true, check: tests };
 
 /// The crates whose features a user chooses one by one.
-const CRATES_WITH_FEATURES: [&str; 3] = ["llm-engine", "worker-guest", "worker-runtime"];
+const CRATES_WITH_FEATURES: [&str; 4] =
+    ["llm-engine", "worker-guest", "worker-runtime", "worker-types"];
 
 fn format(setting: &Setting) -> Result<()> {
     process::run(process::cargo(&setting.workspace.root).args(["fmt", "--all", "--check"]))

@@ -2,10 +2,11 @@
 //!
 //! Errors have one form ([`Problem`]), bodies and queries are read strictly ([`ApiJson`], [`ApiQuery`]),
 //! connections are bounded ([`serve`]), events are streamed in one way ([`EventStreams`]), and tokens are
-//! kept as digests ([`Secret`]). Who may do what is each server's own.
+//! kept as digests ([`Secret`]), and an API describes itself in the same words ([`openapi`]). Who may do what is each server's own.
 
 mod answer;
 mod extract;
+pub mod openapi;
 mod own_host;
 mod problem;
 mod requests;

@@ -71,7 +71,7 @@ impl Problem {
         }
     }
 
-    fn code(&self) -> &'static str {
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Refused(error) => error.code(),
             Self::NotFound => "not_found",
@@ -212,6 +212,10 @@ mod tests {
         let json = serde_json::to_value(Problem::from(error.clone())).expect("a problem");
         assert_eq!(json["status"], status, "{code}");
         assert_eq!(json["code"], code);
+        let described = |(of, _, text): &(StatusCode, &str, &str)| {
+            of.as_u16() == status && text.contains(&format!("`{code}`"))
+        };
+        assert!(crate::openapi::PROBLEMS.iter().any(described), "{code} is not described");
         assert_eq!(json["type"], "about:blank");
         assert_eq!(json["detail"], error.to_string());
         assert_eq!(json["retryable"], error.is_retryable());

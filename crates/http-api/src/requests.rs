@@ -4,13 +4,21 @@ use std::{fmt::Display, str::FromStr, time::Duration};
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr, Required, Schema,
+        path::{Parameter, ParameterBuilder, ParameterIn, ParameterStyle},
+        schema::{ArrayBuilder, ObjectBuilder, Type},
+    },
+};
 use worker_types::{
     ComponentRef, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InputPart,
-    Outcome, Seq, TurnId, WorkerQuery,
+    Outcome, Seq, TurnId, WorkerId, WorkerQuery,
 };
 
-use crate::{ApiQuery, Problem};
+use crate::{ApiQuery, Keyed, Problem};
 
 /// The longest a request is held for the end of a turn. Proxies and clients give up soon after.
 const LONGEST_WAIT_MS: u64 = 60_000;
@@ -69,14 +77,109 @@ where
     })
 }
 
+impl IntoParams for WorkerFilter {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let limit = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+        let parameter = |name, description| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .required(Required::False)
+                .description(Some(description))
+        };
+        let states = ["idle", "running", "stopped", "unavailable"];
+        let label = text().pattern(Some("^[^:]*:")).description(Some("`key:value`"));
+        vec![
+            parameter("status", "Only Workers in this state.")
+                .schema(Some(text().enum_values(Some(states))))
+                .build(),
+            parameter("label", "Only Workers with this label; may be given for several.")
+                .schema(Some(ArrayBuilder::new().items(label)))
+                .style(Some(ParameterStyle::Form))
+                .explode(Some(true))
+                .build(),
+            parameter("after", "Only Workers created after this one.")
+                .schema(Some(Ref::from_schema_name(WorkerId::name())))
+                .build(),
+            parameter("limit", "At most this many; 100 by default, and never more than 1,000.")
+                .schema(Some(limit.maximum(Some(u32::MAX))))
+                .build(),
+        ]
+    }
+}
+
+impl IntoParams for Keyed {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"));
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "The caller's name for this request: again with the same key, it is carried out once.",
+            ))
+            .schema(Some(key));
+        vec![parameter.build()]
+    }
+}
+
 /// An input, and how it is to be taken.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputBody {
+    #[serde(default, deserialize_with = "present")]
     text: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     parts: Option<Vec<InputPart>>,
     #[serde(default)]
     if_busy: IfBusy,
+}
+
+/// What is given: `null` is not.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// An input, and how it is to be taken.
+// What `InputBody` reads, which tells better what is wrong.
+#[derive(ToSchema)]
+#[schema(example = json!({ "text": "hello" }))]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is a schema")]
+enum InputBodyForm {
+    /// One text.
+    Text {
+        /// The text.
+        #[schema(min_length = 1)]
+        text: String,
+        /// What to do while another turn runs.
+        #[serde(default)]
+        if_busy: IfBusy,
+    },
+    /// A message in parts.
+    Parts {
+        /// The message, in order; at least one part says something.
+        #[schema(min_items = 1, max_items = 256)]
+        parts: Vec<InputPart>,
+        /// What to do while another turn runs.
+        #[serde(default)]
+        if_busy: IfBusy,
+    },
+}
+
+impl PartialSchema for InputBody {
+    fn schema() -> RefOr<Schema> {
+        InputBodyForm::schema()
+    }
+}
+
+impl ToSchema for InputBody {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        InputBodyForm::schemas(schemas);
+    }
 }
 
 impl InputBody {
@@ -98,9 +201,11 @@ impl InputBody {
 }
 
 /// How long to hold the answer for the end of a turn.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct WaitQuery {
+    /// At most this long, in milliseconds; more than a minute is taken as a minute.
     #[serde(default)]
     wait_ms: u64,
 }
@@ -114,7 +219,7 @@ impl WaitQuery {
 }
 
 /// The end of a turn that the request was held for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TurnResult {
     /// The turn.
     pub turn_id: TurnId,
@@ -133,7 +238,7 @@ impl TurnResult {
 }
 
 /// Which turn to cancel; none means whichever runs.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelBody {
     /// The turn.
@@ -141,7 +246,7 @@ pub struct CancelBody {
 }
 
 /// What to take away of a Worker's grants.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
     /// All of it.
@@ -149,7 +254,7 @@ pub struct RevokeBody {
 }
 
 /// What a Worker is to go by.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpgradeBody {
     /// The component.
@@ -157,11 +262,14 @@ pub struct UpgradeBody {
 }
 
 /// Which turns to show the cost of: the newest before `before`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UsageQuery {
-    /// Absent for the newest of all.
+    /// Only turns before this one; absent for the newest of all.
     pub before: Option<TurnId>,
+    /// At most this many; 100 by default, and never more than 1,000.
+    #[param(value_type = Option<u64>)]
     limit: Option<usize>,
 }
 
@@ -174,7 +282,8 @@ impl UsageQuery {
 }
 
 /// Which lines to show of what a guest printed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
     /// Those of one turn; absent, all that are kept.

@@ -9,7 +9,7 @@ use tokio::{
 };
 use worker_types::{Cursor, FeedCursor, LiveEvent, RuntimeError, Seq, WorkerId};
 
-const LOG: &str = "01a229fe-e583-723b-ae89-303fad1dcc78";
+const LOG: &str = "01a229fee583723bae89303fad1dcc78";
 
 /// A server that gives each connection one of these answers, and returns the lines with which they asked.
 async fn serve(listener: TcpListener, answers: Vec<String>) -> Vec<String> {

@@ -6,6 +6,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http_api::{ApiPath, Problem};
 use serde::Deserialize;
+use utoipa::IntoParams;
 use worker_types::{CreateWorker, Labels, RuntimeError, WorkerId, WorkerQuery};
 
 use crate::{Scope, TokenRecord, server::ServerState};
@@ -61,8 +62,10 @@ fn caller(parts: &Parts, scope: Scope) -> Result<Caller, Problem> {
     Ok(caller.clone())
 }
 
-#[derive(Deserialize)]
-struct OfWorker {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct OfWorker {
+    /// The Worker.
     worker_id: WorkerId,
 }
 

@@ -123,10 +123,7 @@ impl RuntimeServer {
             held: Arc::clone(&self.held),
             shutdown,
         };
-        Router::new()
-            .merge(api::open())
-            .merge(api::figures(&state))
-            .nest("/v1", api::routes(&state))
+        api::router(&state)
             .fallback(async || Problem::NotFound)
             .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
             .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))

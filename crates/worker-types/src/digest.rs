@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The SHA-256 of a component's bytes, written `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$"))]
 pub struct ComponentDigest([u8; 32]);
 
 impl ComponentDigest {
@@ -32,6 +34,7 @@ impl fmt::Debug for ComponentDigest {
 /// The SHA-256 of a configuration, whatever its order and comments; written as that of a component. It tells two
 /// configurations apart, and nothing of what is in them.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
 pub struct ConfigDigest(ComponentDigest);
 

@@ -11,6 +11,7 @@ use crate::{Capability, Cursor, GuestPath, ItemId, ProfileName, RuntimeId, TurnI
 /// Serialised it carries its stable `code` and its own fields; the HTTP APIs add a status, a
 /// sentence and `retryable`. It never contains a host path, a token or a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum RuntimeError {
     /// Another turn is running.
@@ -195,6 +196,7 @@ pub enum RuntimeError {
 
 /// The Worker that may write somewhere, of this Runtime or of another one of the same user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScopeHolder {
     /// Its Runtime.
     pub runtime_id: RuntimeId,

@@ -10,10 +10,12 @@ use crate::{
 
 /// A durable fact in a Worker's log.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Its place in the log: 1 for the first, and no gaps.
     pub seq: Seq,
     /// When it was decided, by the host's clock. Clocks step; order is `seq`'s alone.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// The Worker it is about.
     pub worker_id: WorkerId,
@@ -24,6 +26,7 @@ pub struct Event {
 
 /// What happened. Readers skip kinds they do not know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type")]
 pub enum EventBody {
     /// The Worker exists; always the first event.
@@ -40,6 +43,7 @@ pub enum EventBody {
         grants: Grants,
         /// What its creator filed it under.
         #[serde(default, skip_serializing_if = "Labels::is_empty")]
+        #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::labels))]
         labels: Labels,
     },
     /// No more turns until it is started again.
@@ -226,6 +230,7 @@ impl EventBody {
 
 /// What became of an input that was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InputDisposition {
     /// Its turn is running, or starts as soon as there is room.
@@ -241,6 +246,7 @@ pub enum InputDisposition {
 
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Outcome {
     /// The guest returned without an error.
@@ -289,6 +295,7 @@ impl Outcome {
 
 /// What kind of failure ended a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
     /// The guest returned an error.
@@ -310,6 +317,7 @@ pub enum FailureKind {
 
 /// Who or what ended a turn that was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// The turn was cancelled.
@@ -325,6 +333,7 @@ pub enum StopReason {
 
 /// What a turn took. A value that is not known is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
     /// From start to end, in microseconds.
     pub wall_us: u64,
@@ -354,6 +363,7 @@ fn is_zero(number: &u64) -> bool {
 
 /// What a subscriber of one Worker receives.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum LiveEvent {
     /// A durable event; the reader's cursor moves.
@@ -367,6 +377,7 @@ pub enum LiveEvent {
 
 /// A piece of an open item.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemDelta {
     /// The item.
     pub item_id: ItemId,
@@ -378,6 +389,7 @@ pub struct ItemDelta {
 
 /// All of an open item so far.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemSnapshot {
     /// The item.
     pub item_id: ItemId,

@@ -21,10 +21,18 @@ const MAX_PREOPENS: usize = 64;
 /// than another. [`Grants::meet`] is the most that is within both. Two sets that are within each other
 /// give the same authority; they may still differ in where a guest sees a directory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(
+        description = "What a Worker may do beyond computing and answering. Absent means not granted."
+    )
+)]
 #[serde(deny_unknown_fields)]
 pub struct Grants {
     /// Directories. In a ceiling, where a guest would see them does not matter.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub preopens: Vec<Preopen>,
     /// Calls to models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,14 +44,18 @@ pub struct Grants {
 
 /// Which models may be called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LlmGrant {
     /// The aliases; what stands behind them is the operator's choice.
+    // One that is given twice is given.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<ModelAlias>))]
     pub models: BTreeSet<ModelAlias>,
 }
 
 /// How scripts may run. They see the directories that are granted, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ShellGrant {
     /// The longest that one script may take, in milliseconds. Default: 2 minutes.
@@ -58,6 +70,7 @@ impl Default for ShellGrant {
 
 /// A WIT interface that a grant links into a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Calls to models: `yoi:worker/llm`.

@@ -4,11 +4,20 @@
 use std::{fmt, num::ParseIntError, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{
+    Uuid,
+    fmt::{Hyphenated, Simple},
+};
 
 /// The identity of a Worker within its Runtime: a UUIDv7, so that ids sort by creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(
+    value_type = String,
+    format = "uuid",
+    pattern = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+))]
 pub struct WorkerId(Uuid);
 
 impl WorkerId {
@@ -39,11 +48,20 @@ impl fmt::Display for WorkerId {
     }
 }
 
+/// One way to write an id, of those that there are for a UUID: two texts that mean one Worker would have to
+/// be recognised as that everywhere.
 impl FromStr for WorkerId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        text.parse::<Hyphenated>().map(|id| Self(id.into_uuid()))
+    }
+}
+
+impl<'de> Deserialize<'de> for WorkerId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -71,7 +89,7 @@ impl FromStr for LogId {
     type Err = uuid::Error;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+        text.parse::<Simple>().map(|id| Self(id.into_uuid()))
     }
 }
 
@@ -80,6 +98,7 @@ impl FromStr for LogId {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Seq(u64);
 
 /// The ordinal of a turn within its Worker: the first is 1.
@@ -87,6 +106,7 @@ pub struct Seq(u64);
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnId(u64);
 
 /// The ordinal of an item within its Worker's transcript: the first is 1.
@@ -94,6 +114,7 @@ pub struct TurnId(u64);
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ItemId(u64);
 
 macro_rules! ordinal {

@@ -7,6 +7,7 @@ use crate::{ItemId, ModelAlias, TurnId};
 
 /// One entry of a Worker's transcript.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Item {
     /// The item's ordinal in its Worker.
     pub id: ItemId,
@@ -23,6 +24,7 @@ pub struct Item {
 
 /// Who vouches for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// The host saw it happen: a person's input, a model's answer, a tool the host ran.
@@ -33,6 +35,7 @@ pub enum Origin {
 
 /// Whether an item is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ItemStatus {
     /// Deltas may still follow.
@@ -45,6 +48,7 @@ pub enum ItemStatus {
 
 /// What an item is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ItemBody {
     /// What a person or a parent Worker sent.
@@ -121,6 +125,7 @@ impl ItemBody {
 
 /// How a tool call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ToolOutcome {
     /// The tool did what was asked.
@@ -133,6 +138,7 @@ pub enum ToolOutcome {
 
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NoticeLevel {
     /// Good to know.
@@ -143,6 +149,7 @@ pub enum NoticeLevel {
 
 /// A piece of an input message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum InputPart {
     /// Plain text.
@@ -158,8 +165,16 @@ pub enum InputPart {
     /// A picture.
     Image {
         /// Its media type, such as `image/png`.
+        #[cfg_attr(feature = "openapi", schema(pattern = "^image/"))]
         media_type: String,
         /// Its bytes in standard base64.
+        #[cfg_attr(
+            feature = "openapi",
+            schema(
+                content_encoding = "base64",
+                pattern = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+            )
+        )]
         data: String,
     },
 }

@@ -15,6 +15,8 @@ mod id;
 mod item;
 mod limits;
 mod name;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod profile;
 mod request;
 mod retention;

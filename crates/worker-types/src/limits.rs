@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The bounds of every turn, Worker and Runtime. Each is enforced, and each is visible in the
 /// Runtime's summary.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// The longest a turn may take, in milliseconds. Default: 10 minutes.

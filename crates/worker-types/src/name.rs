@@ -33,6 +33,11 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(
+            feature = "openapi",
+            schema(value_type = String, pattern = "^[a-z0-9][a-z0-9._-]{0,62}$")
+        )]
         pub struct $name(Arc<str>);
 
         impl $name {

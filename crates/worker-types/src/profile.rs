@@ -13,6 +13,7 @@ use crate::{Capability, CommandName, ComponentDigest, InvalidName, ParseDigestEr
 /// How a Worker behaves: its logic and its settings. A Worker keeps the snapshot it was created
 /// with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// The name it is asked for by.
@@ -41,6 +42,7 @@ pub struct Profile {
 
 /// A typed setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum ConfigValue {
     /// `true` or `false`.

@@ -70,6 +70,7 @@ impl IdempotencyKey {
 
 /// A request for a new Worker.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CreateWorker {
     /// How it behaves; absent means the Runtime's default profile.
@@ -77,9 +78,14 @@ pub struct CreateWorker {
     pub profile: Option<ProfileName>,
     /// A name for eyes only, at most 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(max_length = 256, pattern = "^[^\\u0000-\\u001F\\u007F-\\u009F]*$",)
+    )]
     pub display_name: Option<String>,
     /// What to file it under.
     #[serde(skip_serializing_if = "Labels::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::labels))]
     pub labels: Labels,
     /// What it may do; never more than the Runtime's ceiling.
     pub grants: Grants,
@@ -162,11 +168,23 @@ impl Input {
     }
 }
 
+/// What starts a turn: a message in parts, or one text.
 #[derive(Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged, deny_unknown_fields)]
-enum InputForm {
-    Short { text: String },
-    Parts { parts: Vec<InputPart> },
+pub(crate) enum InputForm {
+    /// One text.
+    Short {
+        /// The text.
+        #[cfg_attr(feature = "openapi", schema(min_length = 1))]
+        text: String,
+    },
+    /// A message in parts.
+    Parts {
+        /// The message, in order; at least one part says something.
+        #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 256))]
+        parts: Vec<InputPart>,
+    },
 }
 
 impl From<InputForm> for Input {
@@ -204,6 +222,7 @@ impl InputOptions {
 
 /// What became of an upgrade: the Worker goes by the new component from its next turn on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Upgraded {
     /// What it went by.
     pub from: ComponentDigest,
@@ -217,6 +236,7 @@ pub struct Upgraded {
 
 /// What to do with an input while another turn runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IfBusy {
     /// Refuse it with `busy` and the running turn's id.
@@ -246,6 +266,8 @@ pub struct WorkerQuery {
 /// Which piece of a transcript to show. Without `before` and `after` it is the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
 pub struct TranscriptQuery {
     /// Only items before this one, the nearest of them.
     pub before: Option<ItemId>,
@@ -263,6 +285,7 @@ pub struct TranscriptQuery {
 
 /// The acceptance of an input. The input is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct InputAccepted {
     /// The turn it starts; the running one, where it is steered.
     pub turn_id: TurnId,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Events that carry an item of the transcript are never removed, and count towards no bound: what a
 /// guest's `history` may return stays. Absent means no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// The oldest an event may be, in seconds.

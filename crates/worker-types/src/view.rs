@@ -10,6 +10,7 @@ use crate::{
 
 /// What a Runtime is and how it fares.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RuntimeSummary {
     /// Its id.
     pub runtime_id: RuntimeId,
@@ -44,6 +45,7 @@ pub struct RuntimeSummary {
 
 /// A model alias, as far as a caller may know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ModelStatus {
     /// The alias.
     pub alias: crate::ModelAlias,
@@ -55,6 +57,7 @@ pub struct ModelStatus {
 
 /// A root, as far as a caller may know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RootStatus {
     /// Its name in grants.
     pub name: crate::RootName,
@@ -69,6 +72,7 @@ pub struct RootStatus {
 
 /// Whether a Runtime takes work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RuntimeStatus {
     /// It does.
@@ -84,6 +88,7 @@ pub enum RuntimeStatus {
 
 /// How far a Runtime is that takes no new work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DrainProgress {
     /// Whether nothing is left to do: it may be ended, and no turn is lost.
     pub drained: bool,
@@ -93,6 +98,7 @@ pub struct DrainProgress {
 
 /// One thing a Runtime may be able to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CapabilityStatus {
     /// Its name, such as `llm` or `filesystem`.
     pub name: String,
@@ -106,6 +112,7 @@ pub struct CapabilityStatus {
 
 /// Something an operator should look at. It names no host path and no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Diagnostic {
     /// A stable word for the kind of trouble.
     pub code: String,
@@ -115,6 +122,7 @@ pub struct Diagnostic {
 
 /// Workers in numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Overview {
     /// Workers that could take an input.
     pub idle: u64,
@@ -131,6 +139,7 @@ pub struct Overview {
 
 /// A Worker as others see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerView {
     /// The Runtime it lives in.
     pub runtime_id: RuntimeId,
@@ -146,6 +155,7 @@ pub struct WorkerView {
     /// The component it runs.
     pub component: ComponentDigest,
     /// What its creator filed it under.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::labels))]
     pub labels: Labels,
     /// What it is doing.
     #[serde(flatten)]
@@ -160,6 +170,7 @@ pub struct WorkerView {
     /// What its turns took.
     pub usage: Usage,
     /// When it was created.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// What an operator should look at.
     pub diagnostics: Vec<Diagnostic>,
@@ -167,6 +178,7 @@ pub struct WorkerView {
 
 /// What kind of thing runs a Worker's logic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Implementation {
     /// A WebAssembly component.
@@ -178,6 +190,7 @@ pub enum Implementation {
 
 /// What a Worker is doing. Clients treat values they do not know as busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum WorkerStatus {
     /// Nothing; an input starts a turn.
@@ -220,6 +233,7 @@ pub const MAX_WORKERS: u32 = 1_000;
 /// A page of Workers, oldest first. It may have fewer than were asked for, or none, although more
 /// follow: only an absent `next` says that this is all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerPage {
     /// The Workers.
     pub workers: Vec<WorkerView>,
@@ -232,6 +246,7 @@ pub struct WorkerPage {
 
 /// A bounded piece of a transcript, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TranscriptPage {
     /// The items.
     pub items: Vec<Item>,
@@ -252,6 +267,7 @@ pub struct TranscriptPage {
 
 /// An item of which a page shows the beginning only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CutItem {
     /// The item.
     pub item_id: ItemId,
@@ -261,6 +277,7 @@ pub struct CutItem {
 
 /// What a Worker's turns took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WorkerUsage {
     /// All turns together.
     pub total: Usage,
@@ -272,10 +289,12 @@ pub struct WorkerUsage {
 
 /// What one turn took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TurnUsage {
     /// The turn.
     pub turn_id: TurnId,
     /// When it ended.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
@@ -286,6 +305,7 @@ pub struct TurnUsage {
 /// A page of a Runtime's feed: the events of all its Workers, in the order in which they were
 /// committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FeedPage {
     /// The events.
     pub events: Vec<Event>,
@@ -298,6 +318,7 @@ pub struct FeedPage {
 
 /// A page of events, oldest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EventPage {
     /// The events.
     pub events: Vec<Event>,
@@ -308,6 +329,7 @@ pub struct EventPage {
 /// What the guests of a Worker printed, oldest first; the newest turns only. What is not kept any more
 /// is counted in a line of the host's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogPage {
     /// The lines.
     pub lines: Vec<LogLine>,
@@ -315,6 +337,7 @@ pub struct LogPage {
 
 /// A line that a guest printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LogLine {
     /// The turn that printed it.
     pub turn_id: TurnId,
@@ -326,6 +349,7 @@ pub struct LogLine {
 
 /// Where a guest's line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LogStream {
     /// The guest's standard output.

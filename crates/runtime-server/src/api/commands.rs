@@ -11,15 +11,44 @@ use http::{StatusCode, header};
 use http_api::{
     ApiJson, ApiQuery, CancelBody, InputBody, Keyed, OptionalJson, Problem, RevokeBody, TurnResult,
     UpgradeBody, WaitQuery,
+    openapi::{
+        BodyRefusals, ComponentRefusals, NameRefusals, QueryRefusals, StateRefusals, StoreRefusals, TokenRefusals,
+    },
 };
-use worker_types::{CreateWorker, DrainProgress, Upgraded};
+use worker_types::{CreateWorker, DrainProgress, InputAccepted, Upgraded, WorkerView};
 
 use crate::{
-    access::{Administrator, Commanded, Commander},
+    access::{Administrator, Commanded, Commander, OfWorker},
     api::observation::outcome,
     server::ServerState,
 };
 
+/// Creates a Worker.
+///
+/// It is granted no more than the ceilings of the Runtime and of the token allow.
+#[utoipa::path(
+    post,
+    path = "/workers",
+    operation_id = "create_worker",
+    tag = "Workers",
+    params(Keyed),
+    request_body(content = CreateWorker, example = json!({ "profile": "echo" })),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        BodyRefusals,
+        StateRefusals,
+        ComponentRefusals,
+        StoreRefusals,
+        (
+            status = 201,
+            description = "The Worker; of a request that was carried out before, as it is now.",
+            body = WorkerView,
+            headers(("Location" = String, description = "Where the Worker is.")),
+        ),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn create(
     State(state): State<ServerState>,
     Commander(caller): Commander,
@@ -33,6 +62,27 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(worker)).into_response())
 }
 
+/// Gives a Worker an input.
+///
+/// It is in the log before it is answered. A client that goes away cancels nothing.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/input",
+    operation_id = "give_input",
+    tag = "Workers",
+    params(OfWorker, WaitQuery, Keyed),
+    request_body = InputBody,
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        BodyRefusals,
+        StateRefusals,
+        StoreRefusals,
+        (status = 200, description = "The turn ended within `wait_ms`.", body = TurnResult),
+        (status = 202, description = "The input is in the log.", body = InputAccepted),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn input(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -49,6 +99,23 @@ pub(super) async fn input(
     })
 }
 
+/// Cancels the running turn, or the one that is named.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/cancel",
+    operation_id = "cancel_turn",
+    tag = "Workers",
+    params(OfWorker),
+    request_body = Option<CancelBody>,
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        BodyRefusals,
+        StoreRefusals,
+        (status = 202, description = "Nothing of it runs on."),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn cancel(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -58,6 +125,21 @@ pub(super) async fn cancel(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Stops a Worker: no more turns, until it is started.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/stop",
+    operation_id = "stop_worker",
+    tag = "Workers",
+    params(OfWorker),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StoreRefusals,
+        (status = 202, description = "It is stopped."),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn stop(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -66,6 +148,22 @@ pub(super) async fn stop(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Starts a Worker that was stopped.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/start",
+    operation_id = "start_worker",
+    tag = "Workers",
+    params(OfWorker),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StateRefusals,
+        StoreRefusals,
+        (status = 202, description = "It takes inputs."),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn start(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -74,6 +172,22 @@ pub(super) async fn start(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Deletes a Worker that was stopped, with all it had.
+#[utoipa::path(
+    delete,
+    path = "/workers/{worker_id}",
+    operation_id = "delete_worker",
+    tag = "Workers",
+    params(OfWorker),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StateRefusals,
+        StoreRefusals,
+        (status = 204, description = "It is gone."),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn delete(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -82,6 +196,25 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Takes grants of a Worker away, for ever.
+///
+/// A turn that runs ends.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/revoke",
+    operation_id = "revoke_grants",
+    tag = "Workers",
+    params(OfWorker),
+    request_body = RevokeBody,
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        BodyRefusals,
+        StoreRefusals,
+        (status = 202, description = "They are gone."),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn revoke(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -91,6 +224,25 @@ pub(super) async fn revoke(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Lets a Worker go by another component, from its next turn on.
+#[utoipa::path(
+    post,
+    path = "/workers/{worker_id}/upgrade",
+    operation_id = "upgrade_worker",
+    tag = "Workers",
+    params(OfWorker),
+    request_body = UpgradeBody,
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        BodyRefusals,
+        StateRefusals,
+        ComponentRefusals,
+        StoreRefusals,
+        (status = 202, description = "What it went by and goes by.", body = Upgraded),
+    ),
+    security(("token" = ["command"]))
+)]
 pub(super) async fn upgrade(
     State(state): State<ServerState>,
     Commanded(worker): Commanded,
@@ -100,7 +252,22 @@ pub(super) async fn upgrade(
     Ok((StatusCode::ACCEPTED, Json(upgraded)))
 }
 
-/// Takes no new work from now on. Like an outcome, the answer may be held back, until nothing is left to do.
+/// Lets the Runtime take no new work from now on.
+///
+/// Only a restart lets it take work again. Asking again does no harm. Not for a token with labels.
+#[utoipa::path(
+    post,
+    path = "/runtime/drain",
+    operation_id = "drain_runtime",
+    tag = "Process",
+    params(WaitQuery),
+    responses(
+        TokenRefusals,
+        QueryRefusals,
+        (status = 202, description = "How far it is, within `wait_ms` or once nothing is left to do.", body = DrainProgress),
+    ),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn drain(
     State(state): State<ServerState>,
     _: Administrator,

@@ -3,19 +3,28 @@
 use axum::{
     Json,
     extract::{DefaultBodyLimit, Request, State},
-    routing::{MethodRouter, post},
 };
 use http::StatusCode;
-use http_api::{ApiPath, Problem, read_body};
+use http_api::{
+    ApiPath, Problem,
+    openapi::{NameRefusals, StateRefusals, StoreRefusals, TokenRefusals, UploadRefusals},
+    read_body,
+};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{
+    router::{UtoipaMethodRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 use worker_runtime::{Takes, inspect_component};
 use worker_types::{Capability, ComponentDigest, RuntimeError};
 
 use crate::{access::Administrator, server::ServerState};
 
 /// A component that is kept.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct KeptComponent {
+    /// What it is named by.
     digest: ComponentDigest,
     /// What it imports, as it names it.
     imports: Vec<String>,
@@ -24,10 +33,28 @@ struct KeptComponent {
 }
 
 /// Takes more than others do: a component is larger than any JSON.
-pub(super) fn route() -> MethodRouter<ServerState> {
-    post(upload).layer(DefaultBodyLimit::disable())
+pub(super) fn upload_route() -> UtoipaMethodRouter<ServerState> {
+    routes!(upload).layer(DefaultBodyLimit::disable())
 }
 
+/// Keeps a component, to upgrade Workers to.
+///
+/// Its bytes are the body, whatever it says of their type; at most `component_bytes` of the limits. Not for a
+/// token with labels.
+#[utoipa::path(
+    post,
+    path = "/components",
+    operation_id = "keep_component",
+    tag = "Components",
+    request_body(content(("application/octet-stream"), ("application/wasm"))),
+    responses(
+        TokenRefusals,
+        UploadRefusals,
+        StoreRefusals,
+        (status = 201, description = "It is kept.", body = KeptComponent),
+    ),
+    security(("token" = ["admin"]))
+)]
 async fn upload(
     State(state): State<ServerState>,
     _: Administrator,
@@ -58,11 +85,31 @@ async fn upload(
     Ok((StatusCode::CREATED, Json(KeptComponent { digest, imports, capabilities })))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(super) struct OfComponent {
+    /// What the component is named by.
     digest: ComponentDigest,
 }
 
+/// Removes a component that no profile and no Worker goes by.
+///
+/// Not for a token with labels.
+#[utoipa::path(
+    delete,
+    path = "/components/{digest}",
+    operation_id = "remove_component",
+    tag = "Components",
+    params(OfComponent),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StateRefusals,
+        StoreRefusals,
+        (status = 204, description = "It is gone."),
+    ),
+    security(("token" = ["admin"]))
+)]
 pub(super) async fn remove(
     State(state): State<ServerState>,
     _: Administrator,

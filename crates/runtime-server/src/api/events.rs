@@ -8,17 +8,54 @@ use axum::{
 use futures_util::{Stream, stream};
 use http::HeaderMap;
 use http_api::{
-    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message, place_after, problem_message,
-    vary_by_accept, wants_stream,
+    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message,
+    openapi::{CursorRefusals, NameRefusals, QueryRefusals, StoreRefusals, TokenRefusals},
+    place_after, problem_message, vary_by_accept, wants_stream,
 };
 use worker_runtime::{Events, Feed};
-use worker_types::{Cursor, FeedCursor, RuntimeError};
+use worker_types::{Cursor, EventPage, FeedCursor, FeedPage, RuntimeError};
 
 use crate::{
-    access::{Observed, Observer},
+    access::{Observed, Observer, OfWorker},
     server::ServerState,
 };
 
+/// The events of a Worker: a page, or a stream.
+///
+/// The stream is for who sends `Accept: text/event-stream`. The data of its messages are `LiveEvent`s, and
+/// their `event` is the type; those in the log have the place after them as `id`. A `problem` is the last.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/events",
+    operation_id = "worker_events",
+    tag = "Workers",
+    params(
+        OfWorker,
+        ("after" = Option<Cursor>, Query, description = "What follows this place; absent for the start."),
+        (
+            "limit" = Option<u64>,
+            Query,
+            description = "At most this many on a page; 100 by default, and never more than 1,000.",
+        ),
+        (
+            "Last-Event-ID" = Option<String>,
+            Header,
+            description = "Of a stream: the last `id` that was seen, which counts instead of `after`.",
+        ),
+    ),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        CursorRefusals,
+        StoreRefusals,
+        (
+            status = 200,
+            description = "The events after the place, or those and what follows.",
+            content((EventPage = "application/json"), (String = "text/event-stream")),
+        ),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn of_worker(
     State(state): State<ServerState>,
     Observer(caller): Observer,
@@ -40,6 +77,40 @@ pub(super) async fn of_worker(
     Ok(response)
 }
 
+/// The events of all Workers: a page, or a stream.
+///
+/// The stream is for who sends `Accept: text/event-stream`. The data of its messages are `Event`s, and their
+/// `event` is the type; a `problem` tells what cannot be read any more. Not for a token with labels.
+#[utoipa::path(
+    get,
+    path = "/events",
+    operation_id = "runtime_events",
+    tag = "Runtime",
+    params(
+        ("after" = Option<FeedCursor>, Query, description = "What follows this place; absent for the start."),
+        (
+            "limit" = Option<u64>,
+            Query,
+            description = "At most this many on a page; 100 by default, and never more than 1,000.",
+        ),
+        (
+            "Last-Event-ID" = Option<String>,
+            Header,
+            description = "Of a stream: the last `id` that was seen, which counts instead of `after`.",
+        ),
+    ),
+    responses(
+        TokenRefusals,
+        QueryRefusals,
+        StoreRefusals,
+        (
+            status = 200,
+            description = "The events after the place, or those and what follows.",
+            content((FeedPage = "application/json"), (String = "text/event-stream")),
+        ),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn of_runtime(
     State(state): State<ServerState>,
     Observer(caller): Observer,

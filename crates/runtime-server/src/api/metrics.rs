@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::header;
-use http_api::Problem;
+use http_api::{Problem, openapi::TokenRefusals};
 use worker_types::Overview;
 
 use super::observation::overview;
@@ -17,6 +17,18 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const US_PER_S: f64 = 1_000_000.0;
 
+/// Figures for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "Process",
+    responses(
+        TokenRefusals,
+        (status = 200, description = "Figures.", body = String, content_type = "text/plain"),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn metrics(
     State(state): State<ServerState>,
     Observer(caller): Observer,

@@ -4,8 +4,15 @@ use std::time::Duration;
 
 use axum::{Json, extract::State};
 use http::StatusCode;
-use http_api::{ApiPath, ApiQuery, LogQuery, Problem, UsageQuery, WaitQuery, WorkerFilter};
+use http_api::{
+    ApiPath, ApiQuery, LogQuery, Problem, UsageQuery, WaitQuery, WorkerFilter,
+    openapi::{
+        ForeignRefusals, NameRefusals, QueryRefusals, ReadinessRefusals, StoreRefusals,
+        TokenRefusals,
+    },
+};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use worker_runtime::Runtime;
 use worker_types::{
     Item, ItemId, LogPage, MAX_WORKERS, Outcome, Overview, RuntimeError, RuntimeStatus,
@@ -14,19 +21,35 @@ use worker_types::{
 };
 
 use crate::{
-    access::{Caller, Observed, Observer},
+    access::{Caller, Observed, Observer, OfWorker},
     server::ServerState,
 };
 
 /// The longest that it takes to look up how a turn ended long ago, on however slow a disk.
 const FROM_DISK: Duration = Duration::from_millis(500);
 
-/// The process serves; more is not asked.
+/// Whether the process serves.
+///
+/// More is not asked.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "is_alive",
+    tag = "Process",
+    responses(ForeignRefusals, (status = 204, description = "It serves.")),
+)]
 pub(super) async fn is_alive() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
 /// Whether it takes work.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "is_ready",
+    tag = "Process",
+    responses(ForeignRefusals, ReadinessRefusals, (status = 204, description = "It takes work.")),
+)]
 pub(super) async fn is_ready(State(state): State<ServerState>) -> Result<StatusCode, Problem> {
     match state.runtime.status() {
         RuntimeStatus::Ready => Ok(StatusCode::NO_CONTENT),
@@ -39,6 +62,17 @@ fn unavailable(reason: &str) -> Problem {
     RuntimeError::RuntimeUnavailable { reason: reason.to_owned() }.into()
 }
 
+/// What the Runtime is and how it fares.
+///
+/// A token with labels is shown the numbers of its own Workers.
+#[utoipa::path(
+    get,
+    path = "/runtime",
+    operation_id = "runtime",
+    tag = "Runtime",
+    responses(TokenRefusals, (status = 200, description = "The Runtime.", body = RuntimeSummary)),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn runtime(
     State(state): State<ServerState>,
     Observer(caller): Observer,
@@ -48,6 +82,17 @@ pub(super) async fn runtime(
     Ok(Json(summary))
 }
 
+/// What all turns took together.
+///
+/// With a token that has labels: those of its own Workers.
+#[utoipa::path(
+    get,
+    path = "/usage",
+    operation_id = "runtime_usage",
+    tag = "Runtime",
+    responses(TokenRefusals, (status = 200, description = "The sum.", body = Usage)),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn usage(
     State(state): State<ServerState>,
     Observer(caller): Observer,
@@ -81,6 +126,22 @@ pub(super) fn overview(runtime: &Runtime, caller: &Caller) -> Result<Overview, R
     }
 }
 
+/// Workers, oldest first, page by page.
+///
+/// Only those that are there for the token.
+#[utoipa::path(
+    get,
+    path = "/workers",
+    operation_id = "workers",
+    tag = "Workers",
+    params(WorkerFilter),
+    responses(
+        TokenRefusals,
+        QueryRefusals,
+        (status = 200, description = "A page of Workers.", body = WorkerPage),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn workers(
     State(state): State<ServerState>,
     Observer(caller): Observer,
@@ -92,6 +153,20 @@ pub(super) async fn workers(
     Ok(Json(state.runtime.workers(&query)?))
 }
 
+/// A Worker.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}",
+    operation_id = "worker",
+    tag = "Workers",
+    params(OfWorker),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        (status = 200, description = "The Worker.", body = WorkerView),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn worker(
     State(state): State<ServerState>,
     Observed(worker): Observed,
@@ -99,6 +174,23 @@ pub(super) async fn worker(
     Ok(Json(state.runtime.worker(worker)?))
 }
 
+/// A piece of what a Worker and its callers said and did.
+///
+/// Without `before` and `after` the newest.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/transcript",
+    operation_id = "transcript",
+    tag = "Workers",
+    params(OfWorker, TranscriptQuery),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StoreRefusals,
+        (status = 200, description = "A page of items.", body = TranscriptPage),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn transcript(
     State(state): State<ServerState>,
     Observed(worker): Observed,
@@ -107,11 +199,28 @@ pub(super) async fn transcript(
     Ok(Json(state.runtime.transcript(worker, query).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(super) struct OfItem {
+    /// The item.
     item_id: ItemId,
 }
 
+/// An item of the transcript, whole.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/items/{item_id}",
+    operation_id = "item",
+    tag = "Workers",
+    params(OfWorker, OfItem),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StoreRefusals,
+        (status = 200, description = "The item.", body = Item),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn item(
     State(state): State<ServerState>,
     Observed(worker): Observed,
@@ -120,19 +229,40 @@ pub(super) async fn item(
     Ok(Json(state.runtime.item(worker, item_id).await?))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(super) struct OfTurn {
+    /// The turn.
     turn_id: TurnId,
 }
 
 /// A turn, and its outcome once it has ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TurnView {
+    /// The turn.
     turn_id: TurnId,
+    /// How it ended; absent while it has not.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcome>,
 }
 
+/// A turn, and its outcome once it has ended.
+///
+/// With `wait_ms` the answer is held until then, or for as long as that.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/turns/{turn_id}",
+    operation_id = "turn",
+    tag = "Workers",
+    params(OfWorker, OfTurn, WaitQuery),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StoreRefusals,
+        (status = 200, description = "The turn; without an outcome it has not ended.", body = TurnView),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn turn(
     State(state): State<ServerState>,
     Observed(worker): Observed,
@@ -164,6 +294,21 @@ pub(super) async fn outcome(
     }
 }
 
+/// What a Worker's turns took.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/usage",
+    operation_id = "worker_usage",
+    tag = "Workers",
+    params(OfWorker, UsageQuery),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        StoreRefusals,
+        (status = 200, description = "All turns together, and the newest one by one.", body = WorkerUsage),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn worker_usage(
     State(state): State<ServerState>,
     Observed(worker): Observed,
@@ -172,6 +317,20 @@ pub(super) async fn worker_usage(
     Ok(Json(state.runtime.usage(worker, query.before, query.limit()).await?))
 }
 
+/// What a Worker's guests printed.
+#[utoipa::path(
+    get,
+    path = "/workers/{worker_id}/logs",
+    operation_id = "logs",
+    tag = "Workers",
+    params(OfWorker, LogQuery),
+    responses(
+        TokenRefusals,
+        NameRefusals,
+        (status = 200, description = "The lines that are kept.", body = LogPage),
+    ),
+    security(("token" = ["observe"]))
+)]
 pub(super) async fn logs(
     State(state): State<ServerState>,
     Observed(worker): Observed,

@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod openapi;
 mod refusals;
 mod sockets;
 mod support;

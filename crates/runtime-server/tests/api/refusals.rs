@@ -46,6 +46,31 @@ async fn ids_that_are_unknown_or_malformed_are_refused_by_every_route() {
 }
 
 #[tokio::test]
+async fn one_worker_has_one_id_in_one_form() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Admin);
+    let worker = server.worker("a").await;
+    for other in [worker.replace('-', ""), format!("urn:uuid:{worker}"), format!("%7B{worker}%7D")]
+    {
+        let path = format!("/v1/workers/{other}");
+        let (status, _) = server.ask(Some(&token), &Method::GET, &path, None).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_input_in_two_forms_is_refused_also_where_one_is_null() {
+    let server = Server::new().await;
+    let worker = server.worker("a").await;
+    let path = format!("/v1/workers/{worker}/input");
+    for body in [r#"{"text":"a","parts":null}"#, r#"{"text":null}"#, r#"{"text":"a","parts":[]}"#] {
+        let body = Body::from(body.to_owned());
+        let (status, _) = send(&server, &path, "application/json", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+}
+
+#[tokio::test]
 async fn bodies_that_make_no_sense_are_refused_and_change_nothing() {
     let server = Server::new().await;
     let worker = server.worker("a").await;

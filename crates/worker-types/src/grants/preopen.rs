@@ -15,6 +15,7 @@ const MAX_COMPONENT_BYTES: usize = 255;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Access {
     /// Look at it.
@@ -195,6 +196,7 @@ impl FromStr for GuestPath {
 
 /// A directory below a root, as a guest sees it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Preopen {
     /// The root, by the operator's name for it; `scratch` is the Worker's own private directory.
