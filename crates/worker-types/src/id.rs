@@ -135,10 +135,11 @@ macro_rules! ordinal {
                 self.0
             }
 
-            /// The ordinal after this one.
+            /// The ordinal after this one. Nothing is ever counted that far, but callers may name any number:
+            /// after the last there can be is that one itself.
             #[must_use]
             pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+                Self(self.0.saturating_add(1))
             }
         }
 

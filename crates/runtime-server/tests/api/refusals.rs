@@ -46,6 +46,30 @@ async fn ids_that_are_unknown_or_malformed_are_refused_by_every_route() {
 }
 
 #[tokio::test]
+async fn the_largest_numbers_are_numbers_as_others_are() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Admin);
+    let worker = server.worker("a").await;
+    let most = u64::MAX;
+    for (of_worker, status, field) in [
+        (format!("transcript?after={most}"), StatusCode::OK, "items"),
+        (format!("transcript?before={most}"), StatusCode::OK, "items"),
+        (format!("transcript?after={most}&before={most}"), StatusCode::OK, "items"),
+        (format!("usage?before={most}&limit={most}"), StatusCode::OK, "turns"),
+        (format!("logs?turn={most}"), StatusCode::OK, "lines"),
+        (format!("events?limit={most}"), StatusCode::OK, "events"),
+        (format!("items/{most}"), StatusCode::NOT_FOUND, "code"),
+        (format!("turns/{most}"), StatusCode::BAD_REQUEST, "code"),
+        (format!("events?after={most}"), StatusCode::BAD_REQUEST, "code"),
+    ] {
+        let path = format!("/v1/workers/{worker}/{of_worker}");
+        let (found, answer) = server.ask(Some(&token), &Method::GET, &path, None).await;
+        assert_eq!(found, status, "{path}: {answer}");
+        assert!(!answer[field].is_null(), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn one_worker_has_one_id_in_one_form() {
     let server = Server::new().await;
     let token = server.scoped(Scope::Admin);
