@@ -120,6 +120,7 @@
                 pkgs.chromedriver
                 pkgs.chromium
                 pkgs.git
+                pkgs.python3
               ];
             }
           );

@@ -14,6 +14,8 @@ Tasks of this repository.
   cargo xtask test --quick              the fast ones: format, clippy, tests without a browser
   cargo xtask test FILTER...            only the tests whose names contain a FILTER
   cargo xtask bench [FILTER]            the benchmarks (release build); options for them after `--`
+  cargo xtask api [-- ARGS]             ask a served Runtime whether it does what its OpenAPI says;
+                                          ARGS are for `schemathesis run`
   cargo xtask crash [--kills N] [--seed S]  kill a Runtime again and again, and check what it leaves
   cargo xtask shell-compat [CATEGORY...]    compare the shell inside WebAssembly with bash 5.2
     -v                                    show the scripts that differ, and how
@@ -22,8 +24,8 @@ Tasks of this repository.
     --record                              ask this machine's bash 5.2 again
   cargo xtask install [--root DIR]      put `yoi` and `worker-runtime` into DIR/bin (~/.cargo/bin)
 
-The toolchain, cargo-nextest, cargo-deny and, for root on Debian, Chromium are installed where they
-are missing.";
+The toolchain, cargo-nextest, cargo-deny, schemathesis (with python3) and, for root on Debian, Chromium
+are installed where they are missing.";
 
 /// A task and its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(crate) enum Task {
     Test(Test),
     /// Run benchmarks, with these arguments for the benchmark programs.
     Bench { arguments: Vec<String> },
+    /// Ask a served Runtime by its OpenAPI, with these arguments for schemathesis.
+    Api { arguments: Vec<String> },
     /// Kill a Runtime again and again, with these arguments for the program that does.
     Crash { arguments: Vec<String> },
     /// Compare the shell with bash.
@@ -100,8 +104,11 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task>
     match task.as_str() {
         task if is_help(task) => Ok(Task::Help),
         "up" => Ok(Task::Up(parse_up(rest))),
-        "test" | "bench" | "crash" | "install" | "shell-compat" if asks_for_help => Ok(Task::Help),
+        "api" | "test" | "bench" | "crash" | "install" | "shell-compat" if asks_for_help => {
+            Ok(Task::Help)
+        }
         "test" => parse_test(rest).map(Task::Test),
+        "api" => parse_api(rest),
         "bench" => parse_bench(rest),
         "crash" => parse_crash(rest),
         "install" => parse_install(rest),
@@ -147,6 +154,16 @@ fn parse_bench(arguments: Vec<String>) -> Result<Task> {
         }
     }
     Ok(Task::Bench { arguments: passed_on })
+}
+
+fn parse_api(arguments: Vec<String>) -> Result<Task> {
+    let mut arguments = arguments.into_iter();
+    match arguments.next() {
+        Some(first) if first != "--" => {
+            bail!("`api` takes no `{first}`; arguments of schemathesis follow `--`")
+        }
+        _ => Ok(Task::Api { arguments: arguments.collect() }),
+    }
 }
 
 fn parse_crash(arguments: Vec<String>) -> Result<Task> {
@@ -270,6 +287,14 @@ mod tests {
             Task::Bench { arguments }
         );
         assert!(parsed("bench --save-baseline main").is_err());
+    }
+
+    #[test]
+    fn api_passes_on_what_follows_the_separator() {
+        let arguments = strings(&["--include-path", "/metrics"]);
+        assert_eq!(parsed("api -- --include-path /metrics").unwrap(), Task::Api { arguments });
+        assert_eq!(parsed("api").unwrap(), Task::Api { arguments: Vec::new() });
+        assert!(parsed("api /metrics").is_err());
     }
 
     #[test]

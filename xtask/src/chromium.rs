@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::process;
+use crate::{debian, process};
 
 /// Where the two programs are; the tests are told by the variables [`CHROMIUM`] and
 /// [`CHROMEDRIVER`].
@@ -34,14 +34,8 @@ pub(crate) fn ensure() -> Result<Browser> {
         }
         found => missing_packages(&found),
     };
-    if !(is_root() && process::find_on_path("apt-get").is_some()) {
+    if !debian::install(&packages, "the browser tests")? {
         bail!("{}", advice(&packages));
-    }
-
-    eprintln!("==> installing {} for the browser tests", packages.join(" and "));
-    for arguments in apt_get(&packages) {
-        let mut apt_get = process::command("apt-get");
-        process::run(apt_get.args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     match look()? {
         Found { chromium: Some(chromium), chromedriver: Some(chromedriver) } => {
@@ -90,29 +84,13 @@ fn missing_packages(found: &Found) -> Vec<&'static str> {
     packages
 }
 
-/// The arguments of the two calls of apt-get.
-fn apt_get(packages: &[&'static str]) -> [Vec<&'static str>; 2] {
-    let mut install = vec!["install", "-y", "--no-install-recommends"];
-    install.extend(packages);
-    [vec!["update"], install]
-}
-
 fn advice(packages: &[&'static str]) -> String {
-    let line: Vec<_> = apt_get(packages)
-        .iter()
-        .map(|arguments| format!("sudo apt-get {}", arguments.join(" ")))
-        .collect();
     format!(
         "the browser tests need Chromium and ChromeDriver. On Debian:\n\n    {}\n\nElsewhere, name \
          the two programs in {CHROMIUM} and {CHROMEDRIVER}. `cargo xtask test --quick` runs the \
          tests that need no browser.",
-        line.join(" && ")
+        debian::line(packages)
     )
-}
-
-/// Whether we may install packages. `id` is on every Unix; where it is not, there is no apt-get.
-fn is_root() -> bool {
-    process::probe(process::command("id").arg("-u")).is_some_and(|uid| uid.trim() == "0")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::chromium::{self, Browser};
 use crate::toolchain::GUEST_TARGET;
 use crate::workspace::Workspace;
-use crate::{arrows, file_length, process};
+use crate::{arrows, file_length, process, schemathesis};
 
 /// What the checks run with.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub(crate) struct Setting {
     pub(crate) deny: Option<PathBuf>,
     /// ripgrep as a WASI component, which tests run in the shell.
     pub(crate) ripgrep: PathBuf,
+    /// What asks a server by its OpenAPI; only the complete run has it.
+    pub(crate) schemathesis: Option<PathBuf>,
     /// The browser; only the complete run has it.
     pub(crate) browser: Option<Browser>,
     /// The profile of `.config/nextest.toml`.
@@ -39,7 +41,7 @@ pub(crate) struct Gate {
 }
 
 /// What fails fastest comes first. The tests come last, so that their summary ends the output.
-pub(crate) const GATES: [Gate; 10] = [
+pub(crate) const GATES: [Gate; 11] = [
     Gate { title: "format", quick: true, check: format },
     Gate { title: "length of files", quick: true, check: length_of_files },
     Gate { title: "arrows between crates", quick: true, check: arrows_between_crates },
@@ -49,6 +51,7 @@ pub(crate) const GATES: [Gate; 10] = [
     Gate { title: "each feature alone", quick: false, check: each_feature_alone },
     Gate { title: "documentation", quick: false, check: documentation },
     Gate { title: "examples in the documentation", quick: false, check: documentation_tests },
+    Gate { title: "a served Runtime, by its OpenAPI", quick: false, check: served_runtime },
     TESTS,
 ];
 
@@ -124,6 +127,11 @@ fn documentation_tests(setting: &Setting) -> Result<()> {
     let mut test = process::cargo(&setting.workspace.root);
     test.args(["test", "--doc", "--workspace", "--all-features"]);
     process::run(test.args(["--", "--quiet"]))
+}
+
+fn served_runtime(setting: &Setting) -> Result<()> {
+    let Some(program) = &setting.schemathesis else { return Ok(()) };
+    schemathesis::check(&setting.workspace, program, &[])
 }
 
 fn tests(setting: &Setting) -> Result<()> {

@@ -10,10 +10,12 @@ mod arrows;
 mod bench;
 mod chromium;
 mod crash;
+mod debian;
 mod file_length;
 mod gates;
 mod install;
 mod process;
+mod schemathesis;
 mod shell_compat;
 mod test;
 mod toolchain;
@@ -53,6 +55,7 @@ fn run(task: Task) -> Result<()> {
         Task::Up(up) => up::run(&up),
         Task::Test(test) => test::run(&test),
         Task::Bench { arguments } => bench::run(&arguments),
+        Task::Api { arguments } => schemathesis::run(&arguments),
         Task::Crash { arguments } => crash::run(&arguments),
         Task::ShellCompat(compat) => shell_compat::run(&compat),
         Task::Install { root } => install::run(root),

@@ -10,7 +10,7 @@ use crate::arguments::Test;
 use crate::gates::{GATES, Gate, Setting, TESTS};
 use crate::toolchain::{self, Needs};
 use crate::workspace::{self, Workspace};
-use crate::{chromium, tools};
+use crate::{chromium, schemathesis, tools};
 
 /// Sets up what the checks need, then runs them until one fails.
 pub(crate) fn run(test: &Test) -> Result<()> {
@@ -23,6 +23,7 @@ pub(crate) fn run(test: &Test) -> Result<()> {
         nextest: tools::NEXTEST.ensure(&workspace)?,
         deny: complete.then(|| tools::DENY.ensure(&workspace)).transpose()?,
         ripgrep: tools::ensure_ripgrep(&workspace)?,
+        schemathesis: complete.then(|| schemathesis::ensure(&workspace)).transpose()?,
         browser: complete.then(chromium::ensure).transpose()?,
         profile: profile(test.quick, env::var_os("CI").as_deref()),
         filters: test.filters.clone(),

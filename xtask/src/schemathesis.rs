@@ -1,0 +1,170 @@
+//! Whether a served Runtime does what its OpenAPI says: schemathesis asks it, with what fits and what does not.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::toolchain::{self, Needs};
+use crate::workspace::{self, Workspace};
+use crate::{debian, process};
+
+/// schemathesis and all it needs, in the versions that are used.
+const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
+
+/// What the server of the check is configured with: no key, whatever the environment has.
+const SERVER: &str = "[models.default]\nprovider = \"offline\"\nmodel = \"offline\"\n";
+
+const DEBIAN_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
+
+/// The program, in a virtual environment that is made if it is not there.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
+    let venv = workspace.target.join("tools").join("schemathesis");
+    let program = venv.join("bin").join("schemathesis");
+    let installed = venv.join("requirements.txt");
+    if fs::read_to_string(&installed).is_ok_and(|installed| installed == REQUIREMENTS) {
+        return Ok(program);
+    }
+    eprintln!("==> installing schemathesis from PyPI (some seconds, once)");
+    if !made(&venv)? {
+        let line = debian::line(&DEBIAN_PACKAGES);
+        if !(debian::install(&DEBIAN_PACKAGES, "schemathesis")? && made(&venv)?) {
+            bail!(
+                "`python3 -m venv` does not work here, and the check of the API needs it. On Debian:\n\n    \
+                 {line}\n\n`cargo xtask test --quick` leaves that check out."
+            );
+        }
+    }
+    let requirements = workspace.root.join("xtask/schemathesis/requirements.txt");
+    let mut pip = process::command(venv.join("bin").join("python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    // What has to be built first would run code of its own.
+    process::run(pip.args(["--only-binary", ":all:", "--requirement"]).arg(requirements))?;
+    // Last: what is half installed is installed anew.
+    fs::write(&installed, REQUIREMENTS).context("cannot write down what was installed")?;
+    Ok(program)
+}
+
+/// Makes an empty environment, where Python can.
+fn made(venv: &Path) -> Result<bool> {
+    if venv.exists() {
+        fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
+    }
+    let mut python = process::command("python3");
+    Ok(process::probe(python.args(["-m", "venv"]).arg(venv)).is_some())
+}
+
+/// `cargo xtask api`: this check alone, with these arguments for schemathesis.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    toolchain::ensure(workspace::root(), Needs::GuestTarget)?;
+    let workspace = Workspace::load()?;
+    check(&workspace, &ensure(&workspace)?, arguments)
+}
+
+/// Builds `yoi`, serves a Runtime with it, and asks.
+pub(crate) fn check(workspace: &Workspace, program: &Path, arguments: &[String]) -> Result<()> {
+    // As the tests are built, so that nothing is built twice.
+    let mut build = process::cargo(&workspace.root);
+    process::run(build.args(["build", "--workspace", "--all-features", "--bin", "yoi"]))?;
+    let place = Place::new(workspace)?;
+    let server = place.serve()?;
+
+    let ours = workspace.root.join("xtask").join("schemathesis");
+    let mut run = process::command(program);
+    run.current_dir(&place.directory).arg("--config-file").arg(ours.join("schemathesis.toml"));
+    run.args(["run", &format!("{}/openapi.json", server.url)]).args(arguments);
+    run.env("YOI_TOKEN", &server.token).env("SCHEMATHESIS_HOOKS", "hooks");
+    run.env("PYTHONPATH", &ours).env("PYTHONDONTWRITEBYTECODE", "1");
+    process::run(&mut run)
+        .with_context(|| format!("what the server said is in {}", place.log().display()))
+}
+
+/// Where the server of the check lives, anew for each.
+struct Place {
+    yoi: PathBuf,
+    directory: PathBuf,
+}
+
+/// A Runtime that is served, until this is dropped.
+struct Server {
+    process: Child,
+    url: String,
+    token: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself; what it keeps is thrown away.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Place {
+    fn new(workspace: &Workspace) -> Result<Self> {
+        let yoi = format!("yoi{}", std::env::consts::EXE_SUFFIX);
+        let yoi = workspace.target.join("debug").join(yoi);
+        let directory = workspace.target.join("tmp").join("schemathesis");
+        if directory.exists() {
+            fs::remove_dir_all(&directory).context("cannot remove what the last run left")?;
+        }
+        fs::create_dir_all(&directory).context("cannot make a directory for the server")?;
+        fs::write(directory.join("yoi.toml"), SERVER).context("cannot configure the server")?;
+        Ok(Self { yoi, directory })
+    }
+
+    fn log(&self) -> PathBuf {
+        self.directory.join("server.log")
+    }
+
+    fn serve(&self) -> Result<Server> {
+        let token =
+            process::output(&mut self.yoi(&["--json", "token", "new", "--scope", "admin"]))?;
+        let token: Value = serde_json::from_str(&token).context("`yoi token new` prints JSON")?;
+        let token = token["token"].as_str().context("`yoi token new` prints a token")?.to_owned();
+
+        let mut serve = self.yoi(&["serve", "--listen", "127.0.0.1:0"]);
+        let log = File::create(self.log()).context("cannot make a file for the server's log")?;
+        let mut process = serve.stdout(Stdio::piped()).stderr(log).spawn().context("no server")?;
+        let output = process.stdout.take().context("the server has no output")?;
+        let mut server = Server { process, url: String::new(), token };
+        // It has one line for it, when it is ready; it ends where it will never be.
+        BufReader::new(output).read_line(&mut server.url).context("cannot read its address")?;
+        server.url = url_in(&server.url)
+            .with_context(|| format!("it did not start; {} says why", self.log().display()))?;
+        Ok(server)
+    }
+
+    fn yoi(&self, arguments: &[&str]) -> std::process::Command {
+        let mut yoi = process::command(&self.yoi);
+        yoi.arg("--config").arg(self.directory.join("yoi.toml"));
+        yoi.args(arguments).arg("--data-dir").arg(self.directory.join("data"));
+        yoi
+    }
+}
+
+/// The address in what a server prints when it is ready.
+fn url_in(line: &str) -> Option<String> {
+    line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_the_line_of_the_server() {
+        let line = "yoi serves a Runtime: http://127.0.0.1:38800\n";
+        assert_eq!(url_in(line).as_deref(), Some("http://127.0.0.1:38800"));
+        assert_eq!(url_in(""), None);
+    }
+
+    #[test]
+    fn every_requirement_is_pinned() {
+        assert!(REQUIREMENTS.lines().all(|line| line.contains("==")), "{REQUIREMENTS}");
+        assert!(REQUIREMENTS.contains("schemathesis=="));
+    }
+}
