@@ -28,5 +28,4 @@ mod sse;
 pub use client::{AuthToken, ClientOptions, InvalidEndpoint, RuntimeClient};
 pub use error::ClientError;
 pub use events::{RemoteEvents, RemoteFeed};
-pub use operations::KeptComponent;
 pub use sse::{EventTooLongError, SseEvent, SseParser};

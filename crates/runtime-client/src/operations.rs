@@ -7,10 +7,10 @@ use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, header};
 use serde::{Deserialize, Serialize};
 use worker_types::{
-    Capability, ComponentDigest, ComponentRef, CreateWorker, Cursor, DrainProgress, EventPage,
-    FeedCursor, FeedPage, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, Item,
-    ItemId, LogPage, Outcome, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded,
-    Usage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentDigest, ComponentRef, CreateWorker, Cursor, DrainProgress, EventPage, FeedCursor,
+    FeedPage, Grant, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, Item, ItemId,
+    KeptComponent, LogPage, Outcome, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
+    Upgraded, Usage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use crate::{ClientError, RemoteEvents, RemoteFeed, RuntimeClient};
@@ -22,17 +22,6 @@ const COMPILES: Duration = Duration::from_secs(120);
 
 /// How long one question for an outcome waits there. The next one goes on.
 const OUTCOME_WAIT: Duration = Duration::from_secs(30);
-
-/// A component that the Runtime keeps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeptComponent {
-    /// Its digest, by which Workers can be upgraded to it.
-    pub digest: ComponentDigest,
-    /// What it imports, as it names it.
-    pub imports: Vec<String>,
-    /// What a Worker has to be granted that goes by it, unless its profile says that it can do without.
-    pub capabilities: Vec<Capability>,
-}
 
 /// A query, as pairs of texts.
 #[derive(Default)]

@@ -48,7 +48,7 @@ pub use retention::Retention;
 pub use usage::{TokenUsage, Usage};
 pub use view::{
     CapabilityStatus, CutItem, DEFAULT_WORKERS, Diagnostic, DrainProgress, EventPage, FeedPage,
-    Implementation, LogLine, LogPage, LogStream, MAX_WORKERS, ModelStatus, Overview, RootStatus,
-    RuntimeStatus, RuntimeSummary, TranscriptPage, TurnUsage, WorkerPage, WorkerStatus,
+    Implementation, KeptComponent, LogLine, LogPage, LogStream, MAX_WORKERS, ModelStatus, Overview,
+    RootStatus, RuntimeStatus, RuntimeSummary, TranscriptPage, TurnUsage, WorkerPage, WorkerStatus,
     WorkerUsage, WorkerView,
 };

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ComponentDigest, ConfigDigest, Cursor, Event, FeedCursor, Grant, Grants, Item, ItemId, Labels,
-    Limits, Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId, Usage, WorkerId,
+    Capability, ComponentDigest, ConfigDigest, Cursor, Event, FeedCursor, Grant, Grants, Item,
+    ItemId, Labels, Limits, Outcome, ProfileName, Receipt, Retention, RuntimeId, Seq, TurnId,
+    Usage, WorkerId,
 };
 
 /// What a Runtime is and how it fares.
@@ -273,6 +274,18 @@ pub struct CutItem {
     pub item_id: ItemId,
     /// The bytes of all its content.
     pub bytes: u64,
+}
+
+/// A component that a Runtime keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeptComponent {
+    /// What it is named by, also where a Worker is upgraded to it.
+    pub digest: ComponentDigest,
+    /// What it imports, as it names it.
+    pub imports: Vec<String>,
+    /// What a Worker has to be granted that goes by it, unless its profile says that it can do without.
+    pub capabilities: Vec<Capability>,
 }
 
 /// What a Worker's turns took.

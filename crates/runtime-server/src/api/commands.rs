@@ -12,7 +12,8 @@ use http_api::{
     ApiJson, ApiQuery, CancelBody, InputBody, Keyed, OptionalJson, Problem, RevokeBody, TurnResult,
     UpgradeBody, WaitQuery,
     openapi::{
-        BodyRefusals, ComponentRefusals, NameRefusals, QueryRefusals, StateRefusals, StoreRefusals, TokenRefusals,
+        BodyRefusals, ComponentRefusals, NameRefusals, QueryRefusals, StateRefusals, StoreRefusals,
+        TokenRefusals,
     },
 };
 use worker_types::{CreateWorker, DrainProgress, InputAccepted, Upgraded, WorkerView};

@@ -10,27 +10,16 @@ use http_api::{
     openapi::{NameRefusals, StateRefusals, StoreRefusals, TokenRefusals, UploadRefusals},
     read_body,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use utoipa_axum::{
     router::{UtoipaMethodRouter, UtoipaMethodRouterExt as _},
     routes,
 };
 use worker_runtime::{Takes, inspect_component};
-use worker_types::{Capability, ComponentDigest, RuntimeError};
+use worker_types::{Capability, ComponentDigest, KeptComponent, RuntimeError};
 
 use crate::{access::Administrator, server::ServerState};
-
-/// A component that is kept.
-#[derive(Debug, Serialize, ToSchema)]
-struct KeptComponent {
-    /// What it is named by.
-    digest: ComponentDigest,
-    /// What it imports, as it names it.
-    imports: Vec<String>,
-    /// What a Worker has to be granted that goes by it, unless its profile says that it can do without.
-    capabilities: Vec<Capability>,
-}
 
 /// Takes more than others do: a component is larger than any JSON.
 pub(super) fn upload_route() -> UtoipaMethodRouter<ServerState> {
