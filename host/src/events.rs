@@ -53,7 +53,7 @@ impl Events {
         let is_stuck = cell.lock().unavailable().is_some();
         Self {
             closing: runtime.closing.clone(),
-            log_id: runtime.store.log_id(),
+            log_id: runtime.store.log_id().of_worker(cell.id),
             runtime: Arc::downgrade(runtime),
             cell,
             is_stuck,

@@ -117,7 +117,7 @@ impl Transcript<'_> {
             Some(last) => last < self.last_item,
             None => !forward && self.last_item > ItemId::ZERO,
         };
-        let cursor = Cursor::new(self.store.log_id(), self.until);
+        let cursor = Cursor::new(self.store.log_id().of_worker(self.cell.id), self.until);
         Ok(TranscriptPage { items, cut, first_item, last_item, more_before, more_after, cursor })
     }
 

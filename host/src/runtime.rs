@@ -347,7 +347,7 @@ impl Runtime {
         self.0.workers.drain();
         self.0.tasks.close();
         let drained = tokio::time::timeout(wait, self.0.tasks.wait()).await.is_ok();
-        DrainProgress { drained, running: self.overview().running }
+        DrainProgress { drained, busy: self.0.workers.busy() }
     }
 
     /// Takes no more work, gives running turns `grace` to end, then ends them as interrupted. When

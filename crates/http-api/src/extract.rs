@@ -1,6 +1,6 @@
 //! Extractors whose rejections are problems.
 
-use std::{borrow::Cow, collections::BTreeSet, error::Error as _, fmt, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, fmt, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -9,19 +9,23 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
-use http::{HeaderMap, HeaderName, StatusCode, header, request::Parts};
-use http_body_util::LengthLimitError;
+use http::{Extensions, HeaderMap, HeaderName, header, request::Parts};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use serde::{
     Deserialize,
     de::{DeserializeOwned, Deserializer, Error as _, MapAccess, SeqAccess, Visitor},
 };
-use tokio::time;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
 use worker_types::{IdempotencyKey, RuntimeError};
 
-use crate::Problem;
+use crate::{Problem, seats::Seat};
 
 /// The largest request body: an input may carry a few pictures.
-pub const BODY_LIMIT_BYTES: usize = 8 << 20;
+pub const BODY_LIMIT_BYTES: u64 = 8 << 20;
 
 /// How long a body may take: the largest one at a modest 300 kB a second.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -61,6 +65,34 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
 #[derive(Debug, Clone)]
 pub struct CallerName(pub Cow<'static, str>);
 
+/// Lets a request in, as that of `caller`: from here on it keeps its connection, once it is there as a whole.
+pub fn let_in(request: &mut Request, caller: CallerName) {
+    request.extensions_mut().insert(caller);
+    if request.body().is_end_stream() {
+        keep_seat(request.extensions());
+    }
+}
+
+fn keep_seat(of: &Extensions) {
+    if let (Some(seat), Some(CallerName(_))) = (of.get::<Seat>(), of.get()) {
+        seat.keep();
+    }
+}
+
+/// What all bodies that are being read take of memory together, in KiB: several of the largest, and thousands
+/// of usual ones.
+const BODIES_KIB: usize = 64 << 10;
+
+/// The room for the bodies that a server reads at once.
+#[derive(Debug, Clone)]
+pub(crate) struct BodyRoom(Arc<Semaphore>);
+
+impl Default for BodyRoom {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(BODIES_KIB)))
+    }
+}
+
 /// The caller's name for its request, where it gave one: the `Idempotency-Key`.
 pub struct Keyed(pub Option<IdempotencyKey>);
 
@@ -92,11 +124,12 @@ pub struct ApiJson<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::UnsupportedMediaType);
         }
-        parse(&body(request, state).await?).map(Self)
+        let (bytes, _room) = body(request).await?;
+        parse(&bytes).map(Self)
     }
 }
 
@@ -106,9 +139,9 @@ pub struct OptionalJson<T>(pub T);
 impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let says_json = is_json(request.headers());
-        let bytes = body(request, state).await?;
+        let (bytes, _room) = body(request).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
@@ -126,44 +159,80 @@ fn is_json(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A body of any kind, of at most `limit` bytes. One that comes in pieces and does not say how long it is, is
-/// read no further than that.
+/// A body of any kind, of at most `limit` bytes. One that says that it is longer is not awaited, and one that
+/// comes in pieces and does not say is read no further than that.
 ///
 /// # Errors
 ///
 /// `PayloadTooLarge` of `what`, or `InvalidInput` where it breaks off or takes too long.
 pub async fn read_body(request: Request, what: &str, limit: u64) -> Result<Bytes, Problem> {
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let times = u32::try_from(most / BODY_LIMIT_BYTES).unwrap_or(u32::MAX).max(1);
+    let times = u32::try_from(limit / BODY_LIMIT_BYTES).unwrap_or(u32::MAX).max(1);
     let time = BODY_TIMEOUT.saturating_mul(times);
-    let read = time::timeout(time, axum::body::to_bytes(request.into_body(), most)).await;
-    let read =
-        read.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))?;
-    read.map_err(|error| {
-        let is_too_long = error.source().is_some_and(|source| source.is::<LengthLimitError>());
-        if is_too_long {
-            RuntimeError::PayloadTooLarge { what: what.to_owned(), limit_bytes: limit }.into()
-        } else {
-            Problem::invalid_input("the request body broke off")
-        }
-    })
+    let (bytes, _) = read(request, (what, limit), time, None).await?;
+    Ok(bytes.into())
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let read = time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
-    let read =
-        read.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))?;
-    read.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            RuntimeError::PayloadTooLarge {
-                what: "the request body".to_owned(),
-                limit_bytes: BODY_LIMIT_BYTES as u64,
+/// A body of the usual length, and its room while it is looked at.
+async fn body(request: Request) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    let room = request.extensions().get::<BodyRoom>().cloned();
+    read(request, ("the request body", BODY_LIMIT_BYTES), BODY_TIMEOUT, room).await
+}
+
+async fn read(
+    request: Request,
+    (what, limit): (&str, u64),
+    time: Duration,
+    room: Option<BodyRoom>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    let (parts, body) = request.into_parts();
+    let too_large = || RuntimeError::PayloadTooLarge { what: what.to_owned(), limit_bytes: limit };
+    if body.size_hint().lower() > limit {
+        return Err(too_large().into());
+    }
+    let mut body = pin!(body);
+    let (mut bytes, mut taken) = (Vec::new(), None);
+    let collect = async {
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|_| Problem::invalid_input("the request body broke off"))?
+                .into_data();
+            // Trailers say nothing here.
+            let Ok(piece) = frame else { continue };
+            if (bytes.len() + piece.len()) as u64 > limit {
+                return Err(Problem::from(too_large()));
             }
-            .into()
-        } else {
-            Problem::invalid_input("the request body broke off")
+            bytes.extend_from_slice(&piece);
+            if let Some(room) = &room {
+                room.take(bytes.len(), &mut taken)?;
+            }
         }
-    })
+        Ok(())
+    };
+    let collected = time::timeout(time, collect).await;
+    collected.map_err(|_| Problem::invalid_input("the request body did not arrive in time"))??;
+    keep_seat(&parts.extensions);
+    Ok((bytes, taken))
+}
+
+impl BodyRoom {
+    /// Lets `taken` be the room for so many bytes.
+    fn take(
+        &self,
+        bytes: usize,
+        taken: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<(), RuntimeError> {
+        let has = taken.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(bytes.div_ceil(1 << 10).saturating_sub(has)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&self.0).try_acquire_many_owned(more).map_err(|_| {
+            let reason = "as many request bodies are on their way as this server has room for";
+            RuntimeError::Capacity { reason: reason.to_owned() }
+        })?;
+        match taken {
+            Some(taken) => taken.merge(more),
+            None => *taken = Some(more),
+        }
+        Ok(())
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -272,8 +341,36 @@ mod tests {
     async fn a_body_that_does_not_come_is_given_up() {
         let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
         let request = Request::new(axum::body::Body::from_stream(endless));
-        let refused = body(request, &()).await.expect_err("nothing came");
+        let refused = body(request).await.expect_err("nothing came");
         assert_eq!(refused, Problem::invalid_input("the request body did not arrive in time"));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_it_is_too_long_is_not_awaited() {
+        let request = Request::new(axum::body::Body::from(vec![0; 9 << 20]));
+        let refused = body(request).await.map(drop);
+        assert!(matches!(refused, Err(Problem::Refused(RuntimeError::PayloadTooLarge { .. }))));
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_read_at_once_have_only_so_much_room() {
+        let room = BodyRoom::default();
+        let read = async || {
+            let mut request = Request::new(axum::body::Body::from(vec![0; 8 << 20]));
+            request.extensions_mut().insert(room.clone());
+            body(request).await
+        };
+        let mut held = Vec::new();
+        let refused = loop {
+            match read().await {
+                Ok(body) => held.push(body),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(held.len(), 8);
+        assert!(matches!(refused, Problem::Refused(RuntimeError::Capacity { .. })), "{refused:?}");
+        held.pop();
+        assert!(read().await.is_ok(), "there is room again");
     }
 
     #[test]

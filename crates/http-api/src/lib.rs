@@ -18,7 +18,8 @@ mod tls;
 
 pub use answer::finish_response;
 pub use extract::{
-    ApiJson, ApiPath, ApiQuery, BODY_LIMIT_BYTES, CallerName, Keyed, OptionalJson, read_body,
+    ApiJson, ApiPath, ApiQuery, BODY_LIMIT_BYTES, CallerName, Keyed, OptionalJson, let_in,
+    read_body,
 };
 pub use own_host::OwnAddress;
 pub use problem::{Problem, ProblemCode};

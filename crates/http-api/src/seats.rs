@@ -1,7 +1,8 @@
 //! The seats of a server: one for each connection, and who gives up theirs when all are taken.
 //!
-//! Clients that connect and ask for nothing must not keep those out who do. So whoever connects is
-//! accepted, and where no seat is left, the connection that has been idle for longest goes.
+//! Clients that ask for nothing, or for nothing that they may have, must not keep those out who do. So whoever
+//! connects is accepted, and where no seat is left, a connection goes that has no request under way. A request
+//! counts once it was let in and is there as a whole, and the connection goes whose last one is the longest ago.
 
 use std::{
     collections::HashMap,
@@ -17,8 +18,8 @@ use tokio::{
     time::{self, Instant},
 };
 
-/// How long a connection keeps its seat that has just been accepted or answered: long enough to send
-/// the head of a request over a slow network.
+/// How long a connection keeps its seat that has just been accepted, or had a request: long enough to send
+/// the head of the next one over a slow network.
 const LEAST_IDLE: Duration = Duration::from_secs(1);
 
 /// The connections of a server.
@@ -73,29 +74,40 @@ impl Seats {
         let idle = self.taken.iter().filter_map(|(id, (_, seat))| Some((seat.idle_since()?, *id)));
         let Some((since, id)) = idle.min() else { return LEAST_IDLE };
         let wait = (since + LEAST_IDLE).saturating_duration_since(Instant::now());
-        if wait.is_zero()
-            && let Some((handle, _)) =
-                self.taken.remove(&id).filter(|(_, seat)| seat.give_up(since))
-        {
-            tracing::debug!("cut an idle connection, since all seats are taken");
-            handle.abort();
+        if wait.is_zero() {
+            self.cut(id, since);
         }
         wait
     }
 
-    /// Waits until all connections have ended.
+    fn cut(&mut self, id: Id, idle_since: Instant) {
+        if let Some((handle, seat)) = self.taken.remove(&id)
+            && seat.give_up(idle_since)
+        {
+            handle.abort();
+        }
+    }
+
+    /// Ends the connections that nobody waits at, and waits until the others have ended.
     pub(crate) async fn all_ended(mut self) {
+        let idle = self.taken.iter().filter_map(|(id, (_, seat))| Some((seat.idle_since()?, *id)));
+        for (since, id) in idle.collect::<Vec<_>>() {
+            // What was just answered may be on its way.
+            if since + LEAST_IDLE <= Instant::now() {
+                self.cut(id, since);
+            }
+        }
         while self.connections.join_next().await.is_some() {}
     }
 }
 
-/// A request is under way.
+/// A request that was let in is under way.
 const BUSY: u64 = u64::MAX;
 
 /// The connection is to end.
 const GIVEN_UP: u64 = u64::MAX - 1;
 
-/// The seat of one connection. HTTP/1 has at most one request under way in each.
+/// The seat of one connection, in the extensions of its requests. HTTP/1 has at most one of them under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     opened: Instant,
@@ -106,21 +118,25 @@ pub(crate) struct Seat {
 impl Seat {
     fn new(opened: Instant) -> Self {
         let seat = Self { opened, state: Arc::default() };
-        seat.rest();
+        seat.state.store(seat.now(), Ordering::Release);
         seat
     }
 
-    /// A request begins; nothing where the connection is to end.
-    pub(crate) fn occupy(&self) -> Option<Occupied> {
-        let begun = self.state.try_update(Ordering::AcqRel, Ordering::Acquire, |state| {
-            (state != GIVEN_UP).then_some(BUSY)
-        });
-        begun.is_ok().then(|| Occupied(self.clone()))
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(0)
     }
 
+    /// Its request was let in, and is there as a whole.
+    pub(crate) fn keep(&self) {
+        let keep = |state| (state != GIVEN_UP).then_some(BUSY);
+        // Of a connection that is to end nobody awaits anything.
+        let _ = self.state.try_update(Ordering::AcqRel, Ordering::Acquire, keep);
+    }
+
+    /// Its request has ended, if it had one that counts.
     fn rest(&self) {
-        let since = u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(0);
-        self.state.store(since, Ordering::Release);
+        let now = self.now();
+        let _ = self.state.compare_exchange(BUSY, now, Ordering::AcqRel, Ordering::Acquire);
     }
 
     fn idle_since(&self) -> Option<Instant> {
@@ -130,18 +146,18 @@ impl Seat {
         }
     }
 
-    /// Whether it has been idle since then, and takes no request any more.
+    /// Whether it has been idle since then, and has no request from now on.
     fn give_up(&self, idle_since: Instant) -> bool {
         let since = u64::try_from((idle_since - self.opened).as_micros()).unwrap_or(0);
         self.state.compare_exchange(since, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 }
 
-/// A request that is under way until this goes.
+/// A request on a seat, until this goes.
 #[derive(Debug)]
-pub(crate) struct Occupied(Seat);
+pub(crate) struct Seated(pub(crate) Seat);
 
-impl Drop for Occupied {
+impl Drop for Seated {
     fn drop(&mut self) {
         self.0.rest();
     }
@@ -168,8 +184,8 @@ mod tests {
         seats.make_room().await;
         assert!(before.elapsed() < LEAST_IDLE, "the first had waited already");
         assert_eq!(seats.connections.len(), 1);
-        assert!(held[0].occupy().is_none(), "it takes no request any more");
-        assert!(held[1].occupy().is_some());
+        assert_eq!(held[0].state.load(Ordering::Acquire), GIVEN_UP);
+        assert!(held[1].idle_since().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -182,18 +198,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_under_way_keeps_its_seat() {
+    async fn a_request_that_was_let_in_keeps_its_seat_and_others_do_not() {
         let mut seats = Seats::new(1);
         let mut request = None;
         seats.seat(|seat| {
-            request = seat.occupy();
+            request = Some(Seated(seat));
             pending()
         });
+        let seated = request.take().expect("a request");
+        seated.0.keep();
         let room = time::timeout(Duration::from_secs(3600), seats.make_room()).await;
         assert!(room.is_err(), "there is none");
-        drop(request);
+        let seat = seated.0.clone();
+        drop(seated);
+        let since = seat.idle_since().expect("it rests");
+        // One that nobody let in is no reason to stay.
+        drop(Seated(seat.clone()));
+        assert_eq!(seat.idle_since(), Some(since));
         let room = time::timeout(LEAST_IDLE * 3, seats.make_room()).await;
-        assert!(room.is_ok(), "it rests");
+        assert!(room.is_ok());
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! Serves the routes on a socket, with every resource bounded.
 
-use std::{error::Error, net::SocketAddr, pin::pin, time::Duration};
+use std::{convert::Infallible, error::Error, net::SocketAddr, pin::pin, time::Duration};
 
 use axum::Router;
 use http::Request;
@@ -25,7 +25,8 @@ use worker_types::HostName;
 
 use crate::{
     ServerTls,
-    seats::{Seat, Seats},
+    extract::BodyRoom,
+    seats::{Seat, Seated, Seats},
 };
 
 /// How long accepting pauses when the process is out of file descriptors: long enough for some
@@ -55,8 +56,8 @@ pub struct ServeOptions {
     /// How long a client may take nothing of what it is sent. Then it is cut off: an event stream that is taken
     /// up again goes on from its last event. Default: 60 seconds, four heartbeats.
     pub write_timeout: Duration,
-    /// Connections at once. Whoever comes then has the seat of one without a request, and waits where
-    /// each has one. Default: 512, half of the file descriptors that a process usually has.
+    /// Connections at once. Whoever comes then has the seat of one without a request that was let in, and
+    /// waits where each has one. Default: 512, half of the file descriptors that a process usually has.
     pub max_connections: usize,
     /// Event streams at once; who asks for one more is refused as `capacity`. Default: 256, half of
     /// the connections, so that readers who never go leave room for commands. Such a reader costs
@@ -88,6 +89,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) {
     let mut seats = Seats::new(options.max_connections);
+    let bodies = BodyRoom::default();
     let mut http = http1::Builder::new();
     // Without a timer hyper has no timeouts at all, and a client that sends half a head stays.
     http.timer(TokioTimer::new())
@@ -111,6 +113,7 @@ pub async fn serve(
             http: http.clone(),
             app: app.clone(),
             peer: Peer(peer),
+            bodies: bodies.clone(),
             options: options.clone(),
             shutdown: shutdown.child_token(),
         };
@@ -137,6 +140,7 @@ struct Connection {
     http: http1::Builder,
     app: Router,
     peer: Peer,
+    bodies: BodyRoom,
     options: ServeOptions,
     shutdown: CancellationToken,
 }
@@ -153,7 +157,12 @@ impl Connection {
             return self.serve_http(stream, seat).await;
         };
         let handshake = tls.acceptor().accept(stream);
-        match time::timeout(self.options.header_read_timeout, handshake).await {
+        let handshake = tokio::select! {
+            handshake = time::timeout(self.options.header_read_timeout, handshake) => handshake,
+            // Nothing was asked yet.
+            () = self.shutdown.cancelled() => return,
+        };
+        match handshake {
             Ok(Ok(stream)) => self.serve_http(stream, seat).await,
             Ok(Err(error)) => broke_off(&error),
             Err(elapsed) => broke_off(&elapsed),
@@ -165,22 +174,23 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         seat: Seat,
     ) {
-        let Self { http, app, peer, options, shutdown } = self;
+        let Self { http, app, peer, bodies, options, shutdown } = self;
         let app = TowerToHyperService::new(app);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            let answer = seat.occupy().map(|occupied| (occupied, app.call(request)));
+            request.extensions_mut().insert(seat.clone());
+            request.extensions_mut().insert(bodies.clone());
+            let (seated, answer) = (Seated(seat.clone()), app.call(request));
             async move {
-                let (occupied, answer) = answer.ok_or(GivenUp)?;
                 let Ok(answer) = answer.await;
                 // What is whole only has to be taken, and who does not take it is not waited for. What has no
-                // end yet is for those who were let in, and under way until then.
-                Ok::<_, GivenUp>(answer.map(|body| {
+                // end yet is under way until then.
+                Ok::<_, Infallible>(answer.map(|body| {
                     if body.size_hint().exact().is_some() {
                         return Either::Left(body);
                     }
                     Either::Right(body.map_frame(move |frame| {
-                        let _ = &occupied;
+                        let _ = &seated;
                         frame
                     }))
                 }))
@@ -198,7 +208,7 @@ impl Connection {
                 match time::timeout(options.drain_grace, connection).await {
                     Ok(ended) => ended,
                     Err(_) => {
-                        tracing::warn!("cut a connection that outlasted the shutdown");
+                        tracing::debug!("cut a connection that outlasted the shutdown");
                         return;
                     }
                 }
@@ -209,11 +219,6 @@ impl Connection {
         }
     }
 }
-
-/// The connection gave up its seat while a request arrived.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is to end")]
-struct GivenUp;
 
 /// A client that went away, or one that was too slow: nothing an operator must mend.
 fn broke_off(error: &(dyn Error + 'static)) {

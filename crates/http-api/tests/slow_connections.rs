@@ -85,6 +85,22 @@ async fn send_half_a_head(address: SocketAddr, cut_off: UnboundedSender<()>) {
     }
 }
 
+/// A client that asks again and again for what everybody may have, and comes again when it is cut off.
+async fn ask_again_and_again(address: SocketAddr, cut_off: UnboundedSender<()>) {
+    loop {
+        let Ok(mut stream) = TcpStream::connect(address).await else { continue };
+        let mut answer = [0; 1 << 10];
+        while stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.is_ok()
+            && stream.read(&mut answer).await.is_ok_and(|read| read > 0)
+        {
+            time::sleep(Duration::from_millis(300)).await;
+        }
+        if cut_off.send(()).is_err() {
+            return;
+        }
+    }
+}
+
 /// A client that asks for a large answer and reads nothing of it.
 async fn take_nothing(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
@@ -100,6 +116,17 @@ async fn a_thousand_half_heads_leave_a_healthy_client_served() {
         served.tasks.spawn(send_half_a_head(served.address, tell.clone()));
     }
     // All seats were taken, or nobody would have been cut off.
+    cut_off.recv().await.expect("somebody was cut off");
+    served.is_healthy().await;
+}
+
+#[tokio::test]
+async fn a_thousand_clients_that_nobody_let_in_leave_a_healthy_one_served() {
+    let mut served = Served::new().await;
+    let (tell, mut cut_off) = unbounded_channel();
+    for _ in 0..SLOW {
+        served.tasks.spawn(ask_again_and_again(served.address, tell.clone()));
+    }
     cut_off.recv().await.expect("somebody was cut off");
     served.is_healthy().await;
 }

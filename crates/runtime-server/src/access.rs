@@ -21,7 +21,7 @@ impl Caller {
         self.0.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 
-    /// Whether it sees all Workers.
+    /// Whether only the Workers with certain labels are there for it.
     pub(crate) fn is_bound(&self) -> bool {
         !self.0.labels.is_empty()
     }
@@ -31,6 +31,17 @@ impl Caller {
         self.0.labels.iter().all(|(key, value)| {
             query.labels.entry(key.clone()).or_insert_with(|| value.clone()) == value
         })
+    }
+
+    /// The same refusal, without what is not there for the caller.
+    pub(crate) fn told(&self, refused: RuntimeError) -> RuntimeError {
+        match refused {
+            RuntimeError::ScopeConflict { preopen, .. } if self.is_bound() => {
+                let reason = "another Worker may write to it".to_owned();
+                RuntimeError::PreopenUnavailable { preopen, reason }
+            }
+            refused => refused,
+        }
     }
 
     /// Files a new Worker under its labels, and holds what it asks for against its ceiling.
@@ -134,12 +145,12 @@ impl FromRequestParts<ServerState> for Observed {
 }
 
 /// A Worker that the caller may command.
-pub(crate) struct Commanded(pub(crate) WorkerId);
+pub(crate) struct Commanded(pub(crate) WorkerId, pub(crate) Caller);
 
 impl FromRequestParts<ServerState> for Commanded {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &ServerState) -> Result<Self, Problem> {
-        worker(parts, state, Scope::Command).await.map(|(id, _)| Self(id))
+        worker(parts, state, Scope::Command).await.map(|(id, caller)| Self(id, caller))
     }
 }

@@ -52,7 +52,7 @@ fn routes() -> OpenApiRouter<ServerState> {
         .routes(routes!(commands::drain))
         .routes(routes!(observation::usage))
         .routes(routes!(events::of_runtime))
-        .routes(components::upload_route())
+        .routes(routes!(components::upload))
         .routes(routes!(components::remove))
         .routes(routes!(observation::workers, commands::create))
         .routes(routes!(observation::worker, commands::delete))

@@ -9,10 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, Method, header};
-use http_api::{ApiPath, CallerName, Peer, Problem, ProblemCode, bearer_token};
+use http_api::{ApiPath, CallerName, Peer, Problem, ProblemCode, bearer_token, let_in};
 use jiff::Timestamp;
 use serde::Deserialize;
-use worker_types::{RuntimeError, WorkerId};
+use worker_types::{ComponentDigest, RuntimeError, WorkerId};
 
 use crate::{access::Caller, server::ServerState};
 
@@ -25,6 +25,12 @@ pub(crate) async fn check_origin(
 ) -> Response {
     let headers = request.headers();
     let checked = state.own_address.check(headers, request.uri().authority());
+    let checked = checked.map_err(|_| {
+        Problem::forbidden(
+            "the Host header names another server than this one; `names` below [server] says what else this \
+             one is called by",
+        )
+    });
     let checked = checked.and_then(|()| match headers.get(header::ORIGIN) {
         None => Ok(()),
         Some(_) => Err(Problem::forbidden("a page in a browser made the request")),
@@ -50,7 +56,7 @@ pub(crate) async fn admit(
         let wait = peer.and_then(|peer| state.failures.count(peer, Instant::now()));
         return match wait {
             None => {
-                tracing::warn!(target: "audit", ?peer, "a token was refused");
+                tracing::warn!(target: "audit", peer = peer.map(tracing::field::display), "a token was refused");
                 unauthorized("the bearer token is none of this Runtime, or has expired")
             }
             Some(wait) => Problem::TooManyRequests { retry_after_s: wait.as_secs().max(1) },
@@ -61,7 +67,7 @@ pub(crate) async fn admit(
         true => None,
         false => Some(Command::of(&mut request, token.id.to_string()).await),
     };
-    request.extensions_mut().insert(CallerName(token.id.to_string().into()));
+    let_in(&mut request, CallerName(token.id.to_string().into()));
     request.extensions_mut().insert(Caller(token));
     let response = next.run(request).await;
     if let Some(command) = command {
@@ -84,18 +90,21 @@ fn unauthorized(reason: &str) -> Problem {
 }
 
 #[derive(Default, Deserialize)]
-struct OfWorker {
+struct Named {
     worker_id: Option<WorkerId>,
+    digest: Option<ComponentDigest>,
 }
 
 /// A request that changes something. What came of it is written down once, also where its client goes away
 /// before it is answered: it may have been carried out all the same.
 struct Command {
     token: String,
-    method: Method,
+    method: String,
     /// The route, not the path: that may hold anything.
     route: String,
     worker: Option<String>,
+    /// The component that is removed.
+    component: Option<ComponentDigest>,
     /// The status and the code of the answer.
     answer: Option<(u16, &'static str)>,
 }
@@ -105,10 +114,14 @@ impl Command {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or("none", MatchedPath::as_str).to_owned();
         // As the handler reads it.
-        let ApiPath(OfWorker { worker_id }) =
-            request.extract_parts().await.unwrap_or(ApiPath(OfWorker::default()));
+        let ApiPath(Named { worker_id, digest: component }) =
+            request.extract_parts().await.unwrap_or(ApiPath(Named::default()));
         let worker = worker_id.map(|id| id.to_string());
-        Self { token, method: request.method().clone(), route, worker, answer: None }
+        let method = request.method();
+        // Any word may stand there, of any length.
+        let is_known = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method);
+        let method = if is_known { method.to_string() } else { "other".to_owned() };
+        Self { token, method, route, worker, component, answer: None }
     }
 
     fn answered(mut self, response: &Response) {
@@ -130,9 +143,10 @@ impl Drop for Command {
         tracing::info!(
             target: "audit",
             token = self.token,
-            method = %self.method,
+            method = self.method,
             route = self.route,
             worker = self.worker,
+            component = self.component.map(tracing::field::display),
             status,
             outcome = outcome.unwrap_or("not awaited"),
             "a command"
@@ -159,9 +173,10 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let command = Command {
                 token: "t-1".to_owned(),
-                method: Method::POST,
+                method: "POST".to_owned(),
                 route: "/v1/workers/{worker_id}/input".to_owned(),
                 worker: Some(WORKER.to_owned()),
+                component: None,
                 answer: None,
             };
             if let Some(answer) = answer {

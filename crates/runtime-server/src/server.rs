@@ -2,13 +2,13 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
-use http_api::{
-    BODY_LIMIT_BYTES, EventStreams, OwnAddress, Problem, ServeOptions, finish_response,
-};
+use axum::{Router, middleware};
+use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, finish_response};
+use jiff::Timestamp;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use worker_runtime::Runtime;
+use worker_types::Usage;
 
 use crate::{TokenFile, api, failures::Failures, guard, tokens::Tokens};
 
@@ -25,6 +25,7 @@ pub struct RuntimeServer {
     runtime: Runtime,
     tokens: Arc<Tokens>,
     failures: Arc<Failures>,
+    usage_before: Usage,
     options: ServeOptions,
     event_streams: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
@@ -40,6 +41,12 @@ pub enum ServeRuntimeError {
         /// The listener's address.
         address: SocketAddr,
     },
+    /// Other machines reach the address, and nobody is let in.
+    #[error("{address} can be reached from other machines, and there is no token that counts")]
+    NoTokens {
+        /// The listener's address.
+        address: SocketAddr,
+    },
     /// The operating system does not say where the listener listens.
     #[error("failed to find out the listener's address")]
     LocalAddress(#[source] io::Error),
@@ -51,6 +58,8 @@ pub(crate) struct ServerState {
     pub(crate) runtime: Runtime,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) failures: Arc<Failures>,
+    /// What the Workers had used when the server was made.
+    pub(crate) usage_before: Usage,
     pub(crate) own_address: OwnAddress,
     pub(crate) event_streams: EventStreams,
     pub(crate) uploads: Arc<Semaphore>,
@@ -66,6 +75,7 @@ impl RuntimeServer {
     pub fn new(runtime: Runtime, tokens: TokenFile) -> Self {
         let options = ServeOptions::default();
         Self {
+            usage_before: runtime.overview().usage,
             runtime,
             tokens: Arc::new(Tokens::new(tokens)),
             failures: Arc::default(),
@@ -84,21 +94,37 @@ impl RuntimeServer {
         self
     }
 
+    /// Whether the Runtime may be served on `address`. This waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Other machines reach the address, and the options have no TLS, or there is no token that counts.
+    pub fn check(&self, address: SocketAddr) -> Result<(), ServeRuntimeError> {
+        if address.ip().is_loopback() {
+            return Ok(());
+        }
+        if self.options.tls.is_none() {
+            return Err(ServeRuntimeError::NotLoopback { address });
+        }
+        if !self.tokens.any(Timestamp::now()) {
+            return Err(ServeRuntimeError::NoTokens { address });
+        }
+        Ok(())
+    }
+
     /// Serves until `shutdown` is cancelled, then ends event streams, lets running requests finish within
     /// the grace of the options, and returns. The Runtime is not shut down.
     ///
     /// # Errors
     ///
-    /// The listener is on an address that other machines reach, and the options have no TLS.
+    /// See [`RuntimeServer::check`].
     pub async fn serve(
         &self,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), ServeRuntimeError> {
         let address = listener.local_addr().map_err(ServeRuntimeError::LocalAddress)?;
-        if !address.ip().is_loopback() && self.options.tls.is_none() {
-            return Err(ServeRuntimeError::NotLoopback { address });
-        }
+        self.check(address)?;
         let app = self.app(address, shutdown.clone());
         http_api::serve(listener, app, &self.options, shutdown).await;
         Ok(())
@@ -114,6 +140,7 @@ impl RuntimeServer {
             runtime: self.runtime.clone(),
             tokens: Arc::clone(&self.tokens),
             failures: Arc::clone(&self.failures),
+            usage_before: self.usage_before,
             own_address: OwnAddress::new(address, &self.options),
             event_streams: EventStreams::new(
                 (Arc::clone(&self.event_streams), self.options.max_event_streams),
@@ -126,7 +153,6 @@ impl RuntimeServer {
         api::router(&state)
             .fallback(async || Problem::NotFound)
             .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-            .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
             .layer(middleware::from_fn_with_state(state.clone(), guard::check_origin))
             .layer(middleware::from_fn(finish_response))
             .with_state(state)

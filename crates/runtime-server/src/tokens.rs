@@ -215,7 +215,10 @@ impl TokenFile {
             expires_at,
             ceiling,
         };
-        self.change(|tokens| tokens.push(record.clone()))?;
+        self.change(|tokens| {
+            tokens.push(record.clone());
+            true
+        })?;
         Ok((record, secret))
     }
 
@@ -225,17 +228,19 @@ impl TokenFile {
     ///
     /// See [`TokenFileError`].
     pub fn remove(&self, id: &str) -> Result<bool, TokenFileError> {
-        let mut is_removed = false;
         self.change(|tokens| {
             let before = tokens.len();
             tokens.retain(|token| token.id.as_str() != id);
-            is_removed = tokens.len() < before;
-        })?;
-        Ok(is_removed)
+            tokens.len() < before
+        })
     }
 
-    /// Changes the tokens, one process after the other. Readers see all of the change or nothing.
-    fn change(&self, change: impl FnOnce(&mut Vec<TokenRecord>)) -> Result<(), TokenFileError> {
+    /// Changes the tokens, one process after the other. Readers see all of the change or nothing. Where `change`
+    /// says that there is none, nothing is written.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Vec<TokenRecord>) -> bool,
+    ) -> Result<bool, TokenFileError> {
         let dir = self.path.parent().unwrap_or(Path::new("."));
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
@@ -244,7 +249,9 @@ impl TokenFile {
         let lock = options.open(self.path.with_extension("lock"))?;
         lock.lock()?;
         let mut content = self.read()?;
-        change(&mut content.tokens);
+        if !change(&mut content.tokens) {
+            return Ok(false);
+        }
         // For its owner alone from the beginning.
         let mut beside = tempfile::NamedTempFile::new_in(dir)?;
         serde_json::to_writer_pretty(&mut beside, &content)?;
@@ -254,7 +261,7 @@ impl TokenFile {
         // What was removed does not come back after a power cut.
         #[cfg(unix)]
         File::open(dir)?.sync_all()?;
-        Ok(())
+        Ok(true)
     }
 
     fn read(&self) -> Result<Content, TokenFileError> {
@@ -336,6 +343,11 @@ impl Tokens {
     pub(crate) fn find(&self, token: &str, now: Timestamp) -> Option<Arc<TokenRecord>> {
         let digest = SecretDigest::of(token);
         self.find_by(|known| known.digest.matches(&digest), now)
+    }
+
+    /// Whether anybody is let in.
+    pub(crate) fn any(&self, now: Timestamp) -> bool {
+        self.find_by(|_| true, now).is_some()
     }
 
     /// Ends when the token is good for nothing any more: at its end, or some seconds after it was removed.

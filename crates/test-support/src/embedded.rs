@@ -163,7 +163,7 @@ impl Operations for Embedded {
     }
 
     async fn add_component(&self, bytes: Bytes) -> Answer<ComponentDigest> {
-        self.runtime.add_component(bytes).await
+        self.runtime.add_component(bytes).await.map(|kept| kept.digest)
     }
 
     async fn remove_component(&self, digest: ComponentDigest) -> Answer<()> {

@@ -77,6 +77,12 @@ impl LogId {
     pub fn generate() -> Self {
         Self(Uuid::now_v7())
     }
+
+    /// The id of a Worker's part of this log: it tells the cursors of one Worker from those of another.
+    #[must_use]
+    pub fn of_worker(self, worker: WorkerId) -> Self {
+        Self(Uuid::from_u128(self.0.as_u128() ^ u128::from_be_bytes(*worker.as_bytes())))
+    }
 }
 
 impl fmt::Display for LogId {

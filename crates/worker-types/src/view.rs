@@ -1,5 +1,7 @@
 //! What a Runtime shows of itself and of its Workers.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -93,8 +95,9 @@ pub enum RuntimeStatus {
 pub struct DrainProgress {
     /// Whether nothing is left to do: it may be ended, and no turn is lost.
     pub drained: bool,
-    /// Workers with a turn that runs or waits.
-    pub running: u64,
+    /// Workers that have something left to do: a turn that runs or waits, or an operation. None, and not
+    /// drained, while guests of ended turns are on their way out.
+    pub busy: u64,
 }
 
 /// One thing a Runtime may be able to do.
@@ -285,7 +288,7 @@ pub struct KeptComponent {
     /// What it imports, as it names it.
     pub imports: Vec<String>,
     /// What a Worker has to be granted that goes by it, unless its profile says that it can do without.
-    pub capabilities: Vec<Capability>,
+    pub capabilities: BTreeSet<Capability>,
 }
 
 /// What a Worker's turns took.

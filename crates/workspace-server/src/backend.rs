@@ -2,10 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::get};
-use http_api::{
-    BODY_LIMIT_BYTES, EventStreams, OwnAddress, Problem, ServeOptions, finish_response,
-};
+use axum::{Router, middleware, routing::get};
+use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, finish_response};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -115,7 +113,6 @@ fn app(state: AppState) -> Router {
         .route("/api/", api::nothing(&state))
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT_BYTES))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_host))
         .layer(middleware::map_response(guard::page_policy))
         .layer(middleware::from_fn(finish_response))

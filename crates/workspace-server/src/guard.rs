@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use http_api::{CallerName, Problem};
+use http_api::{CallerName, Problem, let_in};
 
 use crate::{auth::Principal, backend::AppState};
 
@@ -52,8 +52,7 @@ pub(crate) async fn check_principal(
     };
     match admitted {
         Ok(principal) => {
-            let name = CallerName(principal.name().into());
-            request.extensions_mut().insert(name);
+            let_in(&mut request, CallerName(principal.name().into()));
             request.extensions_mut().insert(principal);
             next.run(request).await
         }

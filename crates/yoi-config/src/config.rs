@@ -29,6 +29,10 @@ pub const DEFAULT_LISTEN: SocketAddr =
 /// longer means to drain it first.
 pub const MAX_SHUTDOWN_GRACE_S: u64 = 3600;
 
+/// The same for a Runtime process.
+pub const DEFAULT_RUNTIME_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 38_800);
+
 /// The longest configuration: hundreds of times what anybody writes, and little to read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -72,17 +76,18 @@ pub struct RuntimeConfig {
     pub default_profile: Option<ProfileName>,
 }
 
-/// `[server]`: the Backend.
+/// `[server]`: the process that serves: the Backend, or a Runtime by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServerConfig {
-    /// Where to listen; absent means [`DEFAULT_LISTEN`]. Port 0 takes a free one.
+    /// Where to listen; absent means [`DEFAULT_LISTEN`] for a Backend, and [`DEFAULT_RUNTIME_LISTEN`] for a
+    /// Runtime. Port 0 takes a free one.
     #[serde(deserialize_with = "listen_address")]
     pub listen: Option<SocketAddr>,
     /// The directory for what must survive. A relative one starts at the configuration.
     #[serde(deserialize_with = "directory")]
     pub data_dir: Option<PathBuf>,
-    /// Whether the Backend's process is confined to what it needs of the disk.
+    /// Whether the process is confined to what it needs of the disk.
     pub confine: Confine,
     /// What a Runtime process encrypts its connections with. Without, it listens on addresses of its own
     /// machine only.
@@ -107,7 +112,7 @@ pub struct TlsConfig {
     pub key: PathBuf,
 }
 
-/// Whether the Backend's process is confined.
+/// Whether a process that serves is confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confine {

@@ -35,7 +35,8 @@ mod tests;
 
 pub use command::CommandConfig;
 pub use config::{
-    Config, Confine, DEFAULT_LISTEN, MAX_SHUTDOWN_GRACE_S, RuntimeConfig, ServerConfig, TlsConfig,
+    Config, Confine, DEFAULT_LISTEN, DEFAULT_RUNTIME_LISTEN, MAX_SHUTDOWN_GRACE_S, RuntimeConfig,
+    ServerConfig, TlsConfig,
 };
 pub use error::{ConfigError, InvalidConfig};
 pub use model::{EnvName, InvalidEnvName, MissingApiKeyError, ModelConfig, Provider};

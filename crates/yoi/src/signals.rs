@@ -2,13 +2,16 @@
 
 use std::io;
 
-/// SIGINT and SIGTERM, which mean the same here: end in good order.
+/// SIGINT, SIGTERM and SIGHUP, which mean the same here: end in good order.
 #[derive(Debug)]
 pub(crate) struct EndSignals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Absent where whoever started this process had it ignored, as `nohup` does.
+    #[cfg(unix)]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 impl EndSignals {
@@ -19,6 +22,7 @@ impl EndSignals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: (!hang_up_is_ignored()).then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -42,10 +46,21 @@ impl EndSignals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            _ = async { self.hang_up.as_mut()?.recv().await }, if self.hang_up.is_some() => {}
         }
         #[cfg(not(unix))]
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// Whether SIGHUP has no effect on this process. Listening to it would give it one.
+#[cfg(unix)]
+fn hang_up_is_ignored() -> bool {
+    // A mask in hexadecimal, the lowest bit for signal 1. Where nobody says it, it has its effect.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }

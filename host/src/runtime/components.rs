@@ -1,17 +1,24 @@
 //! The components that a Runtime keeps: for Workers to be upgraded to, until nobody goes by them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
-use worker_types::{ComponentDigest, RuntimeError};
+use tokio::{
+    sync::{OwnedRwLockReadGuard, RwLock, RwLockWriteGuard},
+    task::spawn_blocking,
+};
+use worker_types::{ComponentDigest, KeptComponent, RuntimeError};
 
-use super::{Inner, Runtime, store_error, upgrade::not_loaded};
+use super::{Inner, Runtime, store_error, task_failed, upgrade::not_loaded};
+use crate::{
+    engine::{Takes, inspect_component},
+    error_chain,
+};
 
 /// Workers looked at in one step, with the table of Workers locked.
 const STEP: usize = 1_000;
 
-/// Whether components may be removed: not while a Worker is about to go by one.
+/// When components are removed: not while a Worker is about to go by one.
 #[derive(Debug, Default)]
 pub(crate) struct ComponentRemoval(Arc<RwLock<()>>);
 
@@ -22,8 +29,13 @@ pub(crate) struct ComponentsStay(
 );
 
 impl ComponentRemoval {
-    pub(crate) async fn wait(&self) -> ComponentsStay {
+    pub(crate) async fn hold_off(&self) -> ComponentsStay {
         ComponentsStay(Arc::clone(&self.0).read_owned().await)
+    }
+
+    /// Waits until no Worker is about to go by another component, and keeps it so.
+    async fn begin(&self) -> RwLockWriteGuard<'_, ()> {
+        self.0.write().await
     }
 }
 
@@ -33,13 +45,25 @@ impl Runtime {
     /// # Errors
     ///
     /// `InvalidComponent`, `RuntimeUnavailable`.
-    pub async fn add_component(&self, bytes: Bytes) -> Result<ComponentDigest, RuntimeError> {
+    pub async fn add_component(&self, bytes: Bytes) -> Result<KeptComponent, RuntimeError> {
         self.0.check_accepting()?;
         let loaded = self.0.engines.load(bytes.clone()).await;
-        let component = loaded.map_err(|error| not_loaded(&error))?;
-        let kept = self.0.store.put_component(component.digest, &bytes).await;
+        let digest = loaded.map_err(|error| not_loaded(&error))?.digest;
+        let kept = self.0.store.put_component(digest, &bytes).await;
         kept.map_err(|error| store_error(&error))?;
-        Ok(component.digest)
+        let limits = Arc::clone(&self.0.limits);
+        let inspected = spawn_blocking(move || inspect_component(&bytes, &limits)).await;
+        let inspected = inspected.map_err(|_| task_failed())?;
+        let imports = inspected
+            .map_err(|error| RuntimeError::InvalidComponent { reason: error_chain(&error) })?;
+        let (mut names, mut capabilities) = (Vec::new(), BTreeSet::new());
+        for import in imports.imports {
+            if let Takes::Grant(capability) = import.takes {
+                capabilities.insert(capability);
+            }
+            names.push(import.name);
+        }
+        Ok(KeptComponent { digest, imports: names, capabilities })
     }
 
     /// Removes a component that was kept, unless a profile or a Worker goes by it.
@@ -49,7 +73,7 @@ impl Runtime {
     /// `UnknownComponent`, `ComponentInUse`, `RuntimeUnavailable`.
     pub async fn remove_component(&self, digest: ComponentDigest) -> Result<(), RuntimeError> {
         self.0.check_accepting()?;
-        let _nobody_takes_it = self.0.component_removal.0.write().await;
+        let _nobody_takes_it = self.0.component_removal.begin().await;
         if let Some(reason) = self.0.user_of(digest) {
             return Err(RuntimeError::ComponentInUse { reason });
         }

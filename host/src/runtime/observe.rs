@@ -241,7 +241,7 @@ impl Runtime {
         let limit = limit.clamp(1, MAX_EVENTS);
         let events = self.0.read(id, after, until, limit).await?;
         let last = events.last().map_or(after, |event| event.seq);
-        Ok(EventPage { events, next: Cursor::new(self.0.store.log_id(), last) })
+        Ok(EventPage { events, next: Cursor::new(self.0.store.log_id().of_worker(id), last) })
     }
 
     /// A Worker's events from `after` on: first those in the log, then live, with deltas.
@@ -384,33 +384,25 @@ impl Inner {
     }
 
     fn check_cursor(&self, cell: &WorkerCell, cursor: Cursor) -> Result<Seq, RuntimeError> {
-        self.check_log(cursor.log_id)?;
+        check_log(cursor.log_id, self.store.log_id().of_worker(cell.id))?;
         let head = cell.lock().readable()?;
         if cursor.seq > head.last_seq {
             let reason = "it is ahead of the Worker's log".to_owned();
             return Err(RuntimeError::InvalidCursor { reason });
         }
         if cursor.seq < head.trimmed {
-            return Err(self.cursor_gap(head.trimmed));
+            return Err(self.cursor_gap(cell.id, head.trimmed));
         }
         Ok(cursor.seq)
     }
 
     fn check_feed_cursor(&self, cursor: FeedCursor) -> Result<u64, RuntimeError> {
-        self.check_log(cursor.log_id)?;
+        check_log(cursor.log_id, self.store.log_id())?;
         if cursor.position > *self.store.feed_head().borrow() {
             let reason = "it is ahead of the feed".to_owned();
             return Err(RuntimeError::InvalidCursor { reason });
         }
         Ok(cursor.position)
-    }
-
-    fn check_log(&self, log_id: Option<LogId>) -> Result<(), RuntimeError> {
-        if log_id.is_none_or(|log_id| log_id == self.store.log_id()) {
-            return Ok(());
-        }
-        let reason = "it is from another log: this Runtime was started anew".to_owned();
-        Err(RuntimeError::InvalidCursor { reason })
     }
 
     /// Reads events, or says where the log begins, or that the Worker was deleted.
@@ -454,14 +446,24 @@ impl Inner {
             Ok([Event { body: EventBody::WorkerDeleted, .. }]) => {
                 RuntimeError::UnknownWorker { worker_id: id }
             }
-            Ok(_) => self.cursor_gap(through),
+            Ok(_) => self.cursor_gap(id, through),
             Err(error) => store_error(error),
         }
     }
 
-    fn cursor_gap(&self, through: Seq) -> RuntimeError {
-        RuntimeError::CursorGap { oldest: Cursor::new(self.store.log_id(), through) }
+    fn cursor_gap(&self, id: WorkerId, through: Seq) -> RuntimeError {
+        let log_id = self.store.log_id().of_worker(id);
+        RuntimeError::CursorGap { oldest: Cursor::new(log_id, through) }
     }
+}
+
+fn check_log(found: Option<LogId>, own: LogId) -> Result<(), RuntimeError> {
+    if found.is_none_or(|found| found == own) {
+        return Ok(());
+    }
+    let reason = "it is from another log: another Worker's, or of a Runtime that was started anew"
+        .to_owned();
+    Err(RuntimeError::InvalidCursor { reason })
 }
 
 fn matches(query: &WorkerQuery, cell: &WorkerCell) -> bool {

@@ -213,7 +213,14 @@ impl Workers {
         None
     }
 
-    /// Lets no input in any more, and no Worker be created.
+    /// How many Workers have something left to do.
+    pub(super) fn busy(&self) -> u64 {
+        let table = self.lock();
+        let is_busy = |slot: &&Slot| slot.active.as_ref().is_some_and(|way| !way.is_closed());
+        table.creating + table.slots.values().filter(is_busy).count() as u64
+    }
+
+    /// Takes no new work any more: see [`Gate::Draining`].
     pub(super) fn drain(&self) {
         let mut table = self.lock();
         if table.gate == Gate::Open {
@@ -230,7 +237,7 @@ impl Workers {
         self.lock().gate == Gate::Closed
     }
 
-    /// Whether there is new work to be had.
+    /// Fails where no new work is taken.
     pub(super) fn check_accepting(&self) -> Result<(), RuntimeError> {
         self.lock().check_accepting()
     }

@@ -60,7 +60,7 @@ impl Runtime {
         let _ = profile.component(&self.0).await;
         let digest = self.0.digest_of(component)?;
         // Until it is in the Worker's log.
-        let stay = self.0.component_removal.wait().await;
+        let stay = self.0.component_removal.hold_off().await;
         let profile = Profile { component: component.clone(), ..profile.profile.clone() };
         let profile = self.0.snapshots().snapshot(&profile, digest);
         let loaded = profile.component(&self.0).await;

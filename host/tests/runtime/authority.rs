@@ -209,8 +209,8 @@ async fn a_component_is_added_and_a_worker_upgraded_to_it_by_its_digest() {
     let refused = runtime.add_component(Bytes::from_static(b"junk")).await.expect_err("a refusal");
     assert_eq!(refused.code(), "invalid_component");
     let echo = Bytes::from_static(builtin_workers::ECHO);
-    let digest = runtime.add_component(echo).await.expect("added");
-    runtime.upgrade(id, &ComponentRef::Digest(digest)).await.expect("upgraded");
+    let kept = runtime.add_component(echo).await.expect("added");
+    runtime.upgrade(id, &ComponentRef::Digest(kept.digest)).await.expect("upgraded");
     assert_eq!(turn(&runtime, id, "spin").await, Outcome::Completed, "it echoes now");
     assert_eq!(said(&runtime, id).await, ["spin"]);
 }

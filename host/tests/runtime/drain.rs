@@ -28,7 +28,7 @@ async fn a_drain_refuses_new_work_and_finishes_what_was_accepted() {
     let queued = queued.expect("a place").turn_id;
 
     let progress = runtime.drain(Duration::ZERO).await;
-    assert_eq!((progress.drained, progress.running), (false, 1));
+    assert_eq!((progress.drained, progress.busy), (false, 1));
     assert_eq!(runtime.status(), RuntimeStatus::Draining);
     is_draining(runtime.input(busy, Input::text("x"), queue).await);
     is_draining(runtime.input(idle, Input::text("x"), InputOptions::default()).await);
@@ -39,7 +39,7 @@ async fn a_drain_refuses_new_work_and_finishes_what_was_accepted() {
 
     runtime.cancel(busy, Some(running)).await.expect("cancelled");
     let progress = runtime.drain(PATIENCE).await;
-    assert_eq!((progress.drained, progress.running), (true, 0));
+    assert_eq!((progress.drained, progress.busy), (true, 0));
     assert_eq!(runtime.outcome(busy, queued).await, Ok(Outcome::Completed));
     // What needs no turn is still done.
     runtime.stop(idle).await.expect("stopped");

@@ -58,7 +58,7 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     caller.bound(&mut request)?;
     request.idempotency_key = key;
-    let worker = state.runtime.create(request).await?;
+    let worker = state.runtime.create(request).await.map_err(|refused| caller.told(refused))?;
     let location = format!("/v1/workers/{}", worker.worker_id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(worker)).into_response())
 }
@@ -86,7 +86,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn input(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
     ApiQuery(wait): ApiQuery<WaitQuery>,
     Keyed(key): Keyed,
     ApiJson(body): ApiJson<InputBody>,
@@ -119,7 +119,7 @@ pub(super) async fn input(
 )]
 pub(super) async fn cancel(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
     OptionalJson(CancelBody { turn_id }): OptionalJson<CancelBody>,
 ) -> Result<StatusCode, Problem> {
     state.runtime.cancel(worker, turn_id).await?;
@@ -143,7 +143,7 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn stop(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
 ) -> Result<StatusCode, Problem> {
     state.runtime.stop(worker).await?;
     Ok(StatusCode::ACCEPTED)
@@ -167,9 +167,9 @@ pub(super) async fn stop(
 )]
 pub(super) async fn start(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, caller): Commanded,
 ) -> Result<StatusCode, Problem> {
-    state.runtime.start(worker).await?;
+    state.runtime.start(worker).await.map_err(|refused| caller.told(refused))?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -191,7 +191,7 @@ pub(super) async fn start(
 )]
 pub(super) async fn delete(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
 ) -> Result<StatusCode, Problem> {
     state.runtime.delete(worker).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -218,7 +218,7 @@ pub(super) async fn delete(
 )]
 pub(super) async fn revoke(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
     ApiJson(RevokeBody { grants }): ApiJson<RevokeBody>,
 ) -> Result<StatusCode, Problem> {
     state.runtime.revoke(worker, grants).await?;
@@ -246,7 +246,7 @@ pub(super) async fn revoke(
 )]
 pub(super) async fn upgrade(
     State(state): State<ServerState>,
-    Commanded(worker): Commanded,
+    Commanded(worker, _): Commanded,
     ApiJson(UpgradeBody { component }): ApiJson<UpgradeBody>,
 ) -> Result<(StatusCode, Json<Upgraded>), Problem> {
     let upgraded = state.runtime.upgrade(worker, &component).await?;

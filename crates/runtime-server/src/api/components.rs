@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
 };
 use http::StatusCode;
 use http_api::{
@@ -12,19 +12,9 @@ use http_api::{
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
-use utoipa_axum::{
-    router::{UtoipaMethodRouter, UtoipaMethodRouterExt as _},
-    routes,
-};
-use worker_runtime::{Takes, inspect_component};
-use worker_types::{Capability, ComponentDigest, KeptComponent, RuntimeError};
+use worker_types::{ComponentDigest, KeptComponent, RuntimeError};
 
 use crate::{access::Administrator, server::ServerState};
-
-/// Takes more than others do: a component is larger than any JSON.
-pub(super) fn upload_route() -> UtoipaMethodRouter<ServerState> {
-    routes!(upload).layer(DefaultBodyLimit::disable())
-}
 
 /// Keeps a component, to upgrade Workers to.
 ///
@@ -44,34 +34,19 @@ pub(super) fn upload_route() -> UtoipaMethodRouter<ServerState> {
     ),
     security(("token" = ["admin"]))
 )]
-async fn upload(
+pub(super) async fn upload(
     State(state): State<ServerState>,
     _: Administrator,
     request: Request,
 ) -> Result<(StatusCode, Json<KeptComponent>), Problem> {
     let limits = state.runtime.summary().limits;
-    // Whoever waits here holds nothing yet.
-    let _upload = state.uploads.acquire().await;
+    let _upload = state.uploads.try_acquire().map_err(|_| {
+        let reason = "as many components are on their way as this server has room for".to_owned();
+        RuntimeError::Capacity { reason }
+    })?;
     let bytes = read_body(request, "the component", limits.component_bytes).await?;
-    let kept = {
-        let bytes = bytes.clone();
-        let inspected = tokio::task::spawn_blocking(move || inspect_component(&bytes, &limits));
-        inspected.await.map_err(|error| invalid(error.to_string()))?
-    };
-    let found = kept.map_err(|error| invalid(worker_runtime::error_chain(&error)))?;
-    let digest = state.runtime.add_component(bytes).await?;
-    let mut capabilities: Vec<Capability> = found
-        .imports
-        .iter()
-        .filter_map(|import| match import.takes {
-            Takes::Grant(capability) => Some(capability),
-            _ => None,
-        })
-        .collect();
-    capabilities.sort_unstable();
-    capabilities.dedup();
-    let imports = found.imports.into_iter().map(|import| import.name).collect();
-    Ok((StatusCode::CREATED, Json(KeptComponent { digest, imports, capabilities })))
+    let kept = state.runtime.add_component(bytes).await?;
+    Ok((StatusCode::CREATED, Json(kept)))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -106,8 +81,4 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     state.runtime.remove_component(digest).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-fn invalid(reason: String) -> RuntimeError {
-    RuntimeError::InvalidComponent { reason }
 }

@@ -8,9 +8,8 @@ use axum::{
 };
 use http::header;
 use http_api::{Problem, openapi::TokenRefusals};
-use worker_types::Overview;
+use worker_types::{Overview, RuntimeStatus};
 
-use super::observation::overview;
 use crate::{access::Observer, server::ServerState};
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -18,6 +17,8 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const US_PER_S: f64 = 1_000_000.0;
 
 /// Figures for Prometheus.
+///
+/// Of all Workers: not for a token with labels. What is counted is counted since the process began.
 #[utoipa::path(
     get,
     path = "/metrics",
@@ -33,14 +34,25 @@ pub(super) async fn metrics(
     State(state): State<ServerState>,
     Observer(caller): Observer,
 ) -> Result<Response, Problem> {
-    let overview = overview(&state.runtime, &caller)?;
-    let text = written(&overview, state.event_streams.open());
+    if caller.is_bound() {
+        return Err(Problem::forbidden(
+            "the figures are of all Workers, and the token is for those with certain labels",
+        ));
+    }
+    let mut overview = state.runtime.overview();
+    // The usage of the Runtime is that of the Workers it found when it began, and less after each restart
+    // that follows a deletion.
+    overview.usage = overview.usage.since(state.usage_before);
+    let is_ready = state.runtime.status() == RuntimeStatus::Ready;
+    let text = written(&overview, is_ready, state.event_streams.open());
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }
 
-fn written(overview: &Overview, event_streams: usize) -> String {
+fn written(overview: &Overview, is_ready: bool, event_streams: usize) -> String {
     let Overview { idle, running, stopped, unavailable, usage } = overview;
     let mut text = Metrics(String::new());
+    text.metric("yoi_ready", "gauge", "Whether new work is taken.");
+    text.value("yoi_ready", "", f64::from(u8::from(is_ready)));
     text.metric("yoi_workers", "gauge", "Workers, by what they are doing.");
     for (state, count) in
         [("idle", idle), ("running", running), ("stopped", stopped), ("unavailable", unavailable)]
@@ -84,7 +96,7 @@ mod tests {
     #[test]
     fn figures_have_units_in_their_names() {
         let usage = Usage { turns: 3, wall_us: 1_500_000, cpu_us: 250_000, ..Usage::default() };
-        let text = written(&Overview { idle: 2, usage, ..Overview::default() }, 1);
+        let text = written(&Overview { idle: 2, usage, ..Overview::default() }, true, 1);
         for line in [
             "yoi_workers{state=\"idle\"} 2",
             "yoi_turns_total 3",
@@ -92,6 +104,7 @@ mod tests {
             "yoi_turn_cpu_seconds_total 0.25",
             "# TYPE yoi_event_streams gauge",
             "yoi_event_streams 1",
+            "yoi_ready 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

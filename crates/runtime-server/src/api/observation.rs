@@ -25,6 +25,9 @@ use crate::{
     server::ServerState,
 };
 
+/// The longest that it takes where that is in memory.
+const FROM_MEMORY: Duration = Duration::from_millis(20);
+
 /// The longest that it takes to look up how a turn ended long ago, on however slow a disk.
 const FROM_DISK: Duration = Duration::from_millis(500);
 
@@ -283,9 +286,9 @@ pub(super) async fn outcome(
     wait: Option<Duration>,
 ) -> Result<Option<Outcome>, RuntimeError> {
     let Some(wait) = wait else { return Ok(None) };
-    // Whoever cannot be held any more is answered as soon as it is looked up.
+    // Whoever cannot be held any more is answered at once.
     let held = state.held.try_acquire();
-    let wait = if held.is_ok() { wait } else { wait.min(FROM_DISK) };
+    let wait = if held.is_ok() { wait } else { FROM_MEMORY };
     tokio::select! {
         biased;
         outcome = state.runtime.outcome(worker, turn_id) => outcome.map(Some),

@@ -22,7 +22,7 @@ async fn a_runtime_that_drains_is_not_ready_and_says_when_nothing_is_left_to_do(
     for path in ["/v1/runtime/drain", "/v1/runtime/drain?wait_ms=1"] {
         let (status, progress) = post(path, None).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{progress}");
-        assert_eq!(progress, json!({ "drained": false, "running": 1 }), "{path}");
+        assert_eq!(progress, json!({ "drained": false, "busy": 1 }), "{path}");
     }
     assert_eq!(get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(get("/healthz").await.0, StatusCode::NO_CONTENT);
@@ -38,5 +38,5 @@ async fn a_runtime_that_drains_is_not_ready_and_says_when_nothing_is_left_to_do(
         server.runtime.cancel(busy, None)
     );
     cancelled.expect("cancelled");
-    assert_eq!(drained, (StatusCode::ACCEPTED, json!({ "drained": true, "running": 0 })));
+    assert_eq!(drained, (StatusCode::ACCEPTED, json!({ "drained": true, "busy": 0 })));
 }

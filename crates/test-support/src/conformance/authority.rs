@@ -123,13 +123,21 @@ pub async fn a_component_is_kept_until_nothing_goes_by_it_and_somebody_removes_i
 
     // The same guest, with a section that means nothing.
     let section: &[u8] = b"\0\x05\x04note";
-    let other = Bytes::from([test_guests::HOSTILE_BASE, section].concat());
-    let other = host.add_component(other).await.expect("it is kept");
+    let bytes = Bytes::from([test_guests::HOSTILE_BASE, section].concat());
+    let other = host.add_component(bytes.clone()).await.expect("it is kept");
     assert_ne!(other, base);
     host.upgrade(id, ComponentRef::Digest(other)).await.expect("upgraded");
     assert!(in_use(host.remove_component(other).await), "the Worker goes by it");
 
     host.upgrade(id, ComponentRef::Digest(base)).await.expect("and back");
+    // Whichever comes first: a Worker never goes by what is gone.
+    for _ in 0..10 {
+        let to = ComponentRef::Digest(other);
+        let (upgraded, removed) = tokio::join!(host.upgrade(id, to), host.remove_component(other));
+        assert_ne!(upgraded.is_ok(), removed.is_ok(), "{upgraded:?}, {removed:?}");
+        host.upgrade(id, ComponentRef::Digest(base)).await.expect("and back");
+        host.add_component(bytes.clone()).await.expect("it is kept");
+    }
     host.remove_component(other).await.expect("nothing goes by it");
     let unknown = |refused| matches!(refused, Err(RuntimeError::UnknownComponent { .. }));
     assert!(unknown(host.remove_component(other).await), "it is gone");

@@ -47,7 +47,9 @@ pub async fn cursors_of_the_future_and_of_another_log_are_refused(host: &impl Op
     assert_eq!(host.event_page(id, end, 1).await.expect("a page").events, []);
     let future = Cursor { seq: end.seq.next(), ..end };
     let foreign = Cursor::new(LogId::generate(), Seq::new(1));
-    for cursor in [future, foreign, Cursor { log_id: None, seq: Seq::new(u64::MAX) }] {
+    let other = worker(host, "echo").await;
+    let of_another = host.event_page(other, Cursor::START, 1).await.expect("a page").next;
+    for cursor in [future, foreign, of_another, Cursor { log_id: None, seq: Seq::new(u64::MAX) }] {
         is_invalid(host.event_page(id, cursor, 1).await);
         is_invalid(host.events(id, cursor).await);
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use worker_types::ComponentDigest;
 
+use super::runtime::RuntimeUrl;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ComponentCommand {
     /// Say what a component is, and what it could ask for, without running it
@@ -29,16 +31,14 @@ The token in YOI_TOKEN needs the scope `admin`.")]
 pub(crate) struct PushArgs {
     /// A file of WebAssembly
     pub(crate) file: PathBuf,
-    /// The address of the Runtime process, its token in YOI_TOKEN
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:38800")]
-    pub(crate) runtime: String,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeUrl,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// What `push` printed: sha256: and 64 hexadecimal digits
     pub(crate) digest: ComponentDigest,
-    /// The address of the Runtime process, its token in YOI_TOKEN
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:38800")]
-    pub(crate) runtime: String,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeUrl,
 }

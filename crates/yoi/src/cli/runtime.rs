@@ -18,10 +18,17 @@ restart. The token in YOI_TOKEN needs the scope `admin`.")]
 
 #[derive(Debug, Args)]
 pub(crate) struct DrainArgs {
-    /// The address of the Runtime process, its token in YOI_TOKEN
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:38800")]
-    pub(crate) runtime: String,
+    #[command(flatten)]
+    pub(crate) runtime: RuntimeUrl,
     /// Do not wait until nothing is left to do
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+/// Which Runtime process is meant.
+#[derive(Debug, Args)]
+pub(crate) struct RuntimeUrl {
+    /// The address of the Runtime process, its token in YOI_TOKEN
+    #[arg(long = "runtime", value_name = "URL", default_value = "http://127.0.0.1:38800")]
+    pub(crate) url: String,
 }

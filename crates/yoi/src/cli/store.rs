@@ -35,8 +35,8 @@ Examples:
   yoi serve --data-dir /backups/yoi-2026-08-01
 
 The backup is of the moment at which it begins; a Runtime that uses the directory goes on meanwhile. It is
-checked once it is there: exits with 0 if all is well, and with 4 if it has damage, which the original has,
-too. Neither tokens nor the Workers' private directories are in it.")]
+checked before it gets its name: exits with 0 if all is well, with 4 if it has damage, which the original has,
+too, and with 1 where it cannot be checked, and then there is none. Neither tokens nor the Workers' private directories are in it.")]
 pub(crate) struct StoreBackupArgs {
     /// Where the backup is to be: a directory that is not there, or is empty
     #[arg(value_name = "DEST")]

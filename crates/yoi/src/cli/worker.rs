@@ -154,7 +154,7 @@ would need more than the Worker is granted is refused, with what it would need."
     Upgrade {
         #[command(flatten)]
         worker: WorkerArgs,
-        /// The component: `builtin:NAME`, or `sha256:` and the digest of one that a profile names
+        /// The component: `builtin:NAME`, or `sha256:` and the digest of one that a profile names or that was pushed
         component: ComponentRef,
     },
     /// Start a stopped Worker

@@ -28,9 +28,10 @@ pub(crate) async fn run(
 }
 
 async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi component push`", &args.runtime)?;
+    let client = client("`yoi component push`", &args.runtime.url)?;
     let limits = client.summary().await.map_err(BackendError::from)?.limits;
-    let bytes = read_component(&args.file, limits.component_bytes)?;
+    let bytes = read_component(&args.file, limits.component_bytes)
+        .with_context(|| format!("failed to read {}", args.file.display()))?;
     let kept = client.add_component(bytes.into()).await.map_err(BackendError::from)?;
     if output.is_json() {
         output.json(&kept)?;
@@ -44,7 +45,7 @@ async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
 }
 
 async fn remove(args: &RemoveArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi component rm`", &args.runtime)?;
+    let client = client("`yoi component rm`", &args.runtime.url)?;
     client.remove_component(args.digest).await.map_err(BackendError::from)?;
     output.note("it is gone");
     Ok(Exit::Done)

@@ -17,10 +17,11 @@ use tempfile::TempDir;
 use tokio::{process::Command, time::error::Elapsed};
 use worker_runtime::{Enforcement, Runtime, RuntimeBuildError};
 use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Outcome};
-use yoi_config::{Config, ConfigError, Confine};
+use yoi_config::{Config, ConfigError, Confine, TlsConfig};
 
 use crate::{
     cli::DoctorArgs,
+    commands::serve::server_tls,
     confine::{self, Tried},
     data_dir::{BackendFile, data_dir},
     exit::{Exit, ExplainedError},
@@ -108,6 +109,7 @@ pub(crate) async fn run(
     let mut findings = vec![finding];
     findings.extend(look_at_models(&config).await);
     findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
+    findings.extend(config.server.tls.as_ref().map(look_at_tls));
     findings.push(look_at_compiler(&config).await);
     findings.push(look_at_confinement(config.server.confine, tried));
     findings.extend(components);
@@ -214,6 +216,18 @@ fn look_at_data_dir(dir: anyhow::Result<PathBuf>) -> Vec<Finding> {
         Err(error) => Finding::warn("Backend", format!("{error:#}"), remedy),
     };
     vec![writable, backend]
+}
+
+/// What a Runtime process would encrypt with.
+fn look_at_tls(files: &TlsConfig) -> Finding {
+    let name = "tls";
+    match server_tls(files) {
+        Ok(_) => Finding::ok(name, "the certificate and its key are there and belong together"),
+        Err(error) => {
+            let remedy = "`tls` below [server] names two files in PEM; see docs/operations.md";
+            Finding::fail(name, format!("{error:#}"), remedy)
+        }
+    }
 }
 
 /// Writes and removes a file in `dir`, or where it is missing in the nearest directory above it.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use http_api::ServerTls;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use worker_runtime::{OpenStoreError, Runtime, Store, error_chain};
@@ -34,13 +33,19 @@ const COMPONENTS: &str = "components";
 /// The same for the private directories of Workers.
 const SCRATCH: &str = "scratch";
 
+/// Where a host listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Listen {
+    pub(super) address: SocketAddr,
+    /// Whether other machines may come.
+    pub(super) is_encrypted: bool,
+}
+
 /// What a host has before it has threads.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    pub(super) address: SocketAddr,
-    /// What to encrypt connections with.
-    pub(super) tls: Option<ServerTls>,
-    pub(super) dir: PathBuf,
+    address: SocketAddr,
+    dir: PathBuf,
     lease: DataDirLease,
     confined: Confined,
     grace: Duration,
@@ -60,25 +65,25 @@ pub(super) struct Host {
 }
 
 impl Prepared {
-    /// Takes the data directory, and confines this process to what it needs from then on. Where there is no
-    /// TLS, `address` must be of this machine alone. Running turns get `grace` to end once the process is asked
+    /// Takes the data directory, and confines this process to what it needs from then on. Where nothing
+    /// is encrypted, the address must be of this machine alone. Running turns get `grace` to end once the process is asked
     /// to, unless the configuration says otherwise.
     pub(super) fn new(
-        (address, tls): (SocketAddr, Option<ServerTls>),
+        Listen { address, is_encrypted }: Listen,
         data_dir_option: Option<&Path>,
         grace: Duration,
         config: &Config,
         output: Output,
     ) -> anyhow::Result<Self> {
         let dir = data_dir(data_dir_option, config)?;
-        if tls.is_none() {
+        if !is_encrypted {
             refuse_open_address(address)?;
         }
         // Before the port: where yoi runs already, that is the reason why the port is taken.
         let lease = DataDirLease::take(&dir)?;
         let confined = confine(config, &dir, output)?;
         let grace = config.server.shutdown_grace_s.map_or(grace, Duration::from_secs);
-        Ok(Self { address, tls, dir, lease, confined, grace })
+        Ok(Self { address, dir, lease, confined, grace })
     }
 
     /// Starts the Runtime, which goes by this id and name unless the configuration says otherwise.
@@ -88,7 +93,7 @@ impl Prepared {
         config: &Config,
         output: Output,
     ) -> anyhow::Result<(Host, TcpListener)> {
-        let Self { address, tls: _, dir, lease, confined, grace } = self;
+        let Self { address, dir, lease, confined, grace } = self;
         let listener = listen(address).await?;
         let signals = EndSignals::listen()?;
         let setup = Setup::new(config)?
@@ -163,7 +168,7 @@ fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
         address.ip().is_loopback(),
         "{address} can be reached from other machines, and nothing is encrypted here: listen on \
          an address of this machine such as 127.0.0.1:{}, and come from elsewhere through \
-         `ssh -L`",
+         `ssh -L`; or let `yoi serve` encrypt, with `tls` below [server]",
         address.port()
     );
     Ok(())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use runtime_client::{AuthToken, RuntimeClient};
+use worker_types::DrainProgress;
 
 use crate::{
     backend_client::token_from_environment,
@@ -28,28 +29,29 @@ pub(super) fn client(command: &str, url: &str) -> anyhow::Result<RuntimeClient> 
 }
 
 async fn drain(args: DrainArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi runtime`", &args.runtime)?;
+    let client = client("`yoi runtime`", &args.runtime.url)?;
     let ask = async |wait| client.drain(wait).await.map_err(BackendError::from);
     let mut progress = ask(Duration::ZERO).await?;
     let mut told = None;
     while !progress.drained && !args.no_wait {
-        if told.replace(progress.running) != Some(progress.running) {
-            output.note(&format!(
-                "no new work is taken; Workers with turns to be finished: {}",
-                progress.running
-            ));
+        if told.replace(progress.busy) != Some(progress.busy) {
+            output.note(&words(progress));
         }
         progress = ask(PATIENCE).await?;
     }
     if output.is_json() {
         output.json(&progress)?;
-    } else if progress.drained {
-        output.line("drained: no turn runs or waits")?;
     } else {
-        output.line(&format!(
-            "no new work is taken; Workers with turns to be finished: {}",
-            progress.running
-        ))?;
+        output.line(&words(progress))?;
     }
     Ok(Exit::Done)
+}
+
+fn words(progress: DrainProgress) -> String {
+    match progress {
+        DrainProgress { drained: true, .. } => "drained: no turn runs or waits".to_owned(),
+        DrainProgress { busy, .. } => {
+            format!("no new work is taken; Workers with something left to do: {busy}")
+        }
+    }
 }

@@ -1,29 +1,21 @@
 //! `yoi serve`: a Runtime over HTTP, for Backends and programs elsewhere.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    time::Duration,
-};
+use std::{fs, io, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use http_api::{ServeOptions, ServerTls};
+use jiff::Timestamp;
 use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
 use tokio_util::sync::CancellationToken;
-use yoi_config::{Config, TlsConfig};
+use yoi_config::{Config, DEFAULT_RUNTIME_LISTEN, TlsConfig};
 
 use crate::{
     cli::{ServeArgs, own_name},
-    commands::host::Prepared,
+    commands::host::{Listen, Prepared},
     data_dir::{Token, write_private},
     exit::Exit,
     output::Output,
 };
-
-/// Where a Runtime is served that nobody gave another address.
-const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 38_800);
 
 /// What a Runtime goes by that the operator gave no other name.
 const RUNTIME: (&str, &str) = ("runtime", "Runtime");
@@ -48,33 +40,36 @@ pub(super) fn prepare(
     args: &ServeArgs,
     config: &Config,
     output: Output,
-) -> anyhow::Result<Prepared> {
-    let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
+) -> anyhow::Result<(Prepared, Option<ServerTls>)> {
+    let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_RUNTIME_LISTEN);
     // Before the process is confined: it opens neither file again.
     let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
     let data_dir = args.data_dir.data_dir.as_deref();
-    Prepared::new((address, tls), data_dir, SHUTDOWN_GRACE, config, output)
+    let listen = Listen { address, is_encrypted: tls.is_some() };
+    Ok((Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)?, tls))
 }
 
 pub(super) async fn run(
-    prepared: Prepared,
+    (prepared, tls): (Prepared, Option<ServerTls>),
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let (tokens, tls) = (token_file(&prepared.dir), prepared.tls.clone());
-    anyhow::ensure!(
-        prepared.address.ip().is_loopback() || tokens.exists(),
-        "{} can be reached from other machines, and there is no token yet: `{} token new` makes one",
-        prepared.address,
-        own_name()
-    );
     let (host, listener) = prepared.start(RUNTIME, config, output).await?;
     let address = listener.local_addr().context("failed to find out the port")?;
-    let first = tokio::task::block_in_place(|| first_token(&tokens, &host.dir))?;
+    let tokens = token_file(&host.dir);
+    let is_local = address.ip().is_loopback();
+    let (first, known) = tokio::task::block_in_place(|| {
+        let first = is_local && first_token(&tokens, &host.dir)?;
+        anyhow::Ok((first, tokens.list()?))
+    })?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let names = config.server.names.iter().cloned().collect();
     let options = ServeOptions { tls, names, ..ServeOptions::default() };
     let server = RuntimeServer::new(host.runtime.clone(), tokens).with_serve_options(options);
+    tokio::task::block_in_place(|| server.check(address)).with_context(|| {
+        let (yoi, dir) = (own_name(), host.dir.display());
+        format!("make a token first: `{yoi} token new --scope admin --data-dir {dir}`")
+    })?;
 
     let url = format!("{scheme}://{address}");
     if output.is_json() {
@@ -82,24 +77,29 @@ pub(super) async fn run(
     } else {
         output.line(&format!("yoi serves a Runtime: {url}"))?;
     }
-    match first {
-        true => output.note(&format!(
-            "a token for everything is in {}; `{} token new` makes others",
-            host.dir.join(FIRST_TOKEN).display(),
-            own_name()
-        )),
-        false => output.note(&format!("`{} token ls` lists who is let in", own_name())),
-    }
+    let yoi = own_name();
+    let now = Timestamp::now();
+    output.note(&if first {
+        let file = host.dir.join(FIRST_TOKEN);
+        format!("a token for everything is in {}; `{yoi} token new` makes others", file.display())
+    } else if known.iter().all(|token| token.is_expired(now)) {
+        format!("WARNING: no token lets anybody in; `{yoi} token new` makes one")
+    } else {
+        format!("`{yoi} token ls` lists who is let in")
+    });
     output.note(&format!("conversations are kept in {}", host.lease.log_dir().display()));
     let stop = CancellationToken::new();
     host.serve(server.serve(listener, stop.clone()), stop, output).await
 }
 
 /// What the configured files have.
-fn server_tls(files: &TlsConfig) -> anyhow::Result<ServerTls> {
+pub(super) fn server_tls(files: &TlsConfig) -> anyhow::Result<ServerTls> {
     let read = |what: &str, path: &Path| {
-        let contents = fs::read(path);
-        contents.with_context(|| format!("failed to read the {what} in {}", path.display()))
+        let read = || match fs::metadata(path)?.is_file() {
+            true => fs::read(path),
+            false => Err(io::Error::other("it is no regular file")),
+        };
+        read().with_context(|| format!("failed to read the {what} in {}", path.display()))
     };
     let certificate = read("certificate", &files.certificate)?;
     let key = read("key", &files.key)?;
@@ -131,6 +131,8 @@ fn first_token(tokens: &TokenFile, dir: &Path) -> anyhow::Result<bool> {
     }
     let new =
         NewToken { name: "first".to_owned(), scopes: [Scope::Admin].into(), ..NewToken::default() };
+    // A token that nobody can be told of would be the only one for ever.
+    write_private(dir, FIRST_TOKEN, b"")?;
     let (_, secret) = tokens.add(new)?;
     let token = Token::new(secret.reveal().to_owned());
     write_private(dir, FIRST_TOKEN, format!("{}\n", token.reveal()).as_bytes())?;
@@ -142,7 +144,6 @@ mod tests {
     use std::{fs, path::PathBuf};
 
     use clap::Parser as _;
-    use yoi_workspace_server::ServeOptions;
 
     use super::*;
     use crate::cli::{Cli, Command, RuntimeCli};

@@ -109,6 +109,13 @@ fn report(found: &StoreCheck, output: Output) -> anyhow::Result<Exit> {
 fn backup(from: &Path, to: &Path, output: Output) -> anyhow::Result<Exit> {
     refuse_taken(to)?;
     let beside = parent(to);
+    let within =
+        |dir: &Path| Ok::<_, io::Error>(beside.canonicalize()?.starts_with(dir.canonicalize()?));
+    anyhow::ensure!(
+        !within(from).unwrap_or(false),
+        "{} is in the data directory, and would go with it: name another place",
+        to.display()
+    );
     let mut named = tempfile::Builder::new();
     named.prefix(".yoi-backup-");
     #[cfg(unix)]
@@ -133,6 +140,7 @@ fn backup(from: &Path, to: &Path, output: Output) -> anyhow::Result<Exit> {
 }
 
 fn refuse_taken(to: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!to.is_symlink(), "{} is a link: name a directory", to.display());
     let is_empty = match fs::read_dir(to) {
         Ok(mut entries) => entries.next().is_none(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,

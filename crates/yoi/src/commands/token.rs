@@ -1,5 +1,8 @@
 //! `yoi token`: who may use the Runtime of a data directory.
 
+#[cfg(unix)]
+use std::{fs, path::Path};
+
 use anyhow::Context as _;
 use jiff::{Span, Timestamp, Zoned, tz::TimeZone};
 use runtime_server::{NewToken, TokenFile, TokenRecord};
@@ -7,7 +10,7 @@ use serde_json::json;
 use yoi_config::Config;
 
 use crate::{
-    cli::{DataDirArgs, TokenCommand, TokenNewArgs},
+    cli::{DataDirArgs, TokenCommand, TokenNewArgs, own_name},
     commands::serve::token_file,
     data_dir::{create_private_dir, data_dir},
     exit::Exit,
@@ -59,12 +62,36 @@ fn file(args: &DataDirArgs, config: &Config) -> anyhow::Result<TokenFile> {
     let dir = data_dir(args.data_dir.as_deref(), config)?;
     create_private_dir(&dir)
         .with_context(|| format!("failed to make the data directory {}", dir.display()))?;
+    #[cfg(unix)]
+    refuse_of_others(&dir)?;
     Ok(token_file(&dir))
+}
+
+/// What root writes into the directory of another user, that user's process cannot read: nobody would be let
+/// in any more.
+#[cfg(unix)]
+fn refuse_of_others(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let owner = fs::metadata(dir)?.uid();
+    anyhow::ensure!(
+        owner == rustix::process::geteuid().as_raw(),
+        "{} belongs to another user: `sudo -u '#{owner}' {} token …`",
+        dir.display(),
+        own_name()
+    );
+    Ok(())
 }
 
 fn new(args: TokenNewArgs, config: &Config) -> anyhow::Result<NewToken> {
     let ceiling = args.ceiling.map(|profile| {
         let setup = Setup::new(config)?;
+        let known = setup.policy();
+        anyhow::ensure!(
+            known.contains_key(&profile),
+            "there is no policy of `{profile}`; there are: {}",
+            known.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
+        );
         anyhow::Ok(setup.grants(&profile))
     });
     Ok(NewToken {

@@ -13,7 +13,7 @@ use yoi_workspace_server::{AccessToken, Backend, RuntimeRegistry, RuntimeSource}
 
 use crate::{
     cli::{UpArgs, own_name},
-    commands::host::{self, Prepared},
+    commands::host::{self, Listen, Prepared},
     data_dir::{BackendFile, Token},
     exit::Exit,
     output::Output,
@@ -30,7 +30,8 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub(super) fn prepare(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Prepared> {
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     let data_dir = args.data_dir.data_dir.as_deref();
-    Prepared::new((address, None), data_dir, SHUTDOWN_GRACE, config, output)
+    let listen = Listen { address, is_encrypted: false };
+    Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)
 }
 
 pub(super) async fn run(

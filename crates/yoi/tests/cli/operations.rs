@@ -1,6 +1,9 @@
 //! A Runtime process as its operator meets it: the program `worker-runtime`, what it logs, and how it ends.
 
-use std::{process::Stdio, time::Instant};
+use std::{
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -158,7 +161,7 @@ async fn a_drain_waits_for_what_was_accepted_and_says_so() {
         let at_once = drain(&home, &serve, &["--no-wait"]).output().expect("yoi");
         let at_once = Ended::of(at_once);
         assert_eq!(at_once.code, Some(0), "{at_once:?}");
-        assert!(at_once.stdout.ends_with("turns to be finished: 1\n"), "{at_once:?}");
+        assert!(at_once.stdout.ends_with("something left to do: 1\n"), "{at_once:?}");
         let refused = serve.ask(&token, "/v1/workers", Some(json!({ "profile": "echo" })));
         assert_eq!((refused.0, &refused.1["code"]), (503, &json!("runtime_unavailable")));
 
@@ -168,7 +171,7 @@ async fn a_drain_waits_for_what_was_accepted_and_says_so() {
         assert_eq!(status, 202);
         assert_eq!(wait(&mut waiting).code(), Some(0));
         let waited = Ended::of(waiting.wait_with_output().expect("yoi"));
-        assert_eq!(json_lines(&waited.stdout), [json!({ "drained": true, "running": 0 })]);
+        assert_eq!(json_lines(&waited.stdout), [json!({ "drained": true, "busy": 0 })]);
         assert_eq!(serve.end().0, Some(0));
 
         let again = Serve::start(&home);
@@ -179,6 +182,27 @@ async fn a_drain_waits_for_what_was_accepted_and_says_so() {
         assert_eq!(wrong.code, Some(1), "{wrong:?}");
     });
     drained.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_turn_that_ends_within_the_grace_is_waited_for_and_nothing_else() {
+    let answer = ResponseTemplate::new(401).set_delay(Duration::from_secs(2));
+    let server = model(answer).await;
+    let home = model_at(&server, "HOME");
+    let config = std::fs::read_to_string(home.path().join("config/yoi/yoi.toml")).expect("text");
+    let ended = tokio::task::spawn_blocking(move || {
+        let home = Home::with_config(&format!("{config}[server]\nshutdown_grace_s = 3600\n"));
+        let serve = Serve::start(&home);
+        let (token, began) = (first_token(&home), Instant::now());
+        let worker = companion(&serve, &token);
+        assert_eq!(serve.end().0, Some(0));
+        assert!(began.elapsed() < PATIENCE, "the grace is not waited for");
+        let again = Serve::start(&home);
+        let (_, turn) = again.ask(&token, &format!("/v1/workers/{worker}/turns/1"), None);
+        // The model answered, badly: the turn was not interrupted.
+        assert_eq!(turn["outcome"]["status"], "failed", "{turn}");
+    });
+    ended.await.expect("no panic");
 }
 
 #[tokio::test]

@@ -72,8 +72,17 @@ impl Visit {
     pub(super) fn begin(files: &Files) -> Result<Self, ReadStoreError> {
         let at = files.directory();
         let failed = |error| open::sqlite_failure(at, &error);
-        if !fs::exists(files.database()).map_err(|error| open::io_failure(at, &error))? {
-            return Err(ReadStoreError::Missing { directory: at.to_owned() });
+        for file in [files.database(), files.wal()] {
+            match fs::symlink_metadata(&file) {
+                Ok(found) if found.is_file() => {}
+                // Nobody would ever write into a pipe.
+                Ok(_) => return Err(OpenStoreError::Foreign { directory: at.to_owned() }.into()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && file == files.wal() => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(ReadStoreError::Missing { directory: at.to_owned() });
+                }
+                Err(error) => return Err(open::io_failure(at, &error).into()),
+            }
         }
         let visit = match open::lock_directory(at) {
             Ok(lock) => {
