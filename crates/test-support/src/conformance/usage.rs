@@ -1,10 +1,10 @@
 //! What turns took.
 
-use worker_types::{IfBusy, Outcome, TurnId, Usage};
+use worker_types::{Cursor, IfBusy, LiveEvent, Outcome, TurnId, Usage};
 
 use super::{
     Setting,
-    guest::{begin, give, run, sound, worker},
+    guest::{begin, give, next, run, sound, worker},
 };
 use crate::operations::Operations;
 
@@ -22,7 +22,10 @@ pub async fn usage_of_turns_workers_and_the_runtime_adds_up(host: &impl Operatio
         for _ in 0..count {
             assert_eq!(run(host, id, "print: x").await, Outcome::Completed);
         }
-        let running = begin(host, id, "spin").await;
+        let running = begin(host, id, "utter-hang").await;
+        // A turn that is stopped before its guest ran has taken nothing.
+        let mut events = host.events(id, Cursor::START).await.expect("a stream");
+        while let LiveEvent::Durable(_) = next(&mut events).await {}
         give(host, id, "never", IfBusy::Queue).await;
         host.stop(id).await.expect("stopped");
         let report = sound(host, id).await;
