@@ -24,8 +24,8 @@ pub use extract::{
 pub use own_host::OwnAddress;
 pub use problem::{Problem, ProblemCode};
 pub use requests::{
-    CancelBody, EventsQuery, InputBody, LogQuery, RevokeBody, TurnResult, UpgradeBody, UsageQuery,
-    WaitQuery, WorkerFilter,
+    CancelBody, EventsQuery, InputBody, LogQuery, RevokeBody, TurnResult, TurnView, UpgradeBody,
+    UsageQuery, WaitQuery, WorkerFilter,
 };
 pub use secret::{Secret, SecretDigest, bearer_token};
 pub use serve::{Peer, ServeOptions, serve};

@@ -19,7 +19,7 @@ use worker_types::RuntimeError;
 use crate::Problem;
 
 /// The answers that are problems: the status, the name in the document, and the codes.
-pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 13] = [
+pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 15] = [
     (
         StatusCode::BAD_REQUEST,
         "BadRequest",
@@ -46,7 +46,7 @@ pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 13] = [
         StatusCode::CONFLICT,
         "Conflict",
         "Not as things are: `busy`, `worker_stopped`, `worker_not_stopped`, `component_in_use`, \
-         `preopen_unavailable`, `scope_conflict`, `idempotency_conflict`.",
+         `preopen_unavailable`, `scope_conflict`, `idempotency_conflict`, `runtime_exists`, `runtime_in_use`.",
     ),
     (StatusCode::GONE, "Gone", "The events after the cursor were removed: `cursor_gap`."),
     (
@@ -74,6 +74,17 @@ pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 13] = [
         "InternalServerError",
         "The host failed: `internal`, with an id that finds the cause in the operator's log, or \
          `store_damaged`.",
+    ),
+    (
+        StatusCode::BAD_GATEWAY,
+        "BadGateway",
+        "A remote Runtime does not take the Backend's token, or is not understood: `remote_auth_failed`, \
+         `remote_incompatible`.",
+    ),
+    (
+        StatusCode::GATEWAY_TIMEOUT,
+        "GatewayTimeout",
+        "A remote Runtime did not answer in time: `remote_timeout`.",
     ),
     (StatusCode::NOT_IMPLEMENTED, "NotImplemented", "Nothing here does that: `unsupported`."),
     (
@@ -198,6 +209,10 @@ refusals! {
     CursorRefusals: GONE;
     /// Where the store is needed.
     StoreRefusals: INTERNAL_SERVER_ERROR, SERVICE_UNAVAILABLE;
+    /// Of a Backend, where a Runtime is asked.
+    RegistryRefusals:
+        BAD_REQUEST, NOT_FOUND, INTERNAL_SERVER_ERROR, NOT_IMPLEMENTED, BAD_GATEWAY,
+        SERVICE_UNAVAILABLE, GATEWAY_TIMEOUT;
     /// While no work is taken.
     ReadinessRefusals: SERVICE_UNAVAILABLE;
 }

@@ -161,6 +161,8 @@ fn status_of(error: &RuntimeError) -> StatusCode {
         | RuntimeError::WorkerNotStopped
         | RuntimeError::ComponentInUse { .. }
         | RuntimeError::PreopenUnavailable { .. }
+        | RuntimeError::RuntimeExists { .. }
+        | RuntimeError::RuntimeInUse { .. }
         | RuntimeError::ScopeConflict { .. }
         | RuntimeError::IdempotencyConflict => StatusCode::CONFLICT,
         RuntimeError::CursorGap { .. } => StatusCode::GONE,
@@ -172,6 +174,10 @@ fn status_of(error: &RuntimeError) -> StatusCode {
             StatusCode::INTERNAL_SERVER_ERROR
         }
         RuntimeError::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+        RuntimeError::RemoteAuthFailed { .. } | RuntimeError::RemoteIncompatible { .. } => {
+            StatusCode::BAD_GATEWAY
+        }
+        RuntimeError::RemoteTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         RuntimeError::Capacity { .. }
         | RuntimeError::RuntimeUnavailable { .. }
         | RuntimeError::WorkerUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,

@@ -237,6 +237,16 @@ impl TurnResult {
     }
 }
 
+/// A turn, and its outcome once it has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TurnView {
+    /// The turn.
+    pub turn_id: TurnId,
+    /// How it ended; absent while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+}
+
 /// Which turn to cancel; none means whichever runs.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]

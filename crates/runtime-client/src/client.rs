@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, time::Duration};
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
 use serde::de::DeserializeOwned;
 
-use worker_types::RuntimeError;
+use worker_types::{RuntimeError, RuntimeId};
 
 use crate::ClientError;
 
@@ -68,10 +68,17 @@ pub enum InvalidEndpoint {
     Setup(#[source] reqwest::Error),
 }
 
+/// The most that is read of an answer: several times the longest page, and little enough to hold a few.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
 /// A client of one Runtime. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct RuntimeClient {
     base: Url,
+    /// Where the Runtime's own paths begin.
+    prefix: String,
+    /// Where it says what it is.
+    summary: String,
     token: AuthToken,
     http: reqwest::Client,
     answer_timeout: Duration,
@@ -111,7 +118,21 @@ impl RuntimeClient {
             http = http.tls_certs_merge(trusted.map_err(InvalidEndpoint::Certificate)?);
         }
         let http = http.build().map_err(InvalidEndpoint::Setup)?;
-        Ok(Self { base, token, http, answer_timeout })
+        let (prefix, summary) = ("/v1".to_owned(), "/v1/runtime".to_owned());
+        Ok(Self { base, prefix, summary, token, http, answer_timeout })
+    }
+
+    /// The same, where a Backend answers at the endpoint: a client of its Runtime called `id`. What only a
+    /// Runtime process can do, such as to drain, is refused there.
+    #[must_use]
+    pub fn behind_backend(mut self, id: &RuntimeId) -> Self {
+        self.prefix = format!("/api/runtimes/{id}");
+        self.summary.clone_from(&self.prefix);
+        self
+    }
+
+    pub(crate) fn summary_request(&self) -> RequestBuilder {
+        self.at(Method::GET, &self.summary, &[])
     }
 
     pub(crate) fn request(
@@ -120,8 +141,12 @@ impl RuntimeClient {
         path: &[&str],
         query: &[(&str, &str)],
     ) -> RequestBuilder {
+        self.at(method, &format!("{}/{}", self.prefix, path.join("/")), query)
+    }
+
+    fn at(&self, method: Method, path: &str, query: &[(&str, &str)]) -> RequestBuilder {
         let mut url = self.base.clone();
-        url.set_path(&format!("/v1/{}", path.join("/")));
+        url.set_path(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -148,7 +173,7 @@ impl RuntimeClient {
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let body = self.send(request).await?.bytes().await.map_err(ClientError::of)?;
+        let body = read(self.send(request).await?).await?;
         serde_json::from_slice(&body)
             .map_err(|error| ClientError::Answer { what: error.to_string() })
     }
@@ -163,9 +188,22 @@ impl RuntimeClient {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(ClientError::of)?;
+        let body = read(response).await?;
         Err(ClientError::read(status.as_u16(), &body))
     }
+}
+
+/// The whole answer, if it is no longer than any of a Runtime's.
+async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(ClientError::of)? {
+        if body.len() + piece.len() > MAX_ANSWER_BYTES {
+            let what = format!("more than {MAX_ANSWER_BYTES} bytes");
+            return Err(ClientError::Answer { what });
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 fn base(endpoint: &str) -> Result<Url, InvalidEndpoint> {

@@ -1,5 +1,7 @@
 //! What goes wrong between here and there.
 
+use std::{error::Error as _, io, iter};
+
 use serde::Deserialize;
 use worker_types::RuntimeError;
 
@@ -13,6 +15,10 @@ pub enum ClientError {
     /// Nobody answers at the address. Nothing was done.
     #[error("the Runtime cannot be reached")]
     Unreachable(#[source] reqwest::Error),
+    /// Somebody answers at the address, and cannot be trusted: its certificate is not that of a Runtime that
+    /// is trusted here, has expired, or is for another name. Nothing was done.
+    #[error("no encrypted connection to the Runtime can be had")]
+    Tls(#[source] reqwest::Error),
     /// The connection broke off, or nothing came in time. A command may have been carried out; where it has
     /// an idempotency key, asking again with the same one is safe.
     #[error("the connection to the Runtime broke off before it answered")]
@@ -39,7 +45,13 @@ impl ClientError {
     pub(crate) fn of(error: reqwest::Error) -> Self {
         // The address is the embedder's to name; it may hold more than a host.
         let error = error.without_url();
-        if error.is_connect() { Self::Unreachable(error) } else { Self::Broken(error) }
+        if is_of_tls(&error) {
+            Self::Tls(error)
+        } else if error.is_connect() {
+            Self::Unreachable(error)
+        } else {
+            Self::Broken(error)
+        }
     }
 
     /// Reads the answer of a request that was refused.
@@ -71,9 +83,18 @@ impl ClientError {
             Self::Refused(error) => error.is_retryable(),
             Self::Unreachable(_) | Self::Broken(_) => true,
             Self::Problem { retryable, .. } => *retryable,
-            Self::Answer { .. } => false,
+            Self::Tls(_) | Self::Answer { .. } => false,
         }
     }
+}
+
+/// Whether TLS refused it, whatever refused because of that.
+fn is_of_tls(error: &reqwest::Error) -> bool {
+    let mut causes = iter::successors(error.source(), |&cause| cause.source());
+    causes.any(|cause| {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
+    })
 }
 
 /// As the library would say it: what is between here and there makes a Runtime unavailable.

@@ -41,7 +41,7 @@ impl Query {
 impl RuntimeClient {
     /// What the Runtime is and how it fares.
     pub async fn summary(&self) -> Result<RuntimeSummary, ClientError> {
-        self.ask(self.request(Method::GET, &["runtime"], &[])).await
+        self.ask(self.summary_request()).await
     }
 
     /// Takes no new work there from now on, and waits at most `wait`, or a minute, until nothing is left to do.
@@ -84,19 +84,27 @@ impl RuntimeClient {
 
     /// Waits for the end of a turn.
     pub async fn outcome(&self, id: WorkerId, turn_id: TurnId) -> Result<Outcome, ClientError> {
+        loop {
+            if let Some(outcome) = self.turn(id, turn_id, OUTCOME_WAIT).await? {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// How a turn ended, if it has within `wait`, which the Runtime takes as a minute where it is more.
+    pub async fn turn(
+        &self,
+        id: WorkerId,
+        turn_id: TurnId,
+        wait: Duration,
+    ) -> Result<Option<Outcome>, ClientError> {
         #[derive(Deserialize)]
         struct Turn {
             outcome: Option<Outcome>,
         }
-        loop {
-            let wait = Query::default().with("wait_ms", Some(OUTCOME_WAIT.as_millis()));
-            let asked = self.of_worker(Method::GET, id, &format!("turns/{turn_id}"), &wait);
-            if let Some(outcome) =
-                self.ask::<Turn>(self.patient(asked, OUTCOME_WAIT)).await?.outcome
-            {
-                return Ok(outcome);
-            }
-        }
+        let wait_ms = Query::default().with("wait_ms", Some(wait.as_millis()));
+        let asked = self.of_worker(Method::GET, id, &format!("turns/{turn_id}"), &wait_ms);
+        Ok(self.ask::<Turn>(self.patient(asked, wait)).await?.outcome)
     }
 
     /// Cancels the running turn; with `turn_id`, only if it is that one.

@@ -1,4 +1,4 @@
-//! A Runtime in a process of its own, behind HTTP, as a host under test.
+//! A Runtime behind HTTP as a host under test: in a process of its own, or behind a Backend.
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use runtime_client::{AuthToken, RemoteEvents, RemoteFeed, RuntimeClient};
 use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use worker_types::{
     ComponentDigest, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage,
@@ -19,9 +20,13 @@ use worker_types::{
     WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
+use yoi_workspace_server::{
+    AccessToken, Backend, LaunchPolicy, Registration, RemoteRuntime, RuntimeRegistry, RuntimeSource,
+};
+
 use crate::{
     conformance::Setting,
-    embedded,
+    embedded::{self, Embedded},
     operations::{Answer, EventStream, FeedStream, Operations},
 };
 
@@ -69,19 +74,41 @@ fn say(what: &impl Serialize) {
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).expect("somebody listens");
 }
 
-/// A Runtime in another process. It ends with this.
+/// A Runtime that is reached over HTTP. It ends with this.
 #[derive(Debug)]
 pub struct Remote {
     client: RuntimeClient,
+    others: Others,
+    behind: Behind,
+}
+
+/// How the client of another principal is told apart from the one that does most.
+#[derive(Debug)]
+enum Others {
+    /// By a token of its own.
+    Tokens(Mutex<HashMap<String, RuntimeClient>>),
+    /// A Backend has one token: a program with several callers tells them apart in its keys.
+    Keys,
+}
+
+/// What is behind the API.
+#[derive(Debug)]
+enum Behind {
+    Process(Box<Process>),
+    EmbeddingBackend(Box<Embedded>, #[expect(dead_code, reason = "it ends with this")] JoinSet<()>),
+    RemoteBackend(Box<Process>, #[expect(dead_code, reason = "it ends with this")] JoinSet<()>),
+}
+
+/// A Runtime in another process. It ends with this.
+#[derive(Debug)]
+struct Process {
     url: String,
     tokens: TokenFile,
-    /// Others than the one that does most, by what they call themselves.
-    others: Mutex<HashMap<String, RuntimeClient>>,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
     child: Child,
 }
 
-impl Drop for Remote {
+impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -94,39 +121,108 @@ impl Drop for Remote {
 ///
 /// Where it does not.
 pub fn start(program: &str, setting: &Setting) -> Remote {
-    let mut child = Command::new(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-    writeln!(stdin, "{}", serde_json::to_string(setting).expect("JSON")).expect("it listens");
-    let mut line = String::new();
-    stdout.read_line(&mut line).expect("a line");
-    let Ready { url, tokens } = serde_json::from_str(&line).expect("it serves");
-    let tokens = TokenFile::new(tokens);
-    let client = client(&url, &tokens);
-    let pipes = Mutex::new((stdin, stdout));
-    Remote { client, url, tokens, others: Mutex::default(), pipes, child }
+    let process = Process::start(program, setting);
+    let client = process.client();
+    let others = Others::Tokens(Mutex::default());
+    Remote { client, others, behind: Behind::Process(Box::new(process)) }
 }
 
-fn client(url: &str, tokens: &TokenFile) -> RuntimeClient {
-    let token = NewToken { scopes: [Scope::Admin].into(), ..NewToken::default() };
-    let (_, secret) = tokens.add(token).expect("a token");
-    RuntimeClient::new(url, AuthToken::new(secret.reveal())).expect("a client")
+/// A Backend that embeds the Runtime.
+///
+/// # Panics
+///
+/// Where it does not serve.
+pub async fn embedding_backend(setting: Setting) -> Remote {
+    let host = embedded::in_sqlite(setting).await;
+    let source = RuntimeSource::embedded(host.runtime.clone());
+    let (client, tasks) = backend(source).await;
+    let behind = Behind::EmbeddingBackend(Box::new(host), tasks);
+    Remote { client, others: Others::Keys, behind }
+}
+
+/// A Backend that knows the Runtime of another process.
+///
+/// # Panics
+///
+/// Where one of them does not serve.
+pub async fn remote_backend(program: &'static str, setting: Setting) -> Remote {
+    let start = move || Process::start(program, &setting);
+    let process = tokio::task::spawn_blocking(start).await.expect("it starts");
+    let remote = RemoteRuntime::new("far".parse().expect("an id"), process.client());
+    let (client, tasks) = backend(RuntimeSource::Remote(remote)).await;
+    let behind = Behind::RemoteBackend(Box::new(process), tasks);
+    Remote { client, others: Others::Keys, behind }
+}
+
+/// A Backend of one Runtime, and a client of that Runtime behind it.
+async fn backend(source: RuntimeSource) -> (RuntimeClient, JoinSet<()>) {
+    let runtime_id = source.id().clone();
+    let registry = RuntimeRegistry::new();
+    registry.register(Registration::new(source)).expect("the only one");
+    let token = AccessToken::generate();
+    let backend = Backend::new(registry, LaunchPolicy::default(), &token);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        backend.serve(listener, CancellationToken::new()).await.expect("it serves");
+    });
+    let client = RuntimeClient::new(&url, AuthToken::new(token.reveal())).expect("a client");
+    (client.behind_backend(&runtime_id), tasks)
+}
+
+impl Process {
+    fn start(program: &str, setting: &Setting) -> Self {
+        let mut child = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        writeln!(stdin, "{}", serde_json::to_string(setting).expect("JSON")).expect("it listens");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let Ready { url, tokens } = serde_json::from_str(&line).expect("it serves");
+        let tokens = TokenFile::new(tokens);
+        let pipes = Mutex::new((stdin, stdout));
+        Self { url, tokens, pipes, child }
+    }
+
+    /// A client with a token of its own.
+    fn client(&self) -> RuntimeClient {
+        let token = NewToken { scopes: [Scope::Admin].into(), ..NewToken::default() };
+        let (_, secret) = self.tokens.add(token).expect("a token");
+        RuntimeClient::new(&self.url, AuthToken::new(secret.reveal())).expect("a client")
+    }
+
+    fn enforce_retention(&self) -> Answer<()> {
+        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (stdin, stdout) = &mut *pipes;
+        writeln!(stdin, "retention").expect("it listens");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let failed: Option<RuntimeError> = serde_json::from_str(&line).expect("an answer");
+        failed.map_or(Ok(()), Err)
+    }
 }
 
 impl Remote {
-    /// The client of whoever made the key: another principal has another token.
-    fn of(&self, key: Option<&IdempotencyKey>) -> RuntimeClient {
-        let Some(principal) = key.map(IdempotencyKey::principal).filter(|name| !name.is_empty())
-        else {
-            return self.client.clone();
-        };
-        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || client(&self.url, &self.tokens);
-        others.entry(principal.to_owned()).or_insert_with(new).clone()
+    /// The client of whoever made the key.
+    fn of(&self, key: &mut Option<IdempotencyKey>) -> RuntimeClient {
+        let principal = key.as_ref().map(IdempotencyKey::principal).unwrap_or_default().to_owned();
+        match (&self.others, &self.behind) {
+            _ if principal.is_empty() => self.client.clone(),
+            (Others::Tokens(others), Behind::Process(process)) => {
+                let mut others = others.lock().unwrap_or_else(PoisonError::into_inner);
+                others.entry(principal).or_insert_with(|| process.client()).clone()
+            }
+            _ => {
+                let theirs = |key: IdempotencyKey| format!("{principal}.{}", key.as_str());
+                *key = key.take().and_then(|key| IdempotencyKey::new(theirs(key)).ok());
+                self.client.clone()
+            }
+        }
     }
 }
 
@@ -138,17 +234,17 @@ impl Operations for Remote {
         Ok(self.client.summary().await?)
     }
 
-    async fn create(&self, request: CreateWorker) -> Answer<WorkerView> {
-        Ok(self.of(request.idempotency_key.as_ref()).create(request).await?)
+    async fn create(&self, mut request: CreateWorker) -> Answer<WorkerView> {
+        Ok(self.of(&mut request.idempotency_key).create(request).await?)
     }
 
     async fn input(
         &self,
         id: WorkerId,
         input: Input,
-        options: InputOptions,
+        mut options: InputOptions,
     ) -> Answer<InputAccepted> {
-        Ok(self.of(options.idempotency_key.as_ref()).input(id, input, options).await?)
+        Ok(self.of(&mut options.idempotency_key).input(id, input, options).await?)
     }
 
     async fn outcome(&self, id: WorkerId, turn_id: TurnId) -> Answer<Outcome> {
@@ -233,13 +329,12 @@ impl Operations for Remote {
     }
 
     async fn enforce_retention(&self) -> Answer<()> {
-        let mut pipes = self.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stdin, stdout) = &mut *pipes;
-        writeln!(stdin, "retention").expect("it listens");
-        let mut line = String::new();
-        stdout.read_line(&mut line).expect("a line");
-        let failed: Option<RuntimeError> = serde_json::from_str(&line).expect("an answer");
-        failed.map_or(Ok(()), Err)
+        match &self.behind {
+            Behind::Process(process) | Behind::RemoteBackend(process, _) => {
+                process.enforce_retention()
+            }
+            Behind::EmbeddingBackend(host, _) => host.runtime.enforce_retention().await,
+        }
     }
 }
 

@@ -70,6 +70,42 @@ pub enum RuntimeError {
         /// The id asked for.
         runtime_id: RuntimeId,
     },
+    /// The Runtime does not take the token that its Backend has for it.
+    #[error("the Runtime `{runtime_id}` refuses the Backend's token: {reason}")]
+    RemoteAuthFailed {
+        /// The Runtime.
+        runtime_id: RuntimeId,
+        /// What the token lacks, in the Runtime's words.
+        reason: String,
+    },
+    /// The Runtime did not answer its Backend in time. A command may have been carried out.
+    #[error("the Runtime `{runtime_id}` did not answer in time")]
+    RemoteTimeout {
+        /// The Runtime.
+        runtime_id: RuntimeId,
+    },
+    /// What answers at the Runtime's address is no Runtime that its Backend understands.
+    #[error("what answers for the Runtime `{runtime_id}` is not understood: {reason}")]
+    RemoteIncompatible {
+        /// The Runtime.
+        runtime_id: RuntimeId,
+        /// What is not understood.
+        reason: String,
+    },
+    /// Another Runtime has the id.
+    #[error("a Runtime `{runtime_id}` is registered already")]
+    RuntimeExists {
+        /// The id of both.
+        runtime_id: RuntimeId,
+    },
+    /// The Runtime cannot be unregistered.
+    #[error("the Runtime `{runtime_id}` stays: {reason}")]
+    RuntimeInUse {
+        /// The Runtime.
+        runtime_id: RuntimeId,
+        /// Why.
+        reason: String,
+    },
     /// The component imports something that was not granted.
     #[error("the component imports `{interface}`, {}{}", missing_grant_help(*.capability), besides(.also))]
     MissingGrant {
@@ -242,6 +278,11 @@ impl RuntimeError {
             Self::UnknownComponent { .. } => "unknown_component",
             Self::ComponentInUse { .. } => "component_in_use",
             Self::UnknownRuntime { .. } => "unknown_runtime",
+            Self::RemoteAuthFailed { .. } => "remote_auth_failed",
+            Self::RemoteTimeout { .. } => "remote_timeout",
+            Self::RemoteIncompatible { .. } => "remote_incompatible",
+            Self::RuntimeExists { .. } => "runtime_exists",
+            Self::RuntimeInUse { .. } => "runtime_in_use",
             Self::MissingGrant { .. } => "missing_grant",
             Self::GrantExceedsCeiling { .. } => "grant_exceeds_ceiling",
             Self::PreopenUnavailable { .. } => "preopen_unavailable",
@@ -267,7 +308,10 @@ impl RuntimeError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::Capacity { .. } | Self::RuntimeUnavailable { .. } => true,
+            Self::Busy { .. }
+            | Self::Capacity { .. }
+            | Self::RuntimeUnavailable { .. }
+            | Self::RemoteTimeout { .. } => true,
             Self::WorkerStopped
             | Self::WorkerNotStopped
             | Self::WorkerUnavailable { .. }
@@ -277,6 +321,10 @@ impl RuntimeError {
             | Self::UnknownComponent { .. }
             | Self::ComponentInUse { .. }
             | Self::UnknownRuntime { .. }
+            | Self::RemoteAuthFailed { .. }
+            | Self::RemoteIncompatible { .. }
+            | Self::RuntimeExists { .. }
+            | Self::RuntimeInUse { .. }
             | Self::MissingGrant { .. }
             | Self::GrantExceedsCeiling { .. }
             | Self::PreopenUnavailable { .. }

@@ -3,6 +3,7 @@
 mod preopen;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 

@@ -38,7 +38,9 @@ pub use host_name::{HostName, InvalidHostName};
 pub use id::{ItemId, LogId, Seq, TurnId, WorkerId};
 pub use item::{InputPart, Item, ItemBody, ItemStatus, NoticeLevel, Origin, ToolOutcome};
 pub use limits::Limits;
-pub use name::{CommandName, InvalidName, ModelAlias, ProfileName, RootName, RuntimeId};
+pub use name::{
+    CommandName, InvalidName, ModelAlias, ProfileName, RootName, RuntimeId, WorkspaceName,
+};
 pub use profile::{ComponentRef, ConfigValue, ParseComponentRefError, Profile};
 pub use request::{
     CreateWorker, IdempotencyKey, IfBusy, Input, InputAccepted, InputOptions, InvalidKey, Labels,

@@ -89,6 +89,11 @@ name!(
     "profile name"
 );
 name!(
+    /// The name of a workspace: where people and Workers work on the same thing.
+    WorkspaceName,
+    "workspace name"
+);
+name!(
     /// The name under which a model is granted and asked for; which provider and model stand behind
     /// it is the operator's secret.
     ModelAlias,

@@ -44,6 +44,9 @@ pub struct RuntimeSummary {
     pub diagnostics: Vec<Diagnostic>,
     /// Its Workers in numbers.
     pub overview: Overview,
+    /// The end of its feed now. Whoever reads the feed from here on misses nothing that came after this
+    /// summary.
+    pub feed_cursor: FeedCursor,
 }
 
 /// A model alias, as far as a caller may know it.
@@ -87,6 +90,19 @@ pub enum RuntimeStatus {
     /// A state this version does not know; treat it as not ready.
     #[serde(other)]
     Unknown,
+}
+
+impl RuntimeStatus {
+    /// The word for it in tables.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Unavailable => "unavailable",
+            Self::Draining => "draining",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// How far a Runtime is that takes no new work.

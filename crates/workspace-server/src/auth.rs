@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{HeaderMap, header};
-use http_api::{Secret, SecretDigest, bearer_token};
+use http_api::{Problem, Secret, SecretDigest, bearer_token};
 use worker_types::RuntimeError;
 
 use crate::session::Doors;
@@ -61,6 +61,14 @@ impl Principal {
         match self {
             Self::Bearer => "bearer",
             Self::Session => "session",
+        }
+    }
+
+    /// Refuses what a browser must not do, for this reason.
+    pub(crate) fn must_be_bearer(self, reason: &str) -> Result<(), Problem> {
+        match self {
+            Self::Bearer => Ok(()),
+            Self::Session => Err(Problem::forbidden(reason)),
         }
     }
 }

@@ -8,8 +8,8 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessToken, BackendServeError, LaunchPolicy, RuntimeRegistry, api, auth::Auth, console, guard,
-    server,
+    AccessToken, BackendServeError, LaunchPolicy, RemoteDefinitions, RuntimeRegistry, api,
+    auth::Auth, console, guard, server,
 };
 
 /// The Backend. Clones are handles of the same one.
@@ -18,6 +18,7 @@ pub struct Backend {
     registry: Arc<RuntimeRegistry>,
     policy: Arc<LaunchPolicy>,
     auth: Arc<Auth>,
+    remotes: Option<Arc<RemoteDefinitions>>,
     options: ServeOptions,
     event_streams: Arc<Semaphore>,
 }
@@ -28,6 +29,8 @@ pub(crate) struct AppState {
     pub(crate) registry: Arc<RuntimeRegistry>,
     pub(crate) policy: Arc<LaunchPolicy>,
     pub(crate) auth: Arc<Auth>,
+    /// Where nothing is kept, no Runtime can be added by request.
+    pub(crate) remotes: Option<Arc<RemoteDefinitions>>,
     pub(crate) own_address: OwnAddress,
     pub(crate) event_streams: EventStreams,
     /// Cancelled when the server goes: what holds a response open ends it.
@@ -49,6 +52,7 @@ impl Backend {
             registry: registry.into(),
             policy: Arc::new(policy),
             auth: Arc::new(Auth::new(access_token)),
+            remotes: None,
             event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
             options,
         }
@@ -59,6 +63,23 @@ impl Backend {
     pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
         self.event_streams = Arc::new(Semaphore::new(options.max_event_streams));
         self.options = options;
+        self
+    }
+
+    /// The same, at which requests add and remove remote Runtimes, which are kept in `remotes`. Those that are
+    /// there already are registered; one that cannot be, such as without its token, is left out with a warning.
+    #[must_use]
+    pub fn with_remotes(mut self, remotes: RemoteDefinitions) -> Self {
+        for definition in remotes.all() {
+            let registered = remotes
+                .registration(&definition)
+                .and_then(|registration| self.registry.register(registration));
+            if let Err(error) = registered {
+                let runtime_id = &definition.runtime_id;
+                tracing::warn!(%runtime_id, %error, "a remote Runtime is left out");
+            }
+        }
+        self.remotes = Some(Arc::new(remotes));
         self
     }
 
@@ -80,7 +101,10 @@ impl Backend {
     ) -> Result<(), BackendServeError> {
         let address = server::loopback_address(&listener)?;
         let app = self.app(address, shutdown.clone());
-        http_api::serve(listener, app, &self.options, shutdown).await;
+        tokio::select! {
+            () = http_api::serve(listener, app, &self.options, shutdown) => {}
+            () = self.registry.watch() => {}
+        }
         Ok(())
     }
 
@@ -93,6 +117,7 @@ impl Backend {
             registry: Arc::clone(&self.registry),
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
+            remotes: self.remotes.clone(),
             own_address: OwnAddress::new(address, &self.options),
             event_streams: EventStreams::new(
                 (Arc::clone(&self.event_streams), self.options.max_event_streams),

@@ -4,19 +4,20 @@
 //! into grants by a [`LaunchPolicy`], and serves both over HTTP on a loopback address:
 //!
 //! ```no_run
+//! # use std::collections::BTreeMap;
 //! # async fn example(
 //! #     runtime: worker_runtime::Runtime,
-//! #     grants: std::collections::BTreeMap<worker_types::ProfileName, worker_types::Grants>,
+//! #     profiles: BTreeMap<worker_types::ProfileName, yoi_workspace_server::ProfilePolicy>,
 //! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use tokio_util::sync::CancellationToken;
 //! use yoi_workspace_server::{
-//!     AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource,
+//!     AccessToken, Backend, LaunchPolicy, Registration, RuntimeRegistry, RuntimeSource,
 //! };
 //!
 //! let registry = RuntimeRegistry::new();
-//! registry.register(RuntimeSource::embedded(runtime))?;
+//! registry.register(Registration::new(RuntimeSource::embedded(runtime)))?;
 //! let access_token = AccessToken::generate();
-//! let backend = Backend::new(registry, LaunchPolicy::new(grants), &access_token);
+//! let backend = Backend::new(registry, LaunchPolicy::new(profiles, BTreeMap::new()), &access_token);
 //!
 //! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 //! let url = format!("http://{}{}", listener.local_addr()?, backend.login_link());
@@ -31,18 +32,25 @@ mod auth;
 mod backend;
 mod console;
 mod guard;
+mod hints;
 mod listing;
 mod policy;
 mod registry;
+mod remote;
+mod remotes;
 mod server;
 mod session;
 mod source;
+mod streams;
 
 pub use auth::AccessToken;
 pub use backend::Backend;
 pub use http_api::ServeOptions;
 pub use listing::{RuntimeDetails, RuntimeListing};
-pub use policy::LaunchPolicy;
-pub use registry::{RegisterRuntimeError, RuntimeRegistry};
+pub use policy::{Launch, LaunchPolicy, ProfilePolicy, WORKSPACE_LABEL};
+pub use registry::{ManagedBy, Registration, RuntimeRegistry};
+pub use remote::{ConnectionTest, RemoteRuntime};
+pub use remotes::{RemoteDefinition, RemoteDefinitions, TokenPlace, read_token};
 pub use server::BackendServeError;
-pub use source::{OutcomeWait, RuntimeSource, SourceKind, WorkerEvents};
+pub use source::{OutcomeWait, RuntimeSource, SourceKind};
+pub use streams::{RuntimeFeed, WorkerEvents};

@@ -1,23 +1,26 @@
 //! A Runtime as the Backend lists it, also when it does not answer.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use worker_types::{
-    CapabilityStatus, ConfigDigest, Diagnostic, Limits, ModelStatus, Overview, ProfileName,
-    Retention, RootStatus, RuntimeId, RuntimeStatus, RuntimeSummary,
+    CapabilityStatus, ConfigDigest, Diagnostic, FeedCursor, Limits, ModelStatus, Overview,
+    ProfileName, Retention, RootStatus, RuntimeId, RuntimeStatus, RuntimeSummary,
 };
 
-use crate::SourceKind;
+use crate::{ManagedBy, SourceKind};
 
 /// A Runtime as the Backend lists it.
 ///
 /// In JSON it is one flat object. What the Runtime alone can tell is absent while it does not
 /// answer; the other fields are always there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RuntimeListing {
     /// Its id.
     pub runtime_id: RuntimeId,
     /// Where it is.
     pub source_kind: SourceKind,
+    /// Who said that it is to be there.
+    pub managed_by: ManagedBy,
     /// Whether it takes work.
     pub status: RuntimeStatus,
     /// What an operator should look at: such as why it does not answer.
@@ -28,7 +31,7 @@ pub struct RuntimeListing {
 }
 
 /// What only the Runtime itself can tell.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RuntimeDetails {
     /// A name for eyes.
     pub display_name: String,
@@ -53,11 +56,17 @@ pub struct RuntimeDetails {
     pub retention: Retention,
     /// Its Workers in numbers.
     pub overview: Overview,
+    /// The end of its feed now.
+    pub feed_cursor: FeedCursor,
 }
 
 impl RuntimeListing {
     /// A Runtime that answered.
-    pub(crate) fn known(source_kind: SourceKind, summary: RuntimeSummary) -> Self {
+    pub(crate) fn known(
+        source_kind: SourceKind,
+        managed_by: ManagedBy,
+        summary: RuntimeSummary,
+    ) -> Self {
         let RuntimeSummary {
             runtime_id,
             display_name,
@@ -72,6 +81,7 @@ impl RuntimeListing {
             retention,
             diagnostics,
             overview,
+            feed_cursor,
         } = summary;
         let details = RuntimeDetails {
             display_name,
@@ -84,17 +94,20 @@ impl RuntimeListing {
             limits,
             retention,
             overview,
+            feed_cursor,
         };
-        Self { runtime_id, source_kind, status, diagnostics, details: Some(details) }
+        Self { runtime_id, source_kind, managed_by, status, diagnostics, details: Some(details) }
     }
 
     /// A Runtime that did not answer, and why.
     pub(crate) fn unavailable(
         runtime_id: RuntimeId,
         source_kind: SourceKind,
+        managed_by: ManagedBy,
         reason: Diagnostic,
     ) -> Self {
         let status = RuntimeStatus::Unavailable;
-        Self { runtime_id, source_kind, status, diagnostics: vec![reason], details: None }
+        let diagnostics = vec![reason];
+        Self { runtime_id, source_kind, managed_by, status, diagnostics, details: None }
     }
 }

@@ -3,41 +3,143 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use futures_util::future::join_all;
-use tokio::time;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::{broadcast, watch},
+    time,
+};
+use utoipa::ToSchema;
 use worker_types::{
-    DEFAULT_WORKERS, Diagnostic, MAX_WORKERS, RuntimeError, RuntimeId, WorkerPage, WorkerQuery,
-    WorkerView,
+    DEFAULT_WORKERS, Diagnostic, Labels, MAX_WORKERS, Overview, RuntimeError, RuntimeId, WorkerId,
+    WorkerPage, WorkerQuery, WorkerStatus, WorkerView,
 };
 
-use crate::{RuntimeListing, RuntimeSource};
+use crate::{RuntimeListing, RuntimeSource, hints::Hint};
 
-/// How long a list waits for each Runtime. A Runtime answers from memory, so one that is well takes
-/// milliseconds, also over a network; longer than this, and a person believes that the page hangs.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// Hints that wait for one slow reader. Whoever falls behind further asks anew.
+const HINTS: usize = 1_024;
 
 /// The Runtimes of a Backend, by id.
 ///
 /// The registry finds a Runtime and passes the call on. It runs nothing and keeps no
 /// Worker, so a Worker that is asked for twice is asked of its Runtime twice. Runtimes can be added
-/// while the Backend serves.
-#[derive(Debug, Default)]
+/// and removed while the Backend serves.
+#[derive(Debug)]
 pub struct RuntimeRegistry {
-    sources: RwLock<BTreeMap<RuntimeId, Arc<RuntimeSource>>>,
+    runtimes: RwLock<BTreeMap<RuntimeId, Registration>>,
+    /// Changes with every Runtime that is added or removed.
+    generation: watch::Sender<u64>,
+    hints: broadcast::Sender<Hint>,
 }
 
-/// Why a Runtime was not registered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RegisterRuntimeError {
-    /// Another Runtime has this id.
-    #[error("a Runtime with the id `{runtime_id}` is registered already")]
-    DuplicateId {
-        /// The id of both.
-        runtime_id: RuntimeId,
-    },
+/// A Runtime, and what the Backend shows of it.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    source: Arc<RuntimeSource>,
+    managed_by: ManagedBy,
+    visible: Labels,
+}
+
+/// Who said that a Runtime is to be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ManagedBy {
+    /// The program or its configuration: no request removes it.
+    Config,
+    /// A request to the API, and another one can remove it.
+    Api,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Registration {
+    /// This Runtime, with all of its Workers, for as long as the program runs.
+    #[must_use]
+    pub fn new(source: RuntimeSource) -> Self {
+        let (managed_by, visible) = (ManagedBy::Config, Labels::new());
+        Self { source: Arc::new(source), managed_by, visible }
+    }
+
+    /// The same, with only those of its Workers that have all of these labels. New ones get them.
+    #[must_use]
+    pub fn visible(mut self, labels: Labels) -> Self {
+        self.visible = labels;
+        self
+    }
+
+    /// The same, for a request to remove.
+    #[must_use]
+    pub fn by_api(mut self) -> Self {
+        self.managed_by = ManagedBy::Api;
+        self
+    }
+
+    /// The Runtime.
+    #[must_use]
+    pub fn source(&self) -> &Arc<RuntimeSource> {
+        &self.source
+    }
+
+    /// Who said that it is to be registered.
+    #[must_use]
+    pub fn managed_by(&self) -> ManagedBy {
+        self.managed_by
+    }
+
+    /// The labels of Workers that are there for callers of the Backend.
+    #[must_use]
+    pub fn visible_labels(&self) -> &Labels {
+        &self.visible
+    }
+
+    fn shows(&self, worker: &WorkerView) -> bool {
+        self.visible.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+    }
+
+    /// A page of the Workers that are visible.
+    pub(crate) async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
+        let mut query = query.clone();
+        for (key, value) in &self.visible {
+            if query.labels.insert(key.clone(), value.clone()).is_some_and(|asked| asked != *value)
+            {
+                // None has both.
+                return Ok(WorkerPage { workers: vec![], next: None, diagnostics: vec![] });
+            }
+        }
+        self.source.workers(&query).await
+    }
+
+    async fn listing(&self) -> RuntimeListing {
+        let Self { source, managed_by, visible } = self;
+        match in_time(source, source.summary()).await {
+            Ok(mut summary) => {
+                if !visible.is_empty() {
+                    // Its own numbers are those of all.
+                    summary.overview = Overview::default();
+                }
+                RuntimeListing::known(source.kind(), *managed_by, summary)
+            }
+            Err(error) => {
+                let reason = missing(source.id(), &error);
+                let id = source.id().clone();
+                RuntimeListing::unavailable(id, source.kind(), *managed_by, reason)
+            }
+        }
+    }
+}
+
+impl Default for RuntimeRegistry {
+    fn default() -> Self {
+        Self {
+            runtimes: RwLock::default(),
+            generation: watch::Sender::new(0),
+            hints: broadcast::Sender::new(HINTS),
+        }
+    }
 }
 
 impl RuntimeRegistry {
@@ -47,41 +149,99 @@ impl RuntimeRegistry {
         Self::default()
     }
 
-    /// Adds a Runtime. The one that has the id already stays what it is.
-    pub fn register(&self, source: RuntimeSource) -> Result<(), RegisterRuntimeError> {
-        let mut sources = self.sources.write().unwrap_or_else(PoisonError::into_inner);
-        match sources.entry(source.id().clone()) {
-            Entry::Vacant(place) => {
-                place.insert(Arc::new(source));
-                Ok(())
-            }
+    /// Adds a Runtime. One that has the id already stays what it is.
+    ///
+    /// # Errors
+    ///
+    /// `RuntimeExists`.
+    pub fn register(&self, runtime: Registration) -> Result<(), RuntimeError> {
+        let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
+        match runtimes.entry(runtime.source.id().clone()) {
+            Entry::Vacant(place) => place.insert(runtime),
             Entry::Occupied(taken) => {
-                Err(RegisterRuntimeError::DuplicateId { runtime_id: taken.key().clone() })
+                return Err(RuntimeError::RuntimeExists { runtime_id: taken.key().clone() });
             }
+        };
+        drop(runtimes);
+        self.generation.send_modify(|generation| *generation += 1);
+        Ok(())
+    }
+
+    /// Adds a Runtime in the place of the one that has its id, if there is one. Streams that are open go on
+    /// with the one they were opened at.
+    pub fn replace(&self, runtime: Registration) -> Option<Registration> {
+        let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
+        let before = runtimes.insert(runtime.source.id().clone(), runtime);
+        drop(runtimes);
+        self.generation.send_modify(|generation| *generation += 1);
+        before
+    }
+
+    /// Removes a Runtime. Its Workers stay where they are, and nobody sees them here. With `force`, also one
+    /// that has Workers that are not stopped, and one that does not say whether it has.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownRuntime`, `RuntimeInUse`.
+    pub async fn unregister(
+        &self,
+        runtime_id: &RuntimeId,
+        force: bool,
+    ) -> Result<Registration, RuntimeError> {
+        let runtime = self.lookup(runtime_id)?;
+        if !force {
+            unused(&runtime).await?;
         }
+        let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
+        let removed = runtimes.remove(runtime_id);
+        drop(runtimes);
+        self.generation.send_modify(|generation| *generation += 1);
+        removed.ok_or_else(|| RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() })
     }
 
     /// The Runtime called `runtime_id`.
-    pub fn lookup(&self, runtime_id: &RuntimeId) -> Result<Arc<RuntimeSource>, RuntimeError> {
-        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
-        sources
+    ///
+    /// # Errors
+    ///
+    /// `UnknownRuntime`.
+    pub fn lookup(&self, runtime_id: &RuntimeId) -> Result<Registration, RuntimeError> {
+        let runtimes = self.runtimes.read().unwrap_or_else(PoisonError::into_inner);
+        runtimes
             .get(runtime_id)
             .cloned()
             .ok_or_else(|| RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() })
     }
 
+    /// The Runtime of a Worker, if both are there for callers of the Backend.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownRuntime`, `UnknownWorker`, and where only some Workers are visible, what keeps the Runtime from
+    /// saying whether this is one.
+    pub async fn of_worker(
+        &self,
+        runtime_id: &RuntimeId,
+        worker_id: WorkerId,
+    ) -> Result<Arc<RuntimeSource>, RuntimeError> {
+        let runtime = self.lookup(runtime_id)?;
+        if !runtime.visible.is_empty() && !runtime.shows(&runtime.source.worker(worker_id).await?) {
+            return Err(RuntimeError::UnknownWorker { worker_id });
+        }
+        Ok(runtime.source)
+    }
+
     /// All Runtimes, in the order of their ids. One that fails or is late is listed as unavailable.
     pub async fn list(&self) -> Vec<RuntimeListing> {
-        let sources = self.sources();
-        join_all(sources.iter().map(|source| listing(source))).await
+        let runtimes = self.runtimes();
+        join_all(runtimes.iter().map(Registration::listing)).await
     }
 
     /// The Runtime called `runtime_id`, as it stands in the list.
     pub async fn listing(&self, runtime_id: &RuntimeId) -> Result<RuntimeListing, RuntimeError> {
-        Ok(listing(&*self.lookup(runtime_id)?).await)
+        Ok(self.lookup(runtime_id)?.listing().await)
     }
 
-    /// A page of the Workers of all Runtimes, oldest first.
+    /// A page of the Workers of all Runtimes; oldest first.
     ///
     /// Worker ids sort by creation, also across Runtimes: so the same `after` is the place to go on
     /// from in each of them, and merging their pages gives the page of all. A Runtime that fails or
@@ -89,89 +249,100 @@ impl RuntimeRegistry {
     pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
         let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS);
         let query = &WorkerQuery { limit: Some(limit), ..query.clone() };
-        let sources = self.sources();
-        let answers = join_all(sources.iter().map(|source| in_time(source.workers(query)))).await;
+        let runtimes = self.runtimes();
+        let asked = runtimes.iter().map(|runtime| in_time(&runtime.source, runtime.workers(query)));
+        let answers = join_all(asked).await;
 
         let (mut pages, mut failures) = (Vec::new(), Vec::new());
-        for (source, answer) in sources.iter().zip(answers) {
+        for (runtime, answer) in runtimes.iter().zip(answers) {
             match answer {
                 Ok(page) => pages.push(page),
-                Err(failure) => failures.push((source.id(), failure)),
+                Err(error) => failures.push((runtime.source.id(), error)),
             }
         }
         // Where nobody understands the query, the fault is the query's.
         if pages.is_empty()
-            && let Some(refusal) = failures.iter().find_map(|(_, failure)| failure.refusal())
+            && let Some((_, refusal)) = failures
+                .iter()
+                .find(|(_, error)| matches!(error, RuntimeError::InvalidInput { .. }))
         {
             return Err(refusal.clone());
         }
         let mut page = merge_pages(pages, limit as usize);
-        page.diagnostics.extend(failures.iter().map(|(id, failure)| failure.diagnostic(id)));
+        page.diagnostics.extend(failures.iter().map(|(id, error)| missing(id, error)));
         Ok(page)
     }
 
-    fn sources(&self) -> Vec<Arc<RuntimeSource>> {
-        let sources = self.sources.read().unwrap_or_else(PoisonError::into_inner);
-        sources.values().cloned().collect()
+    /// What changes from now on.
+    pub(crate) fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.hints.subscribe()
+    }
+
+    pub(crate) fn runtimes(&self) -> Vec<Registration> {
+        let runtimes = self.runtimes.read().unwrap_or_else(PoisonError::into_inner);
+        runtimes.values().cloned().collect()
+    }
+
+    /// Watches the Runtimes until it is dropped: whether they answer, and what changes in them. Without it
+    /// nobody gets hints, and lists wait for what does not answer each time anew.
+    pub async fn watch(&self) {
+        crate::hints::watch(self, self.generation.subscribe(), &self.hints).await;
     }
 }
 
-async fn listing(source: &RuntimeSource) -> RuntimeListing {
-    match in_time(source.summary()).await {
-        Ok(summary) => RuntimeListing::known(source.kind(), summary),
-        Err(failure) => {
-            let reason = failure.diagnostic(source.id());
-            RuntimeListing::unavailable(source.id().clone(), source.kind(), reason)
+/// Whether nothing goes on in the Runtime, as far as it is shown here.
+async fn unused(runtime: &Registration) -> Result<(), RuntimeError> {
+    let runtime_id = runtime.source.id().clone();
+    let query = WorkerQuery { limit: Some(MAX_WORKERS), ..WorkerQuery::default() };
+    let reason = match in_time(&runtime.source, runtime.workers(&query)).await {
+        Ok(page) => {
+            let is_live = |worker: &&WorkerView| worker.status != WorkerStatus::Stopped;
+            match page.workers.iter().filter(is_live).count() {
+                0 if page.next.is_none() => return Ok(()),
+                0 => "it has more Workers than are looked through; `force` removes it".to_owned(),
+                live => format!(
+                    "{live} of its Workers are not stopped. Stop them, or use `force`: they stay where \
+                     they are, and nobody sees them here"
+                ),
+            }
         }
-    }
+        Err(_) => "it does not say whether it has Workers that are not stopped; `force` removes it"
+            .to_owned(),
+    };
+    Err(RuntimeError::RuntimeInUse { runtime_id, reason })
 }
 
-/// Why a list has nothing from a Runtime.
-#[derive(Debug)]
-enum SourceFailure {
-    Failed(RuntimeError),
-    Late,
-}
-
+/// The answer of a Runtime, if it comes in time. One that was not reached lately is not waited for.
 async fn in_time<T>(
+    source: &RuntimeSource,
     answer: impl Future<Output = Result<T, RuntimeError>>,
-) -> Result<T, SourceFailure> {
-    match time::timeout(ANSWER_DEADLINE, answer).await {
-        Ok(answer) => answer.map_err(SourceFailure::Failed),
-        Err(_) => Err(SourceFailure::Late),
+) -> Result<T, RuntimeError> {
+    if let Some(error) = source.known_failure() {
+        return Err(error);
     }
+    let answer = time::timeout(source.patience(), answer).await;
+    answer.unwrap_or_else(|_| Err(RuntimeError::RemoteTimeout { runtime_id: source.id().clone() }))
 }
 
-impl SourceFailure {
-    /// The error, if it says that the request makes no sense.
-    fn refusal(&self) -> Option<&RuntimeError> {
-        match self {
-            Self::Failed(error @ RuntimeError::InvalidInput { .. }) => Some(error),
-            Self::Failed(_) | Self::Late => None,
+/// What a client is told where a Runtime is missing. The words of what is no matter of the network are for
+/// the operator's log.
+fn missing(runtime_id: &RuntimeId, error: &RuntimeError) -> Diagnostic {
+    let message = match error {
+        RuntimeError::RuntimeUnavailable { .. }
+        | RuntimeError::RemoteTimeout { .. }
+        | RuntimeError::RemoteAuthFailed { .. }
+        | RuntimeError::RemoteIncompatible { .. } => {
+            format!("the Runtime `{runtime_id}` is missing: {error}")
         }
-    }
-
-    /// What a client is told. The error's own words are for the operator's log: they may name the
-    /// place where the Runtime was looked for.
-    fn diagnostic(&self, runtime_id: &RuntimeId) -> Diagnostic {
-        tracing::warn!(%runtime_id, failure = ?self, "a list goes without a Runtime");
-        match self {
-            Self::Failed(error) => Diagnostic {
-                code: error.code().to_owned(),
-                message: format!(
-                    "the Runtime `{runtime_id}` is missing: it failed to answer, and the log of \
-                     the Backend says why"
-                ),
-            },
-            Self::Late => Diagnostic {
-                code: "remote_timeout".to_owned(),
-                message: format!(
-                    "the Runtime `{runtime_id}` is missing: it did not answer within {} seconds",
-                    ANSWER_DEADLINE.as_secs()
-                ),
-            },
+        other => {
+            tracing::warn!(%runtime_id, failure = %other, "a list goes without a Runtime");
+            format!(
+                "the Runtime `{runtime_id}` is missing: it failed to answer, and the log of the \
+                 Backend says why"
+            )
         }
-    }
+    };
+    Diagnostic { code: error.code().to_owned(), message }
 }
 
 /// The oldest Workers of all pages.

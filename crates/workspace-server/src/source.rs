@@ -2,32 +2,42 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time;
 use tokio_util::sync::CancellationToken;
-use worker_runtime::{Events, Runtime};
+use utoipa::ToSchema;
+use worker_runtime::Runtime;
 use worker_types::{
-    ComponentRef, CreateWorker, Cursor, EventPage, Grant, Input, InputAccepted, InputOptions, Item,
-    ItemId, LiveEvent, LogPage, Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage,
-    TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentDigest, ComponentRef, CreateWorker, Cursor, EventPage, FeedCursor, FeedPage, Grant,
+    Input, InputAccepted, InputOptions, Item, ItemId, KeptComponent, LogPage, Outcome,
+    RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded,
+    WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
+
+use crate::{RemoteRuntime, RuntimeFeed, WorkerEvents};
+
+/// How long a list waits for a Runtime of this process. It answers from memory: whoever takes this long is not
+/// well.
+const EMBEDDED_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Where a registered Runtime is.
 #[derive(Debug)]
 pub enum RuntimeSource {
     /// In this process, reached by direct call.
     Embedded(Runtime),
-    /// Nowhere: it fails or stays silent, whatever it is asked.
-    #[cfg(test)]
-    Fake(fake::FakeRuntime),
+    /// In another process, reached over HTTP.
+    Remote(RemoteRuntime),
 }
 
 /// What kind of source a Runtime has, for clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// It runs in the Backend's own process.
     Embedded,
+    /// It runs in another process, maybe on another machine.
+    Remote,
     /// A kind this version does not know.
     #[serde(other)]
     Unknown,
@@ -42,6 +52,17 @@ pub struct OutcomeWait {
     pub give_up: CancellationToken,
 }
 
+impl OutcomeWait {
+    /// What the future gives within this time.
+    pub(crate) async fn on<T>(&self, answer: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            answer = answer => Some(answer),
+            () = time::sleep(self.at_most) => None,
+            () = self.give_up.cancelled() => None,
+        }
+    }
+}
+
 impl RuntimeSource {
     /// A Runtime in this process.
     #[must_use]
@@ -54,8 +75,7 @@ impl RuntimeSource {
     pub fn id(&self) -> &RuntimeId {
         match self {
             Self::Embedded(runtime) => runtime.id(),
-            #[cfg(test)]
-            Self::Fake(fake) => fake.id(),
+            Self::Remote(remote) => remote.id(),
         }
     }
 
@@ -64,8 +84,7 @@ impl RuntimeSource {
     pub fn kind(&self) -> SourceKind {
         match self {
             Self::Embedded(_) => SourceKind::Embedded,
-            #[cfg(test)]
-            Self::Fake(_) => SourceKind::Unknown,
+            Self::Remote(_) => SourceKind::Remote,
         }
     }
 
@@ -73,8 +92,7 @@ impl RuntimeSource {
     pub async fn summary(&self) -> Result<RuntimeSummary, RuntimeError> {
         match self {
             Self::Embedded(runtime) => Ok(runtime.summary()),
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.summary().await,
         }
     }
 
@@ -82,8 +100,7 @@ impl RuntimeSource {
     pub async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.workers(query),
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.workers(query).await,
         }
     }
 
@@ -91,8 +108,7 @@ impl RuntimeSource {
     pub async fn worker(&self, id: WorkerId) -> Result<WorkerView, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.worker(id),
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.worker(id).await,
         }
     }
 
@@ -100,8 +116,7 @@ impl RuntimeSource {
     pub async fn create(&self, request: CreateWorker) -> Result<WorkerView, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.create(request).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.create(request).await,
         }
     }
 
@@ -121,15 +136,10 @@ impl RuntimeSource {
             Self::Embedded(runtime) => {
                 let accepted = runtime.input(id, input, options).await?;
                 let Some(wait) = wait else { return Ok((accepted, None)) };
-                let outcome = tokio::select! {
-                    outcome = runtime.outcome(id, accepted.turn_id) => outcome.ok(),
-                    () = time::sleep(wait.at_most) => None,
-                    () = wait.give_up.cancelled() => None,
-                };
-                Ok((accepted, outcome))
+                let outcome = wait.on(runtime.outcome(id, accepted.turn_id)).await;
+                Ok((accepted, outcome.and_then(Result::ok)))
             }
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.input(id, input, options, wait).await,
         }
     }
 
@@ -137,8 +147,7 @@ impl RuntimeSource {
     pub async fn cancel(&self, id: WorkerId, turn: Option<TurnId>) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.cancel(id, turn).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().cancel(id, turn)).await,
         }
     }
 
@@ -146,8 +155,7 @@ impl RuntimeSource {
     pub async fn stop(&self, id: WorkerId) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.stop(id).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().stop(id)).await,
         }
     }
 
@@ -155,8 +163,7 @@ impl RuntimeSource {
     pub async fn revoke(&self, id: WorkerId, grants: Vec<Grant>) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.revoke(id, grants).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().revoke(id, grants)).await,
         }
     }
 
@@ -168,8 +175,7 @@ impl RuntimeSource {
     ) -> Result<Upgraded, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.upgrade(id, component).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().upgrade(id, component)).await,
         }
     }
 
@@ -177,8 +183,7 @@ impl RuntimeSource {
     pub async fn start(&self, id: WorkerId) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.start(id).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().start(id)).await,
         }
     }
 
@@ -186,8 +191,7 @@ impl RuntimeSource {
     pub async fn delete(&self, id: WorkerId) -> Result<(), RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.delete(id).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().delete(id)).await,
         }
     }
 
@@ -199,8 +203,7 @@ impl RuntimeSource {
     ) -> Result<TranscriptPage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.transcript(id, query).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().transcript(id, query)).await,
         }
     }
 
@@ -208,8 +211,7 @@ impl RuntimeSource {
     pub async fn item(&self, id: WorkerId, item: ItemId) -> Result<Item, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.item(id, item).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().item(id, item)).await,
         }
     }
 
@@ -222,8 +224,7 @@ impl RuntimeSource {
     ) -> Result<WorkerUsage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.usage(id, before, limit).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().usage(id, before, limit)).await,
         }
     }
 
@@ -236,8 +237,7 @@ impl RuntimeSource {
     ) -> Result<EventPage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.event_page(id, after, limit).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().event_page(id, after, limit)).await,
         }
     }
 
@@ -245,8 +245,7 @@ impl RuntimeSource {
     pub async fn events(&self, id: WorkerId, after: Cursor) -> Result<WorkerEvents, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.events(id, after).map(WorkerEvents::Embedded),
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.events(id, after).await,
         }
     }
 
@@ -254,67 +253,75 @@ impl RuntimeSource {
     pub async fn logs(&self, id: WorkerId, turn: Option<TurnId>) -> Result<LogPage, RuntimeError> {
         match self {
             Self::Embedded(runtime) => runtime.logs(id, turn).await,
-            #[cfg(test)]
-            Self::Fake(fake) => fake.answer().await,
+            Self::Remote(remote) => remote.ask(remote.client().logs(id, turn)).await,
         }
     }
-}
 
-/// The events of one Worker, wherever its Runtime is.
-#[derive(Debug)]
-pub enum WorkerEvents {
-    /// From a Runtime in this process.
-    Embedded(Events),
-}
-
-impl WorkerEvents {
-    /// Waits for the next; `None` once the Runtime has shut down or the Worker is gone.
-    pub async fn next(&mut self) -> Option<Result<LiveEvent, RuntimeError>> {
+    /// How a turn ended, if that is known within `wait`.
+    pub async fn outcome(
+        &self,
+        id: WorkerId,
+        turn_id: TurnId,
+        wait: OutcomeWait,
+    ) -> Result<Option<Outcome>, RuntimeError> {
         match self {
-            Self::Embedded(events) => events.next().await,
-        }
-    }
-
-    /// The place after the last durable event that `next` returned.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        match self {
-            Self::Embedded(events) => events.cursor(),
-        }
-    }
-}
-
-#[cfg(test)]
-pub(crate) mod fake {
-    use std::future;
-
-    use worker_types::{RuntimeError, RuntimeId};
-
-    /// A Runtime that gives every question the same error, or none an answer.
-    #[derive(Debug)]
-    pub struct FakeRuntime {
-        id: RuntimeId,
-        error: Option<RuntimeError>,
-    }
-
-    impl FakeRuntime {
-        pub(crate) fn failing(id: RuntimeId, error: RuntimeError) -> Self {
-            Self { id, error: Some(error) }
-        }
-
-        pub(crate) fn silent(id: RuntimeId) -> Self {
-            Self { id, error: None }
-        }
-
-        pub(super) fn id(&self) -> &RuntimeId {
-            &self.id
-        }
-
-        pub(super) async fn answer<T>(&self) -> Result<T, RuntimeError> {
-            match &self.error {
-                Some(error) => Err(error.clone()),
-                None => future::pending().await,
+            Self::Embedded(runtime) => wait.on(runtime.outcome(id, turn_id)).await.transpose(),
+            Self::Remote(remote) => {
+                let asked = remote.ask(remote.client().turn(id, turn_id, wait.at_most));
+                Ok(wait.on(asked).await.transpose()?.flatten())
             }
+        }
+    }
+
+    /// Keeps a component, so that Workers can be upgraded to it.
+    pub async fn add_component(&self, bytes: Bytes) -> Result<KeptComponent, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.add_component(bytes).await,
+            Self::Remote(remote) => remote.ask(remote.client().add_component(bytes)).await,
+        }
+    }
+
+    /// Removes a component that nothing goes by.
+    pub async fn remove_component(&self, digest: ComponentDigest) -> Result<(), RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.remove_component(digest).await,
+            Self::Remote(remote) => remote.ask(remote.client().remove_component(digest)).await,
+        }
+    }
+
+    /// A page of the feed.
+    pub async fn feed_page(
+        &self,
+        after: FeedCursor,
+        limit: usize,
+    ) -> Result<FeedPage, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.feed_page(after, limit).await,
+            Self::Remote(remote) => remote.ask(remote.client().feed_page(after, limit)).await,
+        }
+    }
+
+    /// The events of all Workers from `after` on, then live ones.
+    pub async fn feed(&self, after: FeedCursor) -> Result<RuntimeFeed, RuntimeError> {
+        match self {
+            Self::Embedded(runtime) => runtime.feed(after).map(RuntimeFeed::Embedded),
+            Self::Remote(remote) => remote.feed(after).await,
+        }
+    }
+
+    /// What keeps the Runtime from being asked, as far as that is known without asking.
+    pub(crate) fn known_failure(&self) -> Option<RuntimeError> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Remote(remote) => remote.known_failure(),
+        }
+    }
+
+    /// How long a list waits for it.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            Self::Embedded(_) => EMBEDDED_PATIENCE,
+            Self::Remote(remote) => remote.patience(),
         }
     }
 }

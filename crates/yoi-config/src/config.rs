@@ -11,13 +11,14 @@ use std::{
 
 use serde::{Deserialize, Serialize, de};
 use worker_types::{
-    CommandName, ConfigDigest, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName,
-    Retention, RootName, RuntimeId,
+    Access, CommandName, ConfigDigest, Grants, HostName, Limits, ModelAlias, Preopen, ProfileName,
+    Retention, RootName, RuntimeId, WorkspaceName,
 };
 
 use crate::{
-    CommandConfig, ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RootConfig, digest,
-    policy::PolicyTable, source::SourceText,
+    CommandConfig, ConfigError, InvalidConfig, ModelConfig, ProfileConfig, RemoteConfig,
+    RootConfig, WorkspaceConfig, backend::RuntimesTable, digest, policy::PolicyTable,
+    source::SourceText,
 };
 
 /// Where a Backend listens unless it is told otherwise: on this machine alone, at a port that no
@@ -53,6 +54,13 @@ pub struct Config {
     pub profiles: BTreeMap<ProfileName, ProfileConfig>,
     /// `[policy.PROFILE]`: what the Backend grants to Workers of a profile.
     pub policy: BTreeMap<ProfileName, Grants>,
+    /// What Workers of a profile may do with the directory of the workspace that they are created in:
+    /// `workspace` below `[policy.PROFILE]`.
+    pub workspace_access: BTreeMap<ProfileName, Access>,
+    /// `[workspaces.NAME]`.
+    pub workspaces: BTreeMap<WorkspaceName, WorkspaceConfig>,
+    /// `[[runtimes.remote]]`.
+    pub remotes: Vec<RemoteConfig>,
     /// `[commands.NAME]`: what all scripts find.
     pub commands: BTreeMap<CommandName, CommandConfig>,
     /// `[limits]`.
@@ -172,10 +180,15 @@ impl Config {
             models,
             profiles,
             policy,
+            workspaces,
+            runtimes,
             commands,
             limits,
             retention,
         } = table;
+        let access_of = |(name, table): (&ProfileName, &PolicyTable)| {
+            table.workspace.map(|access| (name.clone(), access))
+        };
         let mut config = Self {
             file: Some(file.to_owned()),
             runtime,
@@ -183,7 +196,10 @@ impl Config {
             roots,
             models,
             profiles,
+            workspace_access: policy.iter().filter_map(access_of).collect(),
             policy: policy.into_iter().map(|(name, table)| (name, table.grants())).collect(),
+            workspaces,
+            remotes: runtimes.remote,
             commands,
             limits,
             retention,
@@ -202,6 +218,12 @@ impl Config {
         if let Some(TlsConfig { certificate, key }) = &mut config.server.tls {
             *certificate = base.join(&certificate);
             *key = base.join(&key);
+        }
+        for remote in &mut config.remotes {
+            let paths = [&mut remote.token_file, &mut remote.certificates];
+            for path in paths.into_iter().flatten() {
+                *path = base.join(&path);
+            }
         }
         for root in config.roots.values_mut() {
             root.path = base.join(&root.path);
@@ -237,6 +259,7 @@ impl Config {
         }
         self.check_roots()?;
         self.check_policy()?;
+        self.check_backend()?;
         let zero = |table, key| Err(self.error_at(&[table, key], "expected at least 1"));
         if let Some(key) = zero_limit(&self.limits) {
             return zero("limits", key);
@@ -274,6 +297,29 @@ impl Config {
                 }
             }
             grants.validate().map_err(|error| refused(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn check_backend(&self) -> Result<(), InvalidConfig> {
+        let mut ids = BTreeSet::new();
+        for remote in &self.remotes {
+            let refused = |key: &str, message: &str| {
+                let message = format!("of `{}`, {key}: {message}", remote.id);
+                Err(self.error_at(&["runtimes", "remote"], message))
+            };
+            if let Err((key, message)) = remote.check() {
+                return refused(key, message);
+            }
+            if !ids.insert(&remote.id) {
+                return refused("id", "expected another one: it is given twice");
+            }
+        }
+        for (name, workspace) in &self.workspaces {
+            if workspace.root.is_scratch() {
+                let message = "`scratch` is each Worker's own: choose another root";
+                return Err(self.error_at(&["workspaces", name.as_str(), "root"], message));
+            }
         }
         Ok(())
     }
@@ -324,6 +370,8 @@ struct FileTable {
     models: BTreeMap<ModelAlias, ModelConfig>,
     profiles: BTreeMap<ProfileName, ProfileConfig>,
     policy: BTreeMap<ProfileName, PolicyTable>,
+    workspaces: BTreeMap<WorkspaceName, WorkspaceConfig>,
+    runtimes: RuntimesTable,
     commands: BTreeMap<CommandName, CommandConfig>,
     limits: Limits,
     retention: Retention,

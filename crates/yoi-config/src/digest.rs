@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use worker_types::{
-    CommandName, ConfigDigest, Grants, Limits, ModelAlias, ProfileName, Retention, RootName,
+    Access, CommandName, ConfigDigest, Grants, Limits, ModelAlias, ProfileName, Retention,
+    RootName, WorkspaceName,
 };
 
 use crate::{
-    CommandConfig, Config, InvalidConfig, ModelConfig, ProfileConfig, RootConfig, RuntimeConfig,
-    ServerConfig,
+    CommandConfig, Config, InvalidConfig, ModelConfig, ProfileConfig, RemoteConfig, RootConfig,
+    RuntimeConfig, ServerConfig, WorkspaceConfig,
 };
 
 /// A configuration with all its defaults, in the order of this version. All maps are sorted.
@@ -23,6 +24,9 @@ struct Meaning<'a> {
     models: &'a BTreeMap<ModelAlias, ModelConfig>,
     profiles: &'a BTreeMap<ProfileName, ProfileConfig>,
     policy: &'a BTreeMap<ProfileName, Grants>,
+    workspace_access: &'a BTreeMap<ProfileName, Access>,
+    workspaces: &'a BTreeMap<WorkspaceName, WorkspaceConfig>,
+    remotes: &'a [RemoteConfig],
     commands: &'a BTreeMap<CommandName, CommandConfig>,
     /// Without those that have their default: some depend on the machine.
     limits: BTreeMap<String, Value>,
@@ -40,6 +44,9 @@ pub(crate) fn of(config: &Config) -> Result<ConfigDigest, InvalidConfig> {
         models,
         profiles,
         policy,
+        workspace_access,
+        workspaces,
+        remotes,
         commands,
         limits,
         retention,
@@ -55,6 +62,9 @@ pub(crate) fn of(config: &Config) -> Result<ConfigDigest, InvalidConfig> {
             models,
             profiles,
             policy,
+            workspace_access,
+            workspaces,
+            remotes,
             commands,
             limits,
             retention,

@@ -21,6 +21,7 @@
 //! # Ok::<(), yoi_config::ConfigError>(())
 //! ```
 
+mod backend;
 mod command;
 mod config;
 mod digest;
@@ -33,6 +34,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{RemoteConfig, WorkspaceConfig};
 pub use command::CommandConfig;
 pub use config::{
     Config, Confine, DEFAULT_LISTEN, DEFAULT_RUNTIME_LISTEN, MAX_SHUTDOWN_GRACE_S, RuntimeConfig,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, de};
-use worker_types::{Grants, ModelAlias, Preopen, ShellGrant};
+use worker_types::{Access, Grants, ModelAlias, Preopen, ShellGrant};
 
 /// The table as it is written.
 #[derive(Deserialize)]
@@ -14,11 +14,13 @@ pub(crate) struct PolicyTable {
     llm: Option<Vec<ModelAlias>>,
     #[serde(default, deserialize_with = "shell")]
     shell: Option<ShellGrant>,
+    /// What Workers may do with the directory of the workspace that they are created in.
+    pub(crate) workspace: Option<Access>,
 }
 
 impl PolicyTable {
     pub(crate) fn grants(self) -> Grants {
-        let Self { preopens, llm, shell } = self;
+        let Self { preopens, llm, shell, workspace: _ } = self;
         let grants = Grants { preopens, shell, ..Grants::none() };
         match llm {
             // No model at all is no grant, not a grant of nothing.

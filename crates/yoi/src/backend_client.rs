@@ -1,5 +1,7 @@
 //! A client of a running Backend.
 
+mod runtimes;
+
 use std::{collections::VecDeque, net::IpAddr, path::Path, pin::pin, time::Duration};
 
 use reqwest::{Method, RequestBuilder, Response, Url, header};

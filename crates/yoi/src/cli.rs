@@ -17,7 +17,7 @@ use crate::{dir_arg::DirArgs, logging::LogFormat};
 use self::serve::{LogArgs, serve_help};
 pub(crate) use self::{
     component::{ComponentCommand, PushArgs, RemoveArgs},
-    runtime::{DrainArgs, RuntimeCommand},
+    runtime::{AddRuntimeArgs, DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
     store::StoreCommand,
     worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand},
@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Start a Runtime process: the same Runtime, over HTTP
     #[command(after_help = serve_help())]
     Serve(ServeArgs),
-    /// Operate a Runtime process
+    /// List and add the Runtimes of a running Backend, and operate a Runtime process
     #[command(subcommand)]
     Runtime(RuntimeCommand),
     /// Make, list and remove the tokens that let in to a Runtime process

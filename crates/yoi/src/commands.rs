@@ -75,7 +75,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Exec(args) => exec::run(args, &load()?, output).await,
             #[cfg(unix)]
             Command::Shell(args) => shell::run(args, &load()?, output).await,
-            Command::Runtime(command) => runtime::run(command, output).await,
+            Command::Runtime(command) => runtime::run(command, &load()?, output).await,
             Command::Store(command) => store::run(&command, &load()?, output),
             Command::Token(command) => token::run(command, &load()?, output),
             Command::Component(command) => component::run(command, &load()?, output).await,

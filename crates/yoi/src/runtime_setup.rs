@@ -20,6 +20,7 @@ use worker_types::{
 use yoi_config::{
     CommandConfig, ComponentSource, Config, GitDirectories, ProfileConfig, RootConfig,
 };
+use yoi_workspace_server::{LaunchPolicy, ProfilePolicy};
 
 #[cfg(unix)]
 use crate::data_dir::allocations_dir;
@@ -49,6 +50,8 @@ pub(crate) struct Setup<'a> {
     store: Store,
     component_cache: Option<PathBuf>,
     confined: Option<Confined>,
+    /// What Workers are granted of the workspaces that they are created in.
+    workspace_preopens: Vec<Preopen>,
 }
 
 impl<'a> Setup<'a> {
@@ -70,12 +73,14 @@ impl<'a> Setup<'a> {
             store: Store::memory(),
             component_cache: None,
             confined: None,
+            workspace_preopens: Vec::new(),
         };
         for (name, profile) in &config.profiles {
             setup.add_profile(name, profile)?;
         }
         setup.policy.extend(config.policy.clone());
         setup.check_names()?;
+        setup.workspace_preopens = setup.of_workspaces()?;
         Ok(setup)
     }
 
@@ -154,9 +159,35 @@ impl<'a> Setup<'a> {
             .collect()
     }
 
+    /// What a Backend grants to Workers of each profile, and in which workspaces.
+    pub(crate) fn launch_policy(&self) -> LaunchPolicy {
+        let access = &self.config.workspace_access;
+        let of = |(name, grants): (&ProfileName, &Grants)| {
+            let (grants, workspace) = (grants.clone(), access.get(name).copied());
+            (name.clone(), ProfilePolicy { grants, workspace })
+        };
+        let workspaces = self.config.workspaces.iter();
+        let workspaces = workspaces.map(|(name, table)| (name.clone(), table.root.clone()));
+        LaunchPolicy::new(self.policy.iter().map(of).collect(), workspaces.collect())
+    }
+
+    /// What the policy grants of workspaces whose roots are here. Another Runtime has other roots.
+    fn of_workspaces(&self) -> anyhow::Result<Vec<Preopen>> {
+        let policy = self.launch_policy();
+        let mut preopens = Vec::new();
+        for profile in self.config.workspace_access.keys() {
+            for (workspace, table) in &self.config.workspaces {
+                if self.roots.contains_key(&table.root) {
+                    preopens.extend(policy.launch(profile, Some(workspace))?.grants.preopens);
+                }
+            }
+        }
+        Ok(preopens)
+    }
+
     fn ceiling(&self) -> Grants {
         let granted = self.policy.values().flat_map(|grants| &grants.preopens);
-        let preopens = granted.cloned().collect();
+        let preopens = granted.chain(&self.workspace_preopens).cloned().collect();
         let ceiling = Grants { preopens, shell: self.shell(), ..Grants::none() };
         match self.granted_aliases() {
             aliases if aliases.is_empty() => ceiling,

@@ -196,7 +196,7 @@ fn the_help_teaches() {
     Commands:
       up           Start the Backend: an embedded Runtime, the Browser API and the console
       serve        Start a Runtime process: the same Runtime, over HTTP
-      runtime      Operate a Runtime process
+      runtime      List and add the Runtimes of a running Backend, and operate a Runtime process
       token        Make, list and remove the tokens that let in to a Runtime process
       url          Print a fresh one-time link to the running Backend's console
       run          Run one Worker for one turn in this process, and keep nothing

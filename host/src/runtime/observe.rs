@@ -33,6 +33,9 @@ impl Runtime {
     #[must_use]
     pub fn summary(&self) -> RuntimeSummary {
         let runtime = &self.0;
+        // Before the rest: what comes meanwhile is in the feed from here on, and may be in the numbers too.
+        let feed_cursor =
+            FeedCursor::new(runtime.store.log_id(), *runtime.store.feed_head().borrow());
         let models = runtime.models.iter().filter_map(|model| {
             let info = model.info();
             // An alias that is no valid name can be granted to nobody.
@@ -53,6 +56,7 @@ impl Runtime {
             retention: runtime.retention,
             diagnostics: self.diagnostics(),
             overview: self.overview(),
+            feed_cursor,
         }
     }
 

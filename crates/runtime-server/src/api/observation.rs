@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::{Json, extract::State};
 use http::StatusCode;
 use http_api::{
-    ApiPath, ApiQuery, LogQuery, Problem, UsageQuery, WaitQuery, WorkerFilter,
+    ApiPath, ApiQuery, LogQuery, Problem, TurnView, UsageQuery, WaitQuery, WorkerFilter,
     openapi::{
         ForeignRefusals, NameRefusals, QueryRefusals, ReadinessRefusals, StoreRefusals,
         TokenRefusals,
     },
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Deserialize;
+use utoipa::IntoParams;
 use worker_runtime::Runtime;
 use worker_types::{
     Item, ItemId, LogPage, MAX_WORKERS, Outcome, Overview, RuntimeError, RuntimeStatus,
@@ -237,16 +237,6 @@ pub(super) async fn item(
 pub(super) struct OfTurn {
     /// The turn.
     turn_id: TurnId,
-}
-
-/// A turn, and its outcome once it has ended.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct TurnView {
-    /// The turn.
-    turn_id: TurnId,
-    /// How it ended; absent while it has not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<Outcome>,
 }
 
 /// A turn, and its outcome once it has ended.

@@ -1,45 +1,72 @@
-//! The Browser API: every handler takes its request apart, makes one call, and converts the answer.
+//! The Browser API: every handler takes its request apart, makes one call, and converts the answer. What it
+//! takes and answers stands above it, and is told to clients as OpenAPI.
 
+mod components;
+mod description;
 mod events;
+mod hints;
+mod launch;
 mod login;
 mod runtimes;
 mod workers;
 
+use std::sync::Arc;
+
 use axum::{
-    Json, Router, middleware,
-    routing::{MethodRouter, any, get, post},
+    Extension, Json, Router,
+    extract::FromRequestParts,
+    middleware,
+    routing::{MethodRouter, any},
 };
-use http_api::Problem;
-use serde::Serialize;
+use http::request::Parts;
+use http_api::{ApiPath, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
 use worker_types::{RuntimeId, WorkerId};
 
-use crate::{backend::AppState, guard};
+use crate::{Registration, RuntimeSource, backend::AppState, guard};
 
 /// Everything under `/api`. All of it, also a path that does not exist, asks for credentials first.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
-    let worker = Router::new()
-        .route("/", get(workers::show).delete(workers::delete))
-        .route("/input", post(workers::input))
-        .route("/cancel", post(workers::cancel))
-        .route("/stop", post(workers::stop))
-        .route("/revoke", post(workers::revoke))
-        .route("/upgrade", post(workers::upgrade))
-        .route("/start", post(workers::start))
-        .route("/transcript", get(workers::transcript))
-        .route("/items/{item_id}", get(workers::item))
-        .route("/usage", get(workers::usage))
-        .route("/events", get(events::events))
-        .route("/logs", get(workers::logs));
-    Router::new()
-        .route("/login-links", post(login::create_link))
-        .route("/runtimes", get(runtimes::list))
-        .route("/runtimes/{runtime_id}", get(runtimes::show))
-        .route("/runtimes/{runtime_id}/workers", get(workers::list).post(workers::create))
-        .nest("/runtimes/{runtime_id}/workers/{worker_id}", worker)
-        .route("/workers", get(workers::list_all))
+    let (routes, described) = described().split_for_parts();
+    let openapi = description::begun().nest("/api", described);
+    routes
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
+        .layer(Extension(description::Document::of(&openapi)))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
+}
+
+fn described() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(description::openapi))
+        .routes(routes!(login::create_link))
+        .routes(routes!(runtimes::list, runtimes::add))
+        .routes(routes!(runtimes::test_new))
+        .routes(routes!(runtimes::show, runtimes::remove))
+        .routes(routes!(runtimes::test))
+        .routes(routes!(launch::workspaces))
+        .routes(routes!(launch::preview))
+        .routes(routes!(hints::events))
+        .routes(routes!(events::of_runtime))
+        .routes(routes!(components::upload))
+        .routes(routes!(components::remove))
+        .routes(routes!(workers::list_all))
+        .routes(routes!(workers::list, workers::create))
+        .routes(routes!(workers::show, workers::delete))
+        .routes(routes!(workers::input))
+        .routes(routes!(workers::cancel))
+        .routes(routes!(workers::stop))
+        .routes(routes!(workers::start))
+        .routes(routes!(workers::revoke))
+        .routes(routes!(workers::upgrade))
+        .routes(routes!(workers::transcript))
+        .routes(routes!(workers::item))
+        .routes(routes!(workers::turn))
+        .routes(routes!(workers::usage))
+        .routes(routes!(workers::logs))
+        .routes(routes!(events::of_worker))
 }
 
 /// A path under `/api` where nothing is; it asks for credentials like the others.
@@ -48,20 +75,69 @@ pub(crate) fn nothing(state: &AppState) -> MethodRouter<AppState> {
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
 }
 
-/// The path of one Worker.
-type WorkerPath = (RuntimeId, WorkerId);
+/// The path of a Runtime.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct RuntimePath {
+    /// The Runtime.
+    runtime_id: RuntimeId,
+}
+
+/// The path of a Worker.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct WorkerPath {
+    /// The Worker's Runtime.
+    runtime_id: RuntimeId,
+    /// The Worker.
+    worker_id: WorkerId,
+}
+
+/// The Runtime that the path names.
+struct AtRuntime(Registration);
+
+impl FromRequestParts<AppState> for AtRuntime {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let ApiPath(path) = ApiPath::<RuntimePath>::from_request_parts(parts, state).await?;
+        Ok(Self(state.registry.lookup(&path.runtime_id)?))
+    }
+}
+
+/// The Worker that the path names, and its Runtime, if both are there for callers.
+struct AtWorker {
+    source: Arc<RuntimeSource>,
+    path: WorkerPath,
+}
+
+impl FromRequestParts<AppState> for AtWorker {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let ApiPath(path) = ApiPath::<WorkerPath>::from_request_parts(parts, state).await?;
+        let source = state.registry.of_worker(&path.runtime_id, path.worker_id).await?;
+        Ok(Self { source, path })
+    }
+}
+
+impl AtWorker {
+    fn id(&self) -> WorkerId {
+        self.path.worker_id
+    }
+
+    /// An answer about it.
+    fn json<T>(self, body: T) -> Json<OfWorker<T>> {
+        let WorkerPath { runtime_id, worker_id } = self.path;
+        Json(OfWorker { runtime_id, worker_id, body })
+    }
+}
 
 /// An answer about one Worker, with both halves of its identity.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct OfWorker<T> {
     runtime_id: RuntimeId,
     worker_id: WorkerId,
     #[serde(flatten)]
     body: T,
-}
-
-impl<T> OfWorker<T> {
-    fn json((runtime_id, worker_id): WorkerPath, body: T) -> Json<Self> {
-        Json(Self { runtime_id, worker_id, body })
-    }
 }

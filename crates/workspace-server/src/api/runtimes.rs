@@ -1,24 +1,191 @@
 //! The Runtimes of this Backend.
 
 use axum::{Json, extract::State};
-use http_api::{ApiPath, Problem};
-use serde::Serialize;
-use worker_types::RuntimeId;
+use http::StatusCode;
+use http_api::{
+    ApiJson, ApiPath, ApiQuery, Problem,
+    openapi::{BodyRefusals, QueryRefusals, RegistryRefusals, StateRefusals, TokenRefusals},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use worker_types::RuntimeError;
 
-use crate::{RuntimeListing, backend::AppState};
+use super::{AtRuntime, RuntimePath};
+use crate::{
+    ConnectionTest, ManagedBy, RemoteDefinition, RemoteDefinitions, RuntimeListing, RuntimeSource,
+    backend::AppState,
+};
 
-#[derive(Debug, Serialize)]
+/// The Runtimes of this Backend.
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RuntimeList {
+    /// In the order of their ids.
     runtimes: Vec<RuntimeListing>,
 }
 
+/// All Runtimes. One that does not answer in time is listed as unavailable, with the reason.
+#[utoipa::path(
+    get,
+    path = "/runtimes",
+    operation_id = "runtimes",
+    tag = "Runtimes",
+    responses(TokenRefusals, (status = 200, description = "All of them.", body = RuntimeList)),
+    security(("token" = []))
+)]
 pub(super) async fn list(State(state): State<AppState>) -> Json<RuntimeList> {
     Json(RuntimeList { runtimes: state.registry.list().await })
 }
 
+/// One Runtime, as it stands in the list.
+#[utoipa::path(
+    get,
+    path = "/runtimes/{runtime_id}",
+    operation_id = "runtime",
+    tag = "Runtimes",
+    params(RuntimePath),
+    responses(
+        TokenRefusals,
+        RegistryRefusals,
+        (status = 200, description = "The Runtime.", body = RuntimeListing),
+    ),
+    security(("token" = []))
+)]
 pub(super) async fn show(
     State(state): State<AppState>,
-    ApiPath(runtime_id): ApiPath<RuntimeId>,
+    ApiPath(RuntimePath { runtime_id }): ApiPath<RuntimePath>,
 ) -> Result<Json<RuntimeListing>, Problem> {
     Ok(Json(state.registry.listing(&runtime_id).await?))
+}
+
+/// Adds a remote Runtime, whether it answers now or not.
+///
+/// Its token crosses no API: the Backend reads it where the request says that it is.
+#[utoipa::path(
+    post,
+    path = "/runtimes",
+    operation_id = "add_runtime",
+    tag = "Runtimes",
+    request_body = RemoteDefinition,
+    responses(
+        TokenRefusals,
+        BodyRefusals,
+        StateRefusals,
+        RegistryRefusals,
+        (status = 201, description = "It is there.", body = RuntimeListing),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn add(
+    State(state): State<AppState>,
+    ApiJson(definition): ApiJson<RemoteDefinition>,
+) -> Result<(StatusCode, Json<RuntimeListing>), Problem> {
+    let remotes = remotes(&state)?;
+    let registration = remotes.registration(&definition)?;
+    let runtime_id = definition.runtime_id.clone();
+    state.registry.register(registration)?;
+    if let Err(error) = remotes.keep(definition) {
+        // What is not kept would be gone with the process, and nobody would know why.
+        state.registry.unregister(&runtime_id, true).await?;
+        return Err(not_kept(&error));
+    }
+    Ok((StatusCode::CREATED, Json(state.registry.listing(&runtime_id).await?)))
+}
+
+/// Tries a remote Runtime that is not added.
+#[utoipa::path(
+    post,
+    path = "/connection-tests",
+    operation_id = "test_connection",
+    tag = "Runtimes",
+    request_body = RemoteDefinition,
+    responses(
+        TokenRefusals,
+        BodyRefusals,
+        RegistryRefusals,
+        (status = 200, description = "It answers, and takes the token.", body = ConnectionTest),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn test_new(
+    State(state): State<AppState>,
+    ApiJson(definition): ApiJson<RemoteDefinition>,
+) -> Result<Json<ConnectionTest>, Problem> {
+    Ok(Json(remotes(&state)?.connect(&definition)?.test().await?))
+}
+
+/// Tries a remote Runtime.
+#[utoipa::path(
+    post,
+    path = "/runtimes/{runtime_id}/test",
+    operation_id = "test_runtime",
+    tag = "Runtimes",
+    params(RuntimePath),
+    responses(
+        TokenRefusals,
+        RegistryRefusals,
+        (status = 200, description = "It answers, and takes the token.", body = ConnectionTest),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn test(AtRuntime(runtime): AtRuntime) -> Result<Json<ConnectionTest>, Problem> {
+    match &**runtime.source() {
+        RuntimeSource::Remote(remote) => Ok(Json(remote.test().await?)),
+        RuntimeSource::Embedded(_) => {
+            let what = "a connection test of a Runtime in the Backend's own process".to_owned();
+            Err(RuntimeError::Unsupported { what }.into())
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoveQuery {
+    /// Also where it has Workers that are not stopped, or does not say whether it has.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Removes a Runtime that the API added. Its Workers stay where they are.
+#[utoipa::path(
+    delete,
+    path = "/runtimes/{runtime_id}",
+    operation_id = "remove_runtime",
+    tag = "Runtimes",
+    params(RuntimePath, RemoveQuery),
+    responses(
+        TokenRefusals,
+        QueryRefusals,
+        StateRefusals,
+        RegistryRefusals,
+        (status = 204, description = "It is not there any more."),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn remove(
+    State(state): State<AppState>,
+    AtRuntime(runtime): AtRuntime,
+    ApiQuery(RemoveQuery { force }): ApiQuery<RemoveQuery>,
+) -> Result<StatusCode, Problem> {
+    let runtime_id = runtime.source().id();
+    if runtime.managed_by() != ManagedBy::Api {
+        let reason = "the Backend's configuration has it: take it out there".to_owned();
+        return Err(RuntimeError::RuntimeInUse { runtime_id: runtime_id.clone(), reason }.into());
+    }
+    state.registry.unregister(runtime_id, force).await?;
+    remotes(&state)?.forget(runtime_id).map_err(|error| not_kept(&error))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn remotes(state: &AppState) -> Result<&RemoteDefinitions, Problem> {
+    state.remotes.as_deref().ok_or_else(|| {
+        let what = "to add remote Runtimes at this Backend: it keeps nothing".to_owned();
+        RuntimeError::Unsupported { what }.into()
+    })
+}
+
+fn not_kept(error: &std::io::Error) -> Problem {
+    tracing::error!(%error, "the list of remote Runtimes cannot be written");
+    let reason = "the list of remote Runtimes cannot be written; the log of the Backend says why";
+    RuntimeError::RuntimeUnavailable { reason: reason.to_owned() }.into()
 }

@@ -202,3 +202,25 @@ async fn the_page_and_its_assets_fit_their_policy() {
     }
     assert_eq!(bench.bare_get("/favicon.ico").await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_browser_grants_nothing_and_brings_no_code() {
+    let bench = Bench::start().await;
+    let cookie = bench.session().await;
+    let origin = format!("http://{HOST}");
+    let post = |path: &str| {
+        request(Method::POST, path).header(header::COOKIE, &cookie).header(header::ORIGIN, &origin)
+    };
+    let grants = r#"{"profile":"companion","grants":{"llm":{"models":["default"]}}}"#;
+    let created = post(WORKERS).header(header::CONTENT_TYPE, "application/json");
+    let created = created.body(Body::from(grants)).expect("a request");
+    bench.ask(created).await.problem(403, "forbidden");
+    let components = "/api/runtimes/backend-internal/components";
+    let uploaded = post(components).body(Body::from("\0asm")).expect("a request");
+    bench.ask(uploaded).await.problem(403, "forbidden");
+    let digest = "7".repeat(64);
+    let removed = request(Method::DELETE, &format!("{components}/sha256:{digest}"))
+        .header(header::COOKIE, &cookie)
+        .header(header::ORIGIN, &origin);
+    bench.ask(bare(removed)).await.problem(403, "forbidden");
+}

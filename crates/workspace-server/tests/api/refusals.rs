@@ -158,17 +158,21 @@ async fn a_body_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn creation_is_by_profile_and_takes_no_grants() {
+async fn creation_is_by_profile_and_names_what_there_is() {
     let bench = Bench::start().await;
     for body in [
         "{}",
         r#"{"profile":"Companion"}"#,
-        r#"{"profile":"companion","grants":{}}"#,
+        r#"{"profile":"companion","grants":{},"workspace":"site"}"#,
+        r#"{"profile":"companion","workspace":"nowhere"}"#,
         r#"{"profile":"companion","component":"builtin:echo"}"#,
         r#"{"profile":"companion","labels":{"a":"1","a":"2"}}"#,
     ] {
         bench.post(WORKERS, body).await.problem(400, "invalid_input");
     }
+    // A program may say itself what it grants: here, too little for what the profile needs.
+    let grants_none = r#"{"profile":"companion","grants":{}}"#;
+    bench.post(WORKERS, grants_none).await.problem(422, "missing_grant");
     let unknown = bench.post(WORKERS, r#"{"profile":"nobody"}"#).await;
     let known = &unknown.problem(404, "unknown_profile")["known"];
     assert!(known.as_array().expect("names").iter().any(|name| name == "companion"));

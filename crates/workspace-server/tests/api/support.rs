@@ -15,7 +15,7 @@ use tower::ServiceExt as _;
 use worker_runtime::{Runtime, RuntimeBuilder, Store};
 use worker_types::{Grants, ProfileName, RuntimeId};
 use yoi_workspace_server::{
-    AccessToken, Backend, LaunchPolicy, RuntimeRegistry, RuntimeSource, ServeOptions,
+    AccessToken, Backend, LaunchPolicy, Registration, RuntimeRegistry, RuntimeSource, ServeOptions,
 };
 
 /// Long enough for a machine under load; a test that waits this long has failed.
@@ -52,14 +52,17 @@ impl Bench {
     pub(crate) fn of(runtimes: impl IntoIterator<Item = Runtime>) -> Self {
         let registry = RuntimeRegistry::new();
         for runtime in runtimes {
-            registry.register(RuntimeSource::embedded(runtime)).expect("ids of their own");
+            registry
+                .register(Registration::new(RuntimeSource::embedded(runtime)))
+                .expect("ids of their own");
         }
         let access_token = AccessToken::generate();
         // `greedy` is granted more than the Runtime gives; `echo` has no entry.
-        let policy = LaunchPolicy::new(BTreeMap::from([
-            (name("companion"), llm("default")),
-            (name("greedy"), llm("dear")),
-        ]));
+        let profiles = BTreeMap::from([
+            (name("companion"), llm("default").into()),
+            (name("greedy"), llm("dear").into()),
+        ]);
+        let policy = LaunchPolicy::new(profiles, BTreeMap::new());
         let options = ServeOptions {
             header_read_timeout: Duration::from_secs(1),
             max_connections: 4,

@@ -3,7 +3,8 @@
 use http::{StatusCode, header};
 use llm_engine::OfflineModel;
 use serde_json::{Value, json};
-use yoi_workspace_server::{RegisterRuntimeError, RuntimeRegistry, RuntimeSource};
+use worker_types::RuntimeError;
+use yoi_workspace_server::{Registration, RuntimeRegistry, RuntimeSource};
 
 use crate::support::{Bench, NOBODY, WORKERS, runtime, silent};
 
@@ -268,9 +269,9 @@ async fn workers_of_all_runtimes_come_in_one_order_and_in_pages() {
 async fn a_second_runtime_with_the_same_id_is_refused() {
     let one = runtime("same", OfflineModel::instant()).await;
     let registry = RuntimeRegistry::new();
-    registry.register(RuntimeSource::embedded(one.clone())).expect("the first");
-    let refused = registry.register(RuntimeSource::embedded(one));
+    registry.register(Registration::new(RuntimeSource::embedded(one.clone()))).expect("the first");
+    let refused = registry.register(Registration::new(RuntimeSource::embedded(one)));
     let runtime_id = "same".parse().expect("an id");
-    assert_eq!(refused, Err(RegisterRuntimeError::DuplicateId { runtime_id }));
+    assert_eq!(refused, Err(RuntimeError::RuntimeExists { runtime_id }));
     assert_eq!(registry.list().await.len(), 1);
 }

@@ -108,7 +108,7 @@ impl Prepared {
                 output.note(&format!("  for a real one, {}", models::HOW_TO_SET_A_MODEL));
             }
         }
-        let policy = LaunchPolicy::new(setup.policy().clone());
+        let policy = setup.launch_policy();
         let store = open_store(lease.log_dir()).await?;
         let runtime = setup.store(store).build_as(name, models).await?;
         Ok((Host { runtime, policy, dir, lease, signals, grace }, listener))

@@ -18,7 +18,6 @@ use crate::{
     data_dir::cache_dir,
     dir_arg::Dirs,
     exit::{Exit, ExplainedError},
-    grants,
     models::{self, DEFAULT_ALIAS},
     output::Output,
     runtime_setup::Setup,
@@ -40,12 +39,12 @@ pub(crate) async fn run(args: RunArgs, config: &Config, output: Output) -> anyho
     let models = models::models(config, &setup.granted_aliases()).await?;
     let place = |preopen: &Preopen| match dirs.written(&preopen.guest_path) {
         Some(written) => written.to_owned(),
-        None => grants::place(preopen),
+        None => preopen.place(),
     };
     let model = |alias: &ModelAlias| {
         models.get(alias.as_str()).map(|model| models::describe(&model.info()))
     };
-    let lines = grants::lines(&granted, place, model);
+    let lines = granted.in_words(place, model);
     if lines.is_empty() {
         output.note("no grants");
     }

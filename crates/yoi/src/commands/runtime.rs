@@ -1,14 +1,18 @@
-//! `yoi runtime`: what an operator does with a Runtime process that runs.
+//! `yoi runtime`: the Runtimes of a Backend, and what an operator does with a Runtime process that runs.
 
 use std::time::Duration;
 
 use runtime_client::{AuthToken, RuntimeClient};
 use worker_types::DrainProgress;
+use yoi_config::Config;
+use yoi_workspace_server::{
+    ConnectionTest, RemoteDefinition, RuntimeListing, SourceKind, TokenPlace,
+};
 
 use crate::{
-    backend_client::token_from_environment,
+    backend_client::{BackendClient, token_from_environment},
     backend_error::BackendError,
-    cli::{DrainArgs, RuntimeCommand},
+    cli::{AddRuntimeArgs, DrainArgs, RuntimeCommand},
     exit::Exit,
     output::Output,
 };
@@ -16,10 +20,118 @@ use crate::{
 /// How long one question waits for the end of all work. The next one goes on.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(super) async fn run(command: RuntimeCommand, output: Output) -> anyhow::Result<Exit> {
+pub(super) async fn run(
+    command: RuntimeCommand,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    let find = |args| BackendClient::find(args, config, output);
     match command {
-        RuntimeCommand::Drain(args) => drain(args, output).await,
+        RuntimeCommand::Ls(args) => ls(find(&args)?.runtimes().await?, output)?,
+        RuntimeCommand::Show(args) => {
+            show(&find(&args.backend)?.show_runtime(&args.id).await?, output)?;
+        }
+        RuntimeCommand::Add(args) => {
+            let backend = find(&args.runtime.backend)?;
+            added(&backend.add_runtime(&definition(args)?).await?, output)?;
+        }
+        RuntimeCommand::Test(args) => {
+            tested(&find(&args.backend)?.test_runtime(&args.id).await?, output)?;
+        }
+        RuntimeCommand::Rm { runtime, force } => {
+            find(&runtime.backend)?.remove_runtime(&runtime.id, force).await?;
+            output.note(&format!("removed {}; its Workers stay where they are", runtime.id));
+        }
+        RuntimeCommand::Drain(args) => return drain(args, output).await,
     }
+    Ok(Exit::Done)
+}
+
+fn ls(runtimes: Vec<RuntimeListing>, output: Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return runtimes.iter().try_for_each(|runtime| Ok(output.json(runtime)?));
+    }
+    let row = |runtime: &RuntimeListing| {
+        let known = runtime.details.as_ref();
+        let reason = runtime.diagnostics.first().map(|found| found.message.clone());
+        [
+            runtime.runtime_id.to_string(),
+            kind(runtime.source_kind).to_owned(),
+            runtime.status.name().to_owned(),
+            known.map_or_else(String::new, |details| details.version.clone()),
+            known.map(|details| details.display_name.clone()).or(reason).unwrap_or_default(),
+        ]
+    };
+    let rows: Vec<_> = runtimes.iter().map(row).collect();
+    output.table(["ID", "SOURCE", "STATUS", "VERSION", "NAME"], &rows)?;
+    Ok(())
+}
+
+fn show(runtime: &RuntimeListing, output: Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return Ok(output.json(runtime)?);
+    }
+    let mut rows = vec![
+        ["runtime".to_owned(), runtime.runtime_id.to_string()],
+        ["source".to_owned(), kind(runtime.source_kind).to_owned()],
+        ["status".to_owned(), runtime.status.name().to_owned()],
+    ];
+    if let Some(details) = &runtime.details {
+        rows.push(["name".to_owned(), details.display_name.clone()]);
+        rows.push(["version".to_owned(), details.version.clone()]);
+        for capability in &details.capabilities {
+            let state = if capability.available { "available" } else { "missing" };
+            let state = match &capability.reason {
+                None => state.to_owned(),
+                Some(reason) => format!("{state}: {reason}"),
+            };
+            rows.push([capability.name.clone(), state]);
+        }
+    }
+    for found in &runtime.diagnostics {
+        rows.push(["look at".to_owned(), found.message.clone()]);
+    }
+    output.table(["", ""], &rows)?;
+    Ok(())
+}
+
+fn kind(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Embedded => "embedded",
+        SourceKind::Remote => "remote",
+        SourceKind::Unknown => "unknown",
+    }
+}
+
+fn definition(args: AddRuntimeArgs) -> anyhow::Result<RemoteDefinition> {
+    let AddRuntimeArgs { runtime, endpoint, token } = args;
+    let token = match (token.token_env, token.token_file) {
+        (Some(name), None) => TokenPlace::Env(name),
+        (None, Some(name)) => TokenPlace::File(name),
+        _ => anyhow::bail!("give either --token-env or --token-file"),
+    };
+    Ok(RemoteDefinition { runtime_id: runtime.id, endpoint, token })
+}
+
+fn added(runtime: &RuntimeListing, output: Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return Ok(output.json(runtime)?);
+    }
+    output.line(&format!("{} is added: {}", runtime.runtime_id, runtime.status.name()))?;
+    for found in &runtime.diagnostics {
+        output.note(&found.message);
+    }
+    Ok(())
+}
+
+fn tested(found: &ConnectionTest, output: Output) -> anyhow::Result<()> {
+    if output.is_json() {
+        return Ok(output.json(found)?);
+    }
+    let ConnectionTest { runtime_id, display_name, version, latency_ms } = found;
+    Ok(output.line(&format!(
+        "it answers after {latency_ms} ms: {display_name}, version {version}, which calls itself {runtime_id}"
+    ))?)
 }
 
 /// The Runtime process at `url`, for `command`, with the token of the environment.

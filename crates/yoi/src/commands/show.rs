@@ -6,7 +6,7 @@ use worker_types::{
 };
 
 use crate::{
-    backend_error::BackendError, cli::own_name, commands::worker::turns as turns_of, grants,
+    backend_error::BackendError, cli::own_name, commands::worker::turns as turns_of,
     output::Output, worker_host::WorkerHost,
 };
 
@@ -49,7 +49,7 @@ pub(super) async fn show(
         ("profile".to_owned(), view.profile.to_string()),
         ("component".to_owned(), view.component.to_string()),
     ];
-    let mut granted = grants::plain_lines(&view.grants).into_iter();
+    let mut granted = view.grants.in_plain_words().into_iter();
     let first = granted.next().unwrap_or_else(|| "none".to_owned());
     rows.push(("grants".to_owned(), first));
     rows.extend(granted.map(|line| (String::new(), line)));

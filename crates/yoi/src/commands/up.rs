@@ -9,7 +9,9 @@ use std::{
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use yoi_config::{Config, DEFAULT_LISTEN};
-use yoi_workspace_server::{AccessToken, Backend, RuntimeRegistry, RuntimeSource};
+use yoi_workspace_server::{
+    AccessToken, Backend, Registration, RemoteDefinitions, RuntimeRegistry, RuntimeSource,
+};
 
 use crate::{
     cli::{UpArgs, own_name},
@@ -17,6 +19,7 @@ use crate::{
     data_dir::{BackendFile, Token},
     exit::Exit,
     output::Output,
+    remotes,
 };
 
 /// What the embedded Runtime goes by that the operator gave no other name.
@@ -27,23 +30,41 @@ const RUNTIME: (&str, &str) = ("backend-internal", "Backend");
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
 /// What comes before there are threads.
-pub(super) fn prepare(args: &UpArgs, config: &Config, output: Output) -> anyhow::Result<Prepared> {
+#[derive(Debug)]
+pub(super) struct PreparedBackend {
+    host: Prepared,
+    remotes: Vec<Registration>,
+}
+
+/// Reads what the confined process could not.
+pub(super) fn prepare(
+    args: &UpArgs,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<PreparedBackend> {
+    let remotes = remotes::registrations(config)?;
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     let data_dir = args.data_dir.data_dir.as_deref();
     let listen = Listen { address, is_encrypted: false };
-    Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)
+    let host = Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)?;
+    Ok(PreparedBackend { host, remotes })
 }
 
 pub(super) async fn run(
-    prepared: Prepared,
+    PreparedBackend { host: prepared, remotes }: PreparedBackend,
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
     let (mut host, listener) = prepared.start(RUNTIME, config, output).await?;
     let registry = RuntimeRegistry::new();
-    registry.register(RuntimeSource::embedded(host.runtime.clone()))?;
+    registry.register(Registration::new(RuntimeSource::embedded(host.runtime.clone())))?;
+    for remote in remotes {
+        registry.register(remote)?;
+    }
     let token = AccessToken::generate();
-    let backend = Backend::new(registry, host.policy.clone(), &token);
+    let kept = RemoteDefinitions::open(&host.dir)
+        .context("failed to read remotes.json in the data directory")?;
+    let backend = Backend::new(registry, host.policy.clone(), &token).with_remotes(kept);
 
     let address = listener.local_addr().context("failed to find out the port")?;
     let url = format!("http://{address}");

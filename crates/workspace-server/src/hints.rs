@@ -1,0 +1,174 @@
+//! What changes in the Runtimes, for who shows them: hints, of which none is repeated. The truth is what a
+//! Runtime answers, and of a Worker its own events.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::{
+    sync::{broadcast, watch},
+    task::{AbortHandle, JoinSet},
+    time,
+};
+use utoipa::ToSchema;
+use worker_runtime::Runtime;
+use worker_types::{FeedCursor, RuntimeError, RuntimeId, RuntimeStatus, Seq, WorkerId};
+
+use crate::{RemoteRuntime, RuntimeFeed, RuntimeRegistry, RuntimeSource};
+
+/// How often a Runtime is asked how it fares that answers.
+const PROBES: Duration = Duration::from_secs(10);
+
+/// How long nobody asks one that did not answer, and at most: each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// That something is to be looked at anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Hint {
+    Worker(WorkerChanged),
+    Runtime(RuntimeChanged),
+}
+
+/// A Worker has a new event in its log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct WorkerChanged {
+    pub(crate) runtime_id: RuntimeId,
+    pub(crate) worker_id: WorkerId,
+    /// The event's place.
+    pub(crate) seq: Seq,
+    /// What kind of event it is.
+    pub(crate) r#type: &'static str,
+}
+
+/// A Runtime was added or removed, is reached again or not any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct RuntimeChanged {
+    pub(crate) runtime_id: RuntimeId,
+    /// Whether it takes work; absent where it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<RuntimeStatus>,
+}
+
+/// Watches each Runtime of the registry for as long as it is in it.
+pub(crate) async fn watch(
+    registry: &RuntimeRegistry,
+    mut generation: watch::Receiver<u64>,
+    hints: &broadcast::Sender<Hint>,
+) {
+    let mut tasks = JoinSet::new();
+    let mut watched: HashMap<RuntimeId, (Arc<RuntimeSource>, AbortHandle)> = HashMap::new();
+    loop {
+        generation.mark_unchanged();
+        let mut before = std::mem::take(&mut watched);
+        for runtime in registry.runtimes() {
+            let source = runtime.source();
+            let known = before.remove(source.id()).filter(|(known, task)| {
+                let is_same = Arc::ptr_eq(known, source);
+                if !is_same {
+                    task.abort();
+                }
+                is_same
+            });
+            let entry = known.unwrap_or_else(|| {
+                let task = tasks.spawn(watch_one(Arc::clone(source), hints.clone()));
+                (Arc::clone(source), task)
+            });
+            watched.insert(source.id().clone(), entry);
+        }
+        for (runtime_id, (_, task)) in before {
+            task.abort();
+            send(hints, Hint::Runtime(RuntimeChanged { runtime_id, status: None }));
+        }
+        if generation.changed().await.is_err() {
+            return;
+        }
+        while tasks.try_join_next().is_some() {}
+    }
+}
+
+async fn watch_one(source: Arc<RuntimeSource>, hints: broadcast::Sender<Hint>) {
+    match &*source {
+        RuntimeSource::Embedded(runtime) => watch_embedded(runtime, &hints).await,
+        RuntimeSource::Remote(remote) => watch_remote(remote, &hints).await,
+    }
+}
+
+/// It is always reached, and its feed ends with it.
+async fn watch_embedded(runtime: &Runtime, hints: &broadcast::Sender<Hint>) {
+    tell(hints, runtime.id(), runtime.status());
+    let Ok(feed) = runtime.feed(runtime.summary().feed_cursor) else { return };
+    follow(runtime.id(), RuntimeFeed::Embedded(feed), hints).await;
+}
+
+async fn watch_remote(remote: &RemoteRuntime, hints: &broadcast::Sender<Hint>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match remote.probe().await {
+            Ok(end) => {
+                pause = FIRST_PAUSE;
+                tell(hints, remote.id(), RuntimeStatus::Ready);
+                while_reached(remote, end, hints).await;
+            }
+            Err(error) => tracing::warn!(runtime_id = %remote.id(), %error, "a Runtime is lost"),
+        }
+        tell(hints, remote.id(), RuntimeStatus::Unavailable);
+        time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Passes on what comes, until the Runtime does not answer.
+async fn while_reached(remote: &RemoteRuntime, end: FeedCursor, hints: &broadcast::Sender<Hint>) {
+    let probes = async {
+        loop {
+            time::sleep(PROBES).await;
+            if remote.probe().await.is_err() {
+                return;
+            }
+        }
+    };
+    let feed = async {
+        match remote.feed(end).await {
+            Ok(feed) => follow(remote.id(), feed, hints).await,
+            // Not for this token: then there are no hints of its Workers.
+            Err(RuntimeError::RemoteAuthFailed { .. }) => std::future::pending().await,
+            Err(_) => {}
+        }
+    };
+    tokio::select! {
+        () = probes => {}
+        () = feed => {}
+    }
+}
+
+/// Passes on the events of a feed until it ends.
+async fn follow(runtime_id: &RuntimeId, mut feed: RuntimeFeed, hints: &broadcast::Sender<Hint>) {
+    while let Some(event) = feed.next().await {
+        let Ok(event) = event else {
+            // Of what is damaged the feed of this process tells, and goes on.
+            if matches!(feed, RuntimeFeed::Embedded(_)) {
+                continue;
+            }
+            return;
+        };
+        send(
+            hints,
+            Hint::Worker(WorkerChanged {
+                runtime_id: runtime_id.clone(),
+                worker_id: event.worker_id,
+                seq: event.seq,
+                r#type: event.body.name(),
+            }),
+        );
+    }
+}
+
+fn tell(hints: &broadcast::Sender<Hint>, runtime_id: &RuntimeId, status: RuntimeStatus) {
+    let runtime_id = runtime_id.clone();
+    send(hints, Hint::Runtime(RuntimeChanged { runtime_id, status: Some(status) }));
+}
+
+/// Nobody has to listen.
+fn send(hints: &broadcast::Sender<Hint>, hint: Hint) {
+    let _ = hints.send(hint);
+}

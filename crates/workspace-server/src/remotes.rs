@@ -1,0 +1,257 @@
+//! The remote Runtimes that requests to the API added: how each is reached, in a file that outlives the
+//! process. Tokens are not in it, only where they are.
+
+use std::{
+    collections::BTreeMap,
+    env, fs, io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use runtime_client::{AuthToken, ClientOptions, RuntimeClient};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use worker_types::{RuntimeError, RuntimeId};
+
+use crate::{Registration, RemoteRuntime, RuntimeSource};
+
+/// How the names of variables begin that a request may name: whoever is signed in could else send any secret
+/// of the Backend's environment to any address.
+const TOKEN_VARIABLES: &str = "YOI_TOKEN_";
+
+/// The longest token that is read from a file.
+const MOST_TOKEN_BYTES: u64 = 4_096;
+
+/// A remote Runtime, as a request describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteDefinition {
+    /// What it is called here.
+    pub runtime_id: RuntimeId,
+    /// Where it is, such as `https://host:38800`.
+    pub endpoint: String,
+    /// Where its token is.
+    pub token: TokenPlace,
+}
+
+/// Where a token is. The token itself crosses no API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenPlace {
+    /// In this variable of the Backend's environment; its name begins with `YOI_TOKEN_`.
+    Env(String),
+    /// In the file of this name in `tokens/` of the Backend's data directory; for its owner only.
+    File(String),
+}
+
+/// The definitions, and the directory where they are kept.
+#[derive(Debug)]
+pub struct RemoteDefinitions {
+    directory: PathBuf,
+    definitions: Mutex<BTreeMap<RuntimeId, RemoteDefinition>>,
+}
+
+impl RemoteDefinitions {
+    /// Those of this data directory.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read or makes no sense.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        let definitions: Vec<RemoteDefinition> = match fs::read(directory.join("remotes.json")) {
+            Ok(text) => serde_json::from_slice(&text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let by_id = definitions.into_iter().map(|one| (one.runtime_id.clone(), one)).collect();
+        Ok(Self { directory: directory.to_owned(), definitions: Mutex::new(by_id) })
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<RemoteDefinition> {
+        let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        definitions.values().cloned().collect()
+    }
+
+    /// The Runtime that is described, not asked yet.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` where the address is none, or the token is not there.
+    pub fn connect(&self, definition: &RemoteDefinition) -> Result<RemoteRuntime, RuntimeError> {
+        let RemoteDefinition { runtime_id, endpoint, token } = definition;
+        let token = AuthToken::new(self.token(token)?);
+        let client = RuntimeClient::with_options(endpoint, token, ClientOptions::default())
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(RemoteRuntime::new(runtime_id.clone(), client))
+    }
+
+    /// The registration of what is described.
+    ///
+    /// # Errors
+    ///
+    /// As of [`connect`](Self::connect).
+    pub fn registration(
+        &self,
+        definition: &RemoteDefinition,
+    ) -> Result<Registration, RuntimeError> {
+        let source = RuntimeSource::Remote(self.connect(definition)?);
+        Ok(Registration::new(source).by_api())
+    }
+
+    pub(crate) fn keep(&self, definition: RemoteDefinition) -> io::Result<()> {
+        self.change(|all| {
+            all.insert(definition.runtime_id.clone(), definition);
+        })
+    }
+
+    pub(crate) fn forget(&self, runtime_id: &RuntimeId) -> io::Result<()> {
+        self.change(|all| {
+            all.remove(runtime_id);
+        })
+    }
+
+    /// A new file takes the place of the old one in one step, so that a crash leaves one of them.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<RuntimeId, RemoteDefinition>),
+    ) -> io::Result<()> {
+        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = definitions.clone();
+        change(&mut changed);
+        let text = serde_json::to_vec_pretty(&changed.values().collect::<Vec<_>>())?;
+        let new = self.directory.join("remotes.json.new");
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
+        io::Write::write_all(&mut file, &text)?;
+        file.sync_all()?;
+        fs::rename(&new, self.directory.join("remotes.json"))?;
+        fs::File::open(&self.directory)?.sync_all()?;
+        *definitions = changed;
+        Ok(())
+    }
+
+    fn token(&self, place: &TokenPlace) -> Result<String, RuntimeError> {
+        match place {
+            TokenPlace::Env(name) if !name.starts_with(TOKEN_VARIABLES) => Err(invalid(format!(
+                "the name of a variable that holds a token begins with `{TOKEN_VARIABLES}`"
+            ))),
+            TokenPlace::Env(name) => env::var(name).map_err(|_| {
+                invalid(format!("the Backend's environment has no variable `{name}`"))
+            }),
+            TokenPlace::File(name) => {
+                let is_bare = !name.is_empty()
+                    && !name.starts_with('.')
+                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+                if !is_bare {
+                    return Err(invalid(
+                        "the name of a token's file has letters, digits, `.`, `_` and `-` only",
+                    ));
+                }
+                read_token(&self.directory.join("tokens").join(name))
+                    .map_err(|reason| invalid(format!("the token in `tokens/{name}`: {reason}")))
+            }
+        }
+    }
+}
+
+/// What is in a token's file, if its owner alone can read it.
+///
+/// # Errors
+///
+/// What is wrong with the file, for who can mend it.
+pub fn read_token(path: &Path) -> Result<String, String> {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        // Not what a link leads to, and no pipe that never ends.
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path)
+        .map_err(|error| error.kind().to_string())?;
+    let metadata = file.metadata().map_err(|error| error.kind().to_string())?;
+    if !metadata.is_file() || metadata.len() > MOST_TOKEN_BYTES {
+        return Err("it is no file with a token".to_owned());
+    }
+    if metadata.mode() & 0o077 != 0 {
+        return Err("others can read the file: `chmod 600` it".to_owned());
+    }
+    io::read_to_string(file).map_err(|error| error.kind().to_string())
+}
+
+fn invalid(reason: impl Into<String>) -> RuntimeError {
+    RuntimeError::InvalidInput { reason: reason.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn definition(token: TokenPlace) -> RemoteDefinition {
+        let endpoint = "http://127.0.0.1:1".to_owned();
+        RemoteDefinition { runtime_id: "far".parse().expect("an id"), endpoint, token }
+    }
+
+    #[test]
+    fn definitions_outlive_the_process_and_hold_no_token() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || RemoteDefinitions::open(directory.path()).expect("definitions");
+        let far = definition(TokenPlace::File("far.token".to_owned()));
+        open().keep(far.clone()).expect("kept");
+        assert_eq!(open().all(), [far]);
+        let mode = fs::metadata(directory.path().join("remotes.json")).expect("it").mode();
+        assert_eq!(mode & 0o777, 0o600);
+        open().forget(&"far".parse().expect("an id")).expect("forgotten");
+        assert_eq!(open().all(), []);
+        fs::write(directory.path().join("remotes.json"), "[{").expect("written");
+        assert!(RemoteDefinitions::open(directory.path()).is_err());
+    }
+
+    #[test]
+    fn a_request_names_no_other_secret_of_the_backend() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let definitions = RemoteDefinitions::open(directory.path()).expect("definitions");
+        let refused =
+            |token| definitions.connect(&definition(token)).expect_err("refused").to_string();
+        assert!(refused(TokenPlace::Env("PATH".to_owned())).contains("YOI_TOKEN_"));
+        assert!(refused(TokenPlace::Env("YOI_TOKEN_NONE".to_owned())).contains("no variable"));
+        for name in ["../backend.json", "/etc/passwd", ".hidden", "", "a/b", "a\0b"] {
+            let told = refused(TokenPlace::File(name.to_owned()));
+            assert!(told.contains("letters, digits"), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_tokens_file_is_for_its_owner_only_and_no_link_or_pipe() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let tokens = directory.path().join("tokens");
+        fs::create_dir(&tokens).expect("a directory");
+        let path = tokens.join("far.token");
+        fs::write(&path, "sesame\n").expect("written");
+        let definitions = RemoteDefinitions::open(directory.path()).expect("definitions");
+        let connect =
+            |name: &str| definitions.connect(&definition(TokenPlace::File(name.to_owned())));
+        let chmod =
+            |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+        chmod(0o644);
+        let told = connect("far.token").expect_err("readable").to_string();
+        assert!(told.contains("chmod 600") && !told.contains("sesame"), "{told}");
+        assert!(!told.contains(&directory.path().display().to_string()), "{told}");
+        chmod(0o600);
+        let remote = connect("far.token").expect("a Runtime");
+        assert!(!format!("{remote:?}").contains("sesame"));
+        std::os::unix::fs::symlink(&path, tokens.join("link")).expect("a link");
+        assert!(connect("link").is_err());
+        rustix::fs::mkfifoat(rustix::fs::CWD, tokens.join("pipe"), rustix::fs::Mode::RUSR)
+            .expect("a pipe");
+        assert!(connect("pipe").is_err());
+        assert!(connect("none").is_err());
+    }
+}
