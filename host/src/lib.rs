@@ -83,7 +83,7 @@ pub use exec::{CommandRequest, Exec, ExecError};
 pub use grants::Root;
 #[cfg(target_os = "linux")]
 pub use launcher::{Launcher, StartLauncherError, serve_launcher};
-pub use runtime::Runtime;
+pub use runtime::{Runtime, RuntimeLoad};
 pub use sandbox::CommandEnd;
 pub use shell::{RunningScript, Script, ScriptEnd, ScriptPiece, Shell, ShellError, ShellSession};
 pub use store::Store;

@@ -55,6 +55,7 @@ pub(crate) use damage::Damage;
 pub(crate) use directories::TurnPreopens;
 pub(crate) use idempotency::{KeyLocks, PendingKey};
 use idempotency::{Keyed, accepted};
+pub use observe::RuntimeLoad;
 pub(crate) use profiles::{InstalledProfile, Snapshots};
 use table::Workers;
 pub(crate) use table::{CreationPlace, shutting_down};

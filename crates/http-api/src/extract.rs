@@ -22,7 +22,7 @@ use tokio::{
 };
 use worker_types::{IdempotencyKey, RuntimeError};
 
-use crate::{Problem, seats::Seat};
+use crate::{Problem, Shares, seats::Seat};
 
 /// The largest request body: an input may carry a few pictures.
 pub const BODY_LIMIT_BYTES: u64 = 8 << 20;
@@ -62,7 +62,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
 
 /// What a caller goes by, of which its idempotency keys are a part, so that nobody takes another's. It is
 /// put into the request by what lets the caller in, and stays the same when the server starts anew.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CallerName(pub Cow<'static, str>);
 
 /// Lets a request in, as that of `caller`: from here on it keeps its connection, once it is there as a whole.
@@ -71,6 +71,24 @@ pub fn let_in(request: &mut Request, caller: CallerName) {
     if request.body().is_end_stream() {
         keep_seat(request.extensions());
     }
+}
+
+/// The same, where no caller has more than a share of the `connections` of the server: the connection counts as
+/// one of this caller's from here on.
+///
+/// # Errors
+///
+/// `Capacity`: the caller has as many as it may. Then the request is not let in.
+pub fn let_in_within(
+    connections: &Shares,
+    request: &mut Request,
+    caller: CallerName,
+) -> Result<(), RuntimeError> {
+    if let Some(seat) = request.extensions().get::<Seat>() {
+        seat.belong_to(&caller, connections)?;
+    }
+    let_in(request, caller);
+    Ok(())
 }
 
 fn keep_seat(of: &Extensions) {

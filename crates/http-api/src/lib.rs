@@ -13,13 +13,14 @@ mod requests;
 mod seats;
 mod secret;
 mod serve;
+mod shares;
 mod sse;
 mod tls;
 
 pub use answer::finish_response;
 pub use extract::{
     ApiJson, ApiPath, ApiQuery, BODY_LIMIT_BYTES, CallerName, Keyed, OptionalJson, let_in,
-    read_body,
+    let_in_within, read_body,
 };
 pub use own_host::OwnAddress;
 pub use problem::{Problem, ProblemCode};
@@ -29,6 +30,7 @@ pub use requests::{
 };
 pub use secret::{Secret, SecretDigest, bearer_token};
 pub use serve::{Peer, ServeOptions, serve};
+pub use shares::{NoShare, Share, Shares};
 pub use sse::{
     EventStreams, SseEvent, live_message, message, place_after, problem_message, vary_by_accept,
     wants_stream,

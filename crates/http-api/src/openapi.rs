@@ -90,7 +90,8 @@ pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 15] = [
     (
         StatusCode::SERVICE_UNAVAILABLE,
         "ServiceUnavailable",
-        "Not now: `capacity`, `runtime_unavailable`, `worker_unavailable`.",
+        "Not now: `capacity`, also where the caller has its share of what there is, `runtime_unavailable`, \
+         `worker_unavailable`.",
     ),
 ];
 
@@ -192,7 +193,7 @@ refusals! {
     /// Of who comes from elsewhere: any route.
     ForeignRefusals: FORBIDDEN;
     /// Of who has no token for this: any route that takes one.
-    TokenRefusals: UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS;
+    TokenRefusals: UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE;
     /// Of a query that makes no sense.
     QueryRefusals: BAD_REQUEST;
     /// Of a name for what is not there.

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,8 @@ use tokio::{
     task::{AbortHandle, Id, JoinSet},
     time::{self, Instant},
 };
+
+use crate::{CallerName, NoShare, Share, Shares};
 
 /// How long a connection keeps its seat that has just been accepted, or had a request: long enough to send
 /// the head of the next one over a slow network.
@@ -113,17 +115,34 @@ pub(crate) struct Seat {
     opened: Instant,
     /// Since when it has been idle, in microseconds since the server opened; or one of the two above.
     state: Arc<AtomicU64>,
+    /// Whose it is, where no caller may have more than a share of all.
+    owner: Arc<Mutex<Option<Share>>>,
 }
 
 impl Seat {
     fn new(opened: Instant) -> Self {
-        let seat = Self { opened, state: Arc::default() };
+        let seat = Self { opened, state: Arc::default(), owner: Arc::default() };
         seat.state.store(seat.now(), Ordering::Release);
         seat
     }
 
     fn now(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(0)
+    }
+
+    /// From here on it is one of `caller`'s, if it may have one more of the `connections`.
+    pub(crate) fn belong_to(
+        &self,
+        caller: &CallerName,
+        connections: &Shares,
+    ) -> Result<(), NoShare> {
+        let mut owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner);
+        if owner.as_ref().is_none_or(|share| share.caller() != caller) {
+            // Where it was somebody else's, what that one gives back may be what is left.
+            *owner = None;
+            *owner = Some(connections.take(caller)?);
+        }
+        Ok(())
     }
 
     /// Its request was let in, and is there as a whole.

@@ -1,6 +1,6 @@
 //! Events as a stream (server-sent events): what follows a cursor, then what comes, with a heartbeat.
 
-use std::{convert::Infallible, str::FromStr, sync::Arc, time::Duration};
+use std::{convert::Infallible, str::FromStr, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -8,14 +8,11 @@ use axum::{
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task,
-};
+use tokio::task;
 use tokio_util::sync::CancellationToken;
 use worker_types::{Cursor, LiveEvent, ParseCursorError, RuntimeError};
 
-use crate::Problem;
+use crate::{CallerName, Problem, Share, Shares};
 
 /// A message of a stream.
 pub type SseEvent = axum::response::sse::Event;
@@ -68,41 +65,37 @@ pub fn place_after<C: FromStr<Err = ParseCursorError>>(
 /// The event streams of a server: as many at once as it has room for, and until it shuts down.
 #[derive(Debug, Clone)]
 pub struct EventStreams {
-    permits: Arc<Semaphore>,
-    at_once: usize,
+    shares: Shares,
     shutdown: CancellationToken,
 }
 
 impl EventStreams {
-    /// At most `at_once`, each with one of as many `permits`. They end when `shutdown` is cancelled.
+    /// As many as there are `shares`. They end when `shutdown` is cancelled.
     #[must_use]
-    pub fn new((permits, at_once): (Arc<Semaphore>, usize), shutdown: CancellationToken) -> Self {
-        Self { permits, at_once, shutdown }
+    pub fn new(shares: Shares, shutdown: CancellationToken) -> Self {
+        Self { shares, shutdown }
     }
 
     /// How many are open.
     #[must_use]
     pub fn open(&self) -> usize {
-        self.at_once.saturating_sub(self.permits.available_permits())
+        self.shares.taken()
     }
 
-    /// The right to one more.
+    /// The right to one more, for `caller`.
     ///
     /// # Errors
     ///
     /// `Capacity`.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit, RuntimeError> {
-        Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
-            let reason = "as many event streams are open as this server has room for";
-            RuntimeError::Capacity { reason: reason.to_owned() }
-        })
+    pub fn admit(&self, caller: &CallerName) -> Result<Share, RuntimeError> {
+        Ok(self.shares.take(caller)?)
     }
 
     /// The stream of `messages`. It ends with them, with the first error, which it tells, once its reader is
     /// `unwelcome`, or on shutdown: a graceful shutdown waits for open answers, and this one would stay open.
     pub fn answer<M>(
         &self,
-        permit: OwnedSemaphorePermit,
+        share: Share,
         messages: M,
         unwelcome: impl Future<Output = ()> + Send + 'static,
     ) -> Response
@@ -117,10 +110,10 @@ impl EventStreams {
                 () = unwelcome => {}
             }
         };
-        let messages = stream::unfold(Some((Box::pin(messages), permit)), async |state| {
-            let (mut messages, permit) = state?;
+        let messages = stream::unfold(Some((Box::pin(messages), share)), async |state| {
+            let (mut messages, share) = state?;
             match messages.next().await? {
-                Ok(message) => Some((Ok::<_, Infallible>(message), Some((messages, permit)))),
+                Ok(message) => Some((Ok::<_, Infallible>(message), Some((messages, share)))),
                 Err(error) => Some((Ok(problem_message(error, None)), None)),
             }
         });

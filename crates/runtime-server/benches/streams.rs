@@ -98,8 +98,9 @@ fn replay(threads: &Threads) {
 
 async fn subscribers() {
     let options = ServeOptions {
-        max_connections: SUBSCRIBERS + 10,
-        max_event_streams: SUBSCRIBERS,
+        max_connections: 2 * SUBSCRIBERS + 20,
+        // One token has half at most.
+        max_event_streams: 2 * SUBSCRIBERS,
         ..ServeOptions::default()
     };
     let served = Served::new(options, sqlite).await;

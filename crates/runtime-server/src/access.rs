@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http_api::{ApiPath, Problem};
+use http_api::{ApiPath, CallerName, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use worker_types::{CreateWorker, Labels, RuntimeError, WorkerId, WorkerQuery};
@@ -16,6 +16,11 @@ use crate::{Scope, TokenRecord, server::ServerState};
 pub(crate) struct Caller(pub(crate) Arc<TokenRecord>);
 
 impl Caller {
+    /// What its shares are counted by, and what its idempotency keys are a part of.
+    pub(crate) fn name(&self) -> CallerName {
+        CallerName(self.0.id.to_string().into())
+    }
+
     /// Whether a Worker with these labels is there for it.
     fn sees(&self, labels: &Labels) -> bool {
         self.0.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -117,7 +122,7 @@ impl FromRequestParts<ServerState> for Commander {
 }
 
 /// Somebody who may do everything, with all Workers.
-pub(crate) struct Administrator;
+pub(crate) struct Administrator(pub(crate) Caller);
 
 impl FromRequestParts<ServerState> for Administrator {
     type Rejection = Problem;
@@ -129,7 +134,7 @@ impl FromRequestParts<ServerState> for Administrator {
                 "this concerns all Workers, and the token is for those with certain labels",
             ));
         }
-        Ok(Self)
+        Ok(Self(caller))
     }
 }
 

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,12 +22,25 @@ const MOST_ADDRESSES: usize = 1_024;
 
 /// Who has shown wrong tokens lately. Right ones always count.
 #[derive(Debug, Default)]
-pub(crate) struct Failures(Mutex<HashMap<IpAddr, Instant>>);
+pub(crate) struct Failures {
+    made_up: Mutex<HashMap<IpAddr, Instant>>,
+    refused: AtomicU64,
+}
 
 impl Failures {
+    /// Notes a request without a token that counts, for an operator's figures.
+    pub(crate) fn note(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests had no token that counts.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Counts a failure of `address`; how long it has to wait where it has failed too often, else nothing.
     pub(crate) fn count(&self, address: IpAddr, now: Instant) -> Option<Duration> {
-        let mut made_up = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
         if made_up.len() >= MOST_ADDRESSES {
             made_up.retain(|_, at| *at > now);
         }
@@ -69,6 +85,6 @@ mod tests {
         for number in 0..10_000_u32 {
             failures.count(IpAddr::from(number.to_be_bytes()), now);
         }
-        assert!(failures.0.lock().expect("a lock").len() <= MOST_ADDRESSES);
+        assert!(failures.made_up.lock().expect("a lock").len() <= MOST_ADDRESSES);
     }
 }

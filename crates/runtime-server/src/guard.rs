@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, Method, header};
-use http_api::{ApiPath, CallerName, Peer, Problem, ProblemCode, bearer_token, let_in};
+use http_api::{ApiPath, Peer, Problem, ProblemCode, bearer_token, let_in_within};
 use jiff::Timestamp;
 use serde::Deserialize;
 use worker_types::{ComponentDigest, RuntimeError, WorkerId};
@@ -49,9 +49,13 @@ pub(crate) async fn admit(
 ) -> Response {
     let token = match token(request.headers()) {
         Ok(token) => state.tokens.find(token, Timestamp::now()),
-        Err(reason) => return unauthorized(reason).into_response(),
+        Err(reason) => {
+            state.failures.note();
+            return unauthorized(reason).into_response();
+        }
     };
     let Some(token) = token else {
+        state.failures.note();
         let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip());
         let wait = peer.and_then(|peer| state.failures.count(peer, Instant::now()));
         return match wait {
@@ -67,9 +71,14 @@ pub(crate) async fn admit(
         true => None,
         false => Some(Command::of(&mut request, token.id.to_string()).await),
     };
-    let_in(&mut request, CallerName(token.id.to_string().into()));
-    request.extensions_mut().insert(Caller(token));
-    let response = next.run(request).await;
+    let caller = Caller(token);
+    let response = match let_in_within(&state.connections, &mut request, caller.name()) {
+        Ok(()) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => Problem::from(refused).into_response(),
+    };
     if let Some(command) = command {
         command.answered(&response);
     }

@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware};
-use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, finish_response};
+use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, Shares, finish_response};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ use crate::{TokenFile, api, failures::Failures, guard, tokens::Tokens};
 const UPLOADS: usize = 2;
 
 /// Answers that are held back at once until a turn ends: with the event streams, these leave a quarter of the
-/// connections for everything else.
+/// connections for everything else, of which one token has half at most, as of those.
 const HELD: usize = 128;
 
 /// A Runtime, to be served over HTTP. Clones are handles of the same one.
@@ -27,9 +27,10 @@ pub struct RuntimeServer {
     failures: Arc<Failures>,
     usage_before: Usage,
     options: ServeOptions,
-    event_streams: Arc<Semaphore>,
+    connections: Shares,
+    event_streams: Shares,
     uploads: Arc<Semaphore>,
-    held: Arc<Semaphore>,
+    held: Shares,
 }
 
 /// Why a Runtime is not served.
@@ -61,10 +62,11 @@ pub(crate) struct ServerState {
     /// What the Workers had used when the server was made.
     pub(crate) usage_before: Usage,
     pub(crate) own_address: OwnAddress,
+    pub(crate) connections: Shares,
     pub(crate) event_streams: EventStreams,
     pub(crate) uploads: Arc<Semaphore>,
-    /// A permit for each answer that may be held back until a turn ends.
-    pub(crate) held: Arc<Semaphore>,
+    /// One for each answer that may be held back until a turn ends.
+    pub(crate) held: Shares,
     /// Cancelled when the server goes: what holds an answer back gives it.
     pub(crate) shutdown: CancellationToken,
 }
@@ -79,9 +81,10 @@ impl RuntimeServer {
             runtime,
             tokens: Arc::new(Tokens::new(tokens)),
             failures: Arc::default(),
-            event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
+            connections: connections(&options),
+            event_streams: event_streams(&options),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
-            held: Arc::new(Semaphore::new(HELD)),
+            held: Shares::halved("answers held back", HELD),
             options,
         }
     }
@@ -89,7 +92,8 @@ impl RuntimeServer {
     /// The same, served with other bounds.
     #[must_use]
     pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
-        self.event_streams = Arc::new(Semaphore::new(options.max_event_streams));
+        self.connections = connections(&options);
+        self.event_streams = event_streams(&options);
         self.options = options;
         self
     }
@@ -142,12 +146,10 @@ impl RuntimeServer {
             failures: Arc::clone(&self.failures),
             usage_before: self.usage_before,
             own_address: OwnAddress::new(address, &self.options),
-            event_streams: EventStreams::new(
-                (Arc::clone(&self.event_streams), self.options.max_event_streams),
-                shutdown.clone(),
-            ),
+            connections: self.connections.clone(),
+            event_streams: EventStreams::new(self.event_streams.clone(), shutdown.clone()),
             uploads: Arc::clone(&self.uploads),
-            held: Arc::clone(&self.held),
+            held: self.held.clone(),
             shutdown,
         };
         api::router(&state)
@@ -157,4 +159,12 @@ impl RuntimeServer {
             .layer(middleware::from_fn(finish_response))
             .with_state(state)
     }
+}
+
+fn connections(options: &ServeOptions) -> Shares {
+    Shares::halved("connections", options.max_connections)
+}
+
+fn event_streams(options: &ServeOptions) -> Shares {
+    Shares::halved("event streams", options.max_event_streams)
 }

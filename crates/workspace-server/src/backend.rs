@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use axum::{Router, middleware, routing::get};
-use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, finish_response};
-use tokio::{net::TcpListener, sync::Semaphore};
+use http_api::{EventStreams, OwnAddress, Problem, ServeOptions, Shares, finish_response};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,7 +20,7 @@ pub struct Backend {
     auth: Arc<Auth>,
     remotes: Option<Arc<RemoteDefinitions>>,
     options: ServeOptions,
-    event_streams: Arc<Semaphore>,
+    event_streams: Shares,
 }
 
 /// What every handler can reach.
@@ -53,7 +53,7 @@ impl Backend {
             policy: Arc::new(policy),
             auth: Arc::new(Auth::new(access_token)),
             remotes: None,
-            event_streams: Arc::new(Semaphore::new(options.max_event_streams)),
+            event_streams: event_streams(&options),
             options,
         }
     }
@@ -61,7 +61,7 @@ impl Backend {
     /// The same Backend, served with other bounds.
     #[must_use]
     pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
-        self.event_streams = Arc::new(Semaphore::new(options.max_event_streams));
+        self.event_streams = event_streams(&options);
         self.options = options;
         self
     }
@@ -119,13 +119,16 @@ impl Backend {
             auth: Arc::clone(&self.auth),
             remotes: self.remotes.clone(),
             own_address: OwnAddress::new(address, &self.options),
-            event_streams: EventStreams::new(
-                (Arc::clone(&self.event_streams), self.options.max_event_streams),
-                shutdown.clone(),
-            ),
+            event_streams: EventStreams::new(self.event_streams.clone(), shutdown.clone()),
             shutdown,
         })
     }
+}
+
+/// All browsers and programs of the one person whose Backend this is are the same few callers, so nothing is
+/// divided among them.
+fn event_streams(options: &ServeOptions) -> Shares {
+    Shares::undivided("event streams", options.max_event_streams)
 }
 
 fn app(state: AppState) -> Router {

@@ -13,6 +13,7 @@ use super::{Inner, Runtime, store_error};
 use crate::{
     cell::WorkerCell,
     confinement::{self, Confinement},
+    engine::live_turns,
     events::{Events, Feed},
     projection::Transcript,
     store::{StoreError, StoreHealth},
@@ -27,6 +28,21 @@ const SCAN: usize = 1_000;
 /// Workers looked at for one page: a few milliseconds, during which the caller's thread serves
 /// nobody else.
 const SCAN_PER_PAGE: usize = 10_000;
+
+/// How much is taken of what all turns share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuntimeLoad {
+    /// Turns that run, those included that wait for a model.
+    pub live_turns: u64,
+    /// Turns that may run at once: what the limits on turns and on their memory say.
+    pub max_live_turns: u64,
+    /// Workers with an input whose turn waits until one of those ends.
+    pub waiting_turns: u64,
+    /// The memory that the turns that run may take together, in bytes. What they do take is less.
+    pub admitted_memory_bytes: u64,
+    /// The memory that all turns may take together, in bytes: `memory_total` of the limits.
+    pub max_memory_bytes: u64,
+}
 
 impl Runtime {
     /// What it is and how it fares.
@@ -139,6 +155,21 @@ impl Runtime {
     #[must_use]
     pub fn overview(&self) -> Overview {
         *self.0.overview.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How much is taken of what all turns share. The numbers are of about the same moment.
+    #[must_use]
+    pub fn load(&self) -> RuntimeLoad {
+        let max_live_turns = live_turns(&self.0.limits);
+        let free = u32::try_from(self.0.permits.available_permits()).unwrap_or(u32::MAX);
+        let live_turns = u64::from(max_live_turns.saturating_sub(free));
+        RuntimeLoad {
+            live_turns,
+            max_live_turns: max_live_turns.into(),
+            waiting_turns: self.overview().running.saturating_sub(live_turns),
+            admitted_memory_bytes: live_turns.saturating_mul(self.0.limits.turn_memory_bytes),
+            max_memory_bytes: self.0.limits.memory_total,
+        }
     }
 
     /// A page of its Workers, oldest first. One call looks at 10,000 Workers at most: where few match,

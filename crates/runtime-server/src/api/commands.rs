@@ -86,7 +86,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn input(
     State(state): State<ServerState>,
-    Commanded(worker, _): Commanded,
+    Commanded(worker, caller): Commanded,
     ApiQuery(wait): ApiQuery<WaitQuery>,
     Keyed(key): Keyed,
     ApiJson(body): ApiJson<InputBody>,
@@ -94,7 +94,7 @@ pub(super) async fn input(
     let (input, options) = body.into_input(key)?;
     let accepted = state.runtime.input(worker, input, options).await?;
     // Whatever keeps the outcome from being known must not look like a refusal of the input.
-    Ok(match outcome(&state, worker, accepted.turn_id, wait.at_most()).await {
+    Ok(match outcome(&state, &caller, (worker, accepted.turn_id), wait.at_most()).await {
         Ok(Some(outcome)) => Json(TurnResult::new(&accepted, outcome)).into_response(),
         Ok(None) | Err(_) => (StatusCode::ACCEPTED, Json(accepted)).into_response(),
     })
@@ -271,10 +271,10 @@ pub(super) async fn upgrade(
 )]
 pub(super) async fn drain(
     State(state): State<ServerState>,
-    _: Administrator,
+    Administrator(caller): Administrator,
     ApiQuery(wait): ApiQuery<WaitQuery>,
 ) -> (StatusCode, Json<DrainProgress>) {
-    let held = state.held.try_acquire();
+    let held = state.held.take(&caller.name());
     let wait = wait.at_most().filter(|_| held.is_ok()).unwrap_or_default();
     let progress = tokio::select! {
         biased;

@@ -65,10 +65,10 @@ pub(super) async fn of_worker(
 ) -> Result<Response, Problem> {
     let mut response = if wants_stream(&headers) {
         let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
-        let permit = state.event_streams.admit()?;
+        let share = state.event_streams.admit(&caller.name())?;
         let events = state.runtime.events(worker, after)?;
         let unwelcome = state.tokens.until_gone(&caller.0);
-        state.event_streams.answer(permit, worker_messages(events), unwelcome)
+        state.event_streams.answer(share, worker_messages(events), unwelcome)
     } else {
         let after = place_after(Cursor::START, query.after.as_deref(), None)?;
         Json(state.runtime.event_page(worker, after, query.limit()).await?).into_response()
@@ -125,10 +125,10 @@ pub(super) async fn of_runtime(
     }
     let mut response = if wants_stream(&headers) {
         let after = place_after(FeedCursor::START, query.after.as_deref(), Some(&headers))?;
-        let permit = state.event_streams.admit()?;
+        let share = state.event_streams.admit(&caller.name())?;
         let feed = state.runtime.feed(after)?;
         let unwelcome = state.tokens.until_gone(&caller.0);
-        state.event_streams.answer(permit, feed_messages(feed), unwelcome)
+        state.event_streams.answer(share, feed_messages(feed), unwelcome)
     } else {
         let after = place_after(FeedCursor::START, query.after.as_deref(), None)?;
         Json(state.runtime.feed_page(after, query.limit()).await?).into_response()

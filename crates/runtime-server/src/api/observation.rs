@@ -258,12 +258,13 @@ pub(super) struct OfTurn {
 )]
 pub(super) async fn turn(
     State(state): State<ServerState>,
+    Observer(caller): Observer,
     Observed(worker): Observed,
     ApiPath(OfTurn { turn_id }): ApiPath<OfTurn>,
     ApiQuery(wait): ApiQuery<WaitQuery>,
 ) -> Result<Json<TurnView>, Problem> {
     let wait = wait.at_most().unwrap_or(FROM_DISK);
-    let outcome = outcome(&state, worker, turn_id, Some(wait)).await?;
+    let outcome = outcome(&state, &caller, (worker, turn_id), Some(wait)).await?;
     Ok(Json(TurnView { turn_id, outcome }))
 }
 
@@ -271,13 +272,13 @@ pub(super) async fn turn(
 /// back must not hold back the shutdown.
 pub(super) async fn outcome(
     state: &ServerState,
-    worker: WorkerId,
-    turn_id: TurnId,
+    caller: &Caller,
+    (worker, turn_id): (WorkerId, TurnId),
     wait: Option<Duration>,
 ) -> Result<Option<Outcome>, RuntimeError> {
     let Some(wait) = wait else { return Ok(None) };
     // Whoever cannot be held any more is answered at once.
-    let held = state.held.try_acquire();
+    let held = state.held.take(&caller.name());
     let wait = if held.is_ok() { wait } else { FROM_MEMORY };
     tokio::select! {
         biased;

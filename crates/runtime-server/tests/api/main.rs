@@ -4,5 +4,6 @@ mod access;
 mod drain;
 mod openapi;
 mod refusals;
+mod shares;
 mod sockets;
 mod support;

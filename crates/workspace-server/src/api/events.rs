@@ -1,14 +1,14 @@
 //! Events, of one Worker or of one Runtime: a page as JSON, or what is there and what follows as a stream.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     response::{IntoResponse as _, Response},
 };
 use futures_util::{Stream, stream};
 use http::HeaderMap;
 use http_api::{
-    ApiQuery, EventsQuery, Problem, SseEvent, live_message, message,
+    ApiQuery, CallerName, EventsQuery, Problem, SseEvent, live_message, message,
     openapi::{CursorRefusals, RegistryRefusals, TokenRefusals},
     place_after, vary_by_accept, wants_stream,
 };
@@ -50,16 +50,17 @@ use crate::{RuntimeFeed, WorkerEvents, backend::AppState};
 )]
 pub(super) async fn of_worker(
     State(state): State<AppState>,
+    Extension(caller): Extension<CallerName>,
     at: AtWorker,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let mut response = if wants_stream(&headers) {
         let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
-        let permit = state.event_streams.admit()?;
+        let share = state.event_streams.admit(&caller)?;
         let events = at.source.events(at.id(), after).await?;
         // A session has no end of its own.
-        state.event_streams.answer(permit, messages(events), std::future::pending())
+        state.event_streams.answer(share, messages(events), std::future::pending())
     } else {
         let after = place_after(Cursor::START, query.after.as_deref(), None)?;
         let page = at.source.event_page(at.id(), after, query.limit()).await?;
@@ -99,6 +100,7 @@ pub(super) async fn of_worker(
 )]
 pub(super) async fn of_runtime(
     State(state): State<AppState>,
+    Extension(caller): Extension<CallerName>,
     AtRuntime(runtime): AtRuntime,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -110,9 +112,9 @@ pub(super) async fn of_runtime(
     let source = runtime.source();
     let mut response = if wants_stream(&headers) {
         let after = place_after(FeedCursor::START, query.after.as_deref(), Some(&headers))?;
-        let permit = state.event_streams.admit()?;
+        let share = state.event_streams.admit(&caller)?;
         let feed = source.feed(after).await?;
-        state.event_streams.answer(permit, feed_messages(feed), std::future::pending())
+        state.event_streams.answer(share, feed_messages(feed), std::future::pending())
     } else {
         let after = place_after(FeedCursor::START, query.after.as_deref(), None)?;
         Json(source.feed_page(after, query.limit()).await?).into_response()

@@ -3,7 +3,7 @@
 
 use std::str::FromStr as _;
 
-use axum::{extract::State, response::Response};
+use axum::{Extension, extract::State, response::Response};
 use futures_util::{
     Stream, StreamExt as _,
     future::join_all,
@@ -11,7 +11,7 @@ use futures_util::{
 };
 use http::HeaderMap;
 use http_api::{
-    ApiQuery, Problem, SseEvent, message,
+    ApiQuery, CallerName, Problem, SseEvent, message,
     openapi::{QueryRefusals, TokenRefusals},
     vary_by_accept, wants_stream,
 };
@@ -52,6 +52,7 @@ type Messages = stream::BoxStream<'static, Result<SseEvent, RuntimeError>>;
 )]
 pub(super) async fn events(
     State(state): State<AppState>,
+    Extension(caller): Extension<CallerName>,
     ApiQuery(pairs): ApiQuery<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -64,13 +65,13 @@ pub(super) async fn events(
         let reason = format!("a stream follows at most {MOST_FOLLOWED} Workers");
         return Err(Problem::invalid_input(reason));
     }
-    let permit = state.event_streams.admit()?;
+    let share = state.event_streams.admit(&caller)?;
     // Before the Workers are asked: what changes in between is told twice rather than not at all.
     let hints: Messages = Box::pin(hint_messages(state.registry.hints()));
     let opened = join_all(followed.into_iter().map(|followed| open(&state, followed))).await;
     let mut all: SelectAll<Messages> = opened.into_iter().collect();
     all.push(hints);
-    let mut response = state.event_streams.answer(permit, all, std::future::pending());
+    let mut response = state.event_streams.answer(share, all, std::future::pending());
     vary_by_accept(&mut response);
     Ok(response)
 }
