@@ -47,16 +47,21 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
+    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip());
     let token = match token(request.headers()) {
-        Ok(token) => state.tokens.find(token, Timestamp::now()),
+        Ok(token) => token,
         Err(reason) => {
             state.failures.note();
             return unauthorized(reason).into_response();
         }
     };
+    let token = match state.tokens.find(token, Timestamp::now()).await {
+        Ok(token) => token,
+        // Nobody has shown a wrong token: it is not known which are right.
+        Err(unusable) => return Problem::from(RuntimeError::from(unusable)).into_response(),
+    };
     let Some(token) = token else {
         state.failures.note();
-        let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.ip());
         let wait = peer.and_then(|peer| state.failures.count(peer, Instant::now()));
         return match wait {
             None => {

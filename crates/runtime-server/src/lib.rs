@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod failures;
 mod guard;
+mod known_tokens;
 mod server;
 mod tokens;
 

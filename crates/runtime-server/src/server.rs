@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use worker_runtime::Runtime;
 use worker_types::Usage;
 
-use crate::{TokenFile, api, failures::Failures, guard, tokens::Tokens};
+use crate::{TokenFile, TokenFileError, api, failures::Failures, guard, known_tokens::Tokens};
 
 /// Components that may be on their way in at once: each is held in memory as a whole.
 const UPLOADS: usize = 2;
@@ -48,6 +48,20 @@ pub enum ServeRuntimeError {
         /// The listener's address.
         address: SocketAddr,
     },
+    /// Other machines reach the address, and it cannot be told who is let in.
+    #[error(
+        "{address} can be reached from other machines, and it cannot be told who is to be let in"
+    )]
+    Tokens {
+        /// The listener's address.
+        address: SocketAddr,
+        /// What is wrong with the tokens.
+        #[source]
+        error: TokenFileError,
+    },
+    /// The process ends before it was known whether the Runtime may be served.
+    #[error("the process ends before it serves")]
+    Ending,
     /// The operating system does not say where the listener listens.
     #[error("failed to find out the listener's address")]
     LocalAddress(#[source] io::Error),
@@ -102,7 +116,8 @@ impl RuntimeServer {
     ///
     /// # Errors
     ///
-    /// Other machines reach the address, and the options have no TLS, or there is no token that counts.
+    /// Other machines reach the address, and the options have no TLS, or there is no token that counts, as
+    /// far as that can be told.
     pub fn check(&self, address: SocketAddr) -> Result<(), ServeRuntimeError> {
         if address.ip().is_loopback() {
             return Ok(());
@@ -110,10 +125,11 @@ impl RuntimeServer {
         if self.options.tls.is_none() {
             return Err(ServeRuntimeError::NotLoopback { address });
         }
-        if !self.tokens.any(Timestamp::now()) {
-            return Err(ServeRuntimeError::NoTokens { address });
+        match self.tokens.any(Timestamp::now()) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ServeRuntimeError::NoTokens { address }),
+            Err(error) => Err(ServeRuntimeError::Tokens { address, error }),
         }
-        Ok(())
     }
 
     /// Serves until `shutdown` is cancelled, then ends event streams, lets running requests finish within
@@ -128,7 +144,10 @@ impl RuntimeServer {
         shutdown: CancellationToken,
     ) -> Result<(), ServeRuntimeError> {
         let address = listener.local_addr().map_err(ServeRuntimeError::LocalAddress)?;
-        self.check(address)?;
+        let server = self.clone();
+        // It reads the tokens, which waits for the disk.
+        let checked = tokio::task::spawn_blocking(move || server.check(address)).await;
+        checked.map_err(|_| ServeRuntimeError::Ending)??;
         let app = self.app(address, shutdown.clone());
         http_api::serve(listener, app, &self.options, shutdown).await;
         Ok(())

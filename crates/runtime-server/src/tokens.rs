@@ -7,8 +7,6 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
 };
 
 use http_api::{Secret, SecretDigest};
@@ -16,9 +14,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use worker_types::{Grants, Labels};
-
-/// How often it is looked whether the token of an open event stream is still there.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The longest file that is read: some ten thousand tokens.
 const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -115,7 +110,7 @@ pub struct TokenRecord {
     /// A name for eyes; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    digest: SecretDigest,
+    pub(crate) digest: SecretDigest,
     /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
     /// Only Workers with these labels are there for it.
@@ -165,7 +160,7 @@ pub enum TokenFileError {
 /// The file in which a Runtime's tokens are kept, as digests, for its owner alone.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -293,105 +288,6 @@ fn is_private(_found: &fs::Metadata) -> bool {
     true
 }
 
-/// What tells one content of the file from the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// The file, and when its content or its rights changed.
-    #[cfg(unix)]
-    changed: (u64, i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            modified: found.modified().ok(),
-            bytes: found.len(),
-            #[cfg(unix)]
-            changed: {
-                use std::os::unix::fs::MetadataExt as _;
-                (found.ino(), found.ctime(), found.ctime_nsec())
-            },
-        })
-    }
-}
-
-/// The tokens that a server lets in: those of the file as it is now.
-#[derive(Debug)]
-pub(crate) struct Tokens {
-    file: TokenFile,
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    /// Of the content that `tokens` are; absent where it could not be read.
-    stamp: Option<Stamp>,
-    tokens: Vec<Arc<TokenRecord>>,
-    /// Whether it was said that it cannot be read.
-    has_complained: bool,
-}
-
-impl Tokens {
-    pub(crate) fn new(file: TokenFile) -> Self {
-        Self { file, known: Mutex::default() }
-    }
-
-    /// Whoever `token` belongs to.
-    pub(crate) fn find(&self, token: &str, now: Timestamp) -> Option<Arc<TokenRecord>> {
-        let digest = SecretDigest::of(token);
-        self.find_by(|known| known.digest.matches(&digest), now)
-    }
-
-    /// Whether anybody is let in.
-    pub(crate) fn any(&self, now: Timestamp) -> bool {
-        self.find_by(|_| true, now).is_some()
-    }
-
-    /// Ends when the token is good for nothing any more: at its end, or some seconds after it was removed.
-    pub(crate) fn until_gone(
-        self: &Arc<Self>,
-        token: &Arc<TokenRecord>,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let (tokens, token) = (Arc::clone(self), Arc::clone(token));
-        async move {
-            while tokens.find_by(|known| known.id == token.id, Timestamp::now()).is_some() {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-    }
-
-    /// Asks the system whether the file has changed, which takes a microsecond. A file that cannot be read lets
-    /// nobody in, and is tried again.
-    fn find_by(
-        &self,
-        is_wanted: impl Fn(&TokenRecord) -> bool,
-        now: Timestamp,
-    ) -> Option<Arc<TokenRecord>> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = Stamp::of(&self.file.path);
-        if stamp.is_none() || stamp != known.stamp {
-            match self.file.list() {
-                Ok(read) => {
-                    let tokens = read.into_iter().map(Arc::new).collect();
-                    *known = Known { stamp, tokens, has_complained: false };
-                }
-                Err(error) => {
-                    if !known.has_complained {
-                        let error: &dyn std::error::Error = &error;
-                        tracing::error!(error, "the file of tokens lets nobody in");
-                    }
-                    *known = Known { has_complained: true, ..Known::default() };
-                }
-            }
-        }
-        let found = known.tokens.iter().find(|known| is_wanted(known));
-        found.filter(|found| !found.is_expired(now)).cloned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,46 +300,6 @@ mod tests {
 
     fn observer() -> NewToken {
         NewToken { scopes: [Scope::Observe].into(), ..NewToken::default() }
-    }
-
-    #[test]
-    fn a_token_counts_from_the_moment_it_is_made_until_it_is_removed() {
-        let (_dir, file) = file();
-        let tokens = Tokens::new(file.clone());
-        assert!(tokens.find("", Timestamp::now()).is_none());
-        let (record, secret) = file.add(observer()).expect("made");
-        let found = tokens.find(secret.reveal(), Timestamp::now()).expect("found");
-        assert_eq!(found.id, record.id);
-        assert!(tokens.find(record.id.as_str(), Timestamp::now()).is_none());
-        assert!(file.remove(record.id.as_str()).expect("removed"));
-        assert!(!file.remove(record.id.as_str()).expect("nothing to remove"));
-        assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_waits_for_the_end_of_a_token_ends_with_it() {
-        let (_dir, file) = file();
-        let tokens = Arc::new(Tokens::new(file.clone()));
-        let (record, secret) = file.add(observer()).expect("made");
-        let token = tokens.find(secret.reveal(), Timestamp::now()).expect("found");
-        let gone = tokens.until_gone(&token);
-        let day = Duration::from_secs(86_400);
-        let mut gone = std::pin::pin!(gone);
-        assert!(tokio::time::timeout(day, &mut gone).await.is_err(), "it is still there");
-        file.remove(record.id.as_str()).expect("removed");
-        tokio::time::timeout(LOOK_AGAIN * 2, gone).await.expect("it is gone");
-    }
-
-    #[test]
-    fn an_expired_token_is_good_for_nothing() {
-        let (_dir, file) = file();
-        let tokens = Tokens::new(file.clone());
-        let end = Timestamp::now();
-        let token = NewToken { expires_at: Some(end), ..observer() };
-        let (_, secret) = file.add(token).expect("made");
-        let second = jiff::SignedDuration::from_secs(1);
-        assert!(tokens.find(secret.reveal(), end - second).is_some());
-        assert!(tokens.find(secret.reveal(), end).is_none());
     }
 
     #[test]
@@ -460,12 +316,6 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("set");
             assert!(matches!(file.list(), Err(TokenFileError::NotPrivate)));
-            let tokens = Tokens::new(file);
-            assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("set");
-            assert!(tokens.find(secret.reveal(), Timestamp::now()).is_some(), "it was mended");
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).expect("set");
-            assert!(tokens.find(secret.reveal(), Timestamp::now()).is_none());
         }
     }
 

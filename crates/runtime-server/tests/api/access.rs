@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
+use http_api::Peer;
 use jiff::Timestamp;
 use runtime_server::{NewToken, Scope};
 use serde_json::{Value, json};
@@ -150,4 +151,29 @@ async fn a_component_is_kept_and_what_is_none_is_refused() {
     let (status, problem) = upload(vec![0; usize::try_from(limit).expect("a length") + 1]).await;
     let expected = (StatusCode::PAYLOAD_TOO_LARGE, &json!("payload_too_large"));
     assert_eq!((status, &problem["code"]), expected);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_of_tokens_that_is_broken_makes_no_token_wrong() {
+    let server = Server::new().await;
+    let token = server.scoped(Scope::Observe);
+    let path = server.token_path();
+    let good = std::fs::read(&path).expect("the file");
+    std::fs::write(&path, "{\"tokens\": 7}").expect("written");
+    // Wrong ones would be refused as too many after ten.
+    for token in [&*token, "wrong"].repeat(10) {
+        let mut request = Request::get("/v1/runtime").header(header::HOST, ADDRESS);
+        request = request.extension(Peer(([192, 0, 2, 7], 1).into()));
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let (status, problem) =
+            server.answer(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+        let expected = (&json!("runtime_unavailable"), &json!(true));
+        assert_eq!((&problem["code"], &problem["retryable"]), expected);
+    }
+    std::fs::write(&path, good).expect("mended");
+    let get = async |token| server.ask(Some(token), &Method::GET, "/v1/runtime", None).await.0;
+    assert_eq!(get(&token).await, StatusCode::OK);
+    assert_eq!(get("wrong").await, StatusCode::UNAUTHORIZED);
 }

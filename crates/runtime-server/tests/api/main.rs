@@ -2,6 +2,8 @@
 
 mod access;
 mod drain;
+#[cfg(unix)]
+mod open_address;
 mod openapi;
 mod refusals;
 mod shares;

@@ -23,7 +23,7 @@ pub(crate) struct Server {
     pub(crate) runtime: Runtime,
     pub(crate) app: Router,
     pub(crate) tokens: TokenFile,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 /// A route: its method and path, the scope that it takes, and a body that makes sense.
@@ -65,7 +65,12 @@ impl Server {
         let address: SocketAddr = ADDRESS.parse().expect("an address");
         let app = RuntimeServer::new(runtime.clone(), tokens.clone())
             .app(address, CancellationToken::new());
-        Self { runtime, app, tokens, _directory: directory }
+        Self { runtime, app, tokens, directory }
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn token_path(&self) -> std::path::PathBuf {
+        self.directory.path().join("tokens.json")
     }
 
     pub(crate) fn token(&self, token: NewToken) -> String {
