@@ -1,6 +1,6 @@
 //! What stands before every handler: whose request this is, and what is written down of it.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use axum::{
     RequestExt as _,
@@ -74,7 +74,7 @@ pub(crate) async fn admit(
     };
     let command = match request.method().is_safe() {
         true => None,
-        false => Some(Command::of(&mut request, token.id.to_string()).await),
+        false => Some(Command::of(&mut request, token.id.to_string(), peer).await),
     };
     let caller = Caller(token);
     let response = match let_in_within(&state.connections, &mut request, caller.name()) {
@@ -109,22 +109,28 @@ struct Named {
     digest: Option<ComponentDigest>,
 }
 
+/// The component that a request was about, in the extensions of its answer, where its path does not name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeptDigest(pub(crate) ComponentDigest);
+
 /// A request that changes something. What came of it is written down once, also where its client goes away
 /// before it is answered: it may have been carried out all the same.
 struct Command {
     token: String,
+    /// Where the client is, or what stands before it.
+    peer: Option<IpAddr>,
     method: String,
     /// The route, not the path: that may hold anything.
     route: String,
     worker: Option<String>,
-    /// The component that is removed.
+    /// The component that is kept or removed.
     component: Option<ComponentDigest>,
     /// The status and the code of the answer.
     answer: Option<(u16, &'static str)>,
 }
 
 impl Command {
-    async fn of(request: &mut Request, token: String) -> Self {
+    async fn of(request: &mut Request, token: String, peer: Option<IpAddr>) -> Self {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or("none", MatchedPath::as_str).to_owned();
         // As the handler reads it.
@@ -135,7 +141,7 @@ impl Command {
         // Any word may stand there, of any length.
         let is_known = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method);
         let method = if is_known { method.to_string() } else { "other".to_owned() };
-        Self { token, method, route, worker, component, answer: None }
+        Self { token, peer, method, route, worker, component, answer: None }
     }
 
     fn answered(mut self, response: &Response) {
@@ -144,6 +150,8 @@ impl Command {
             location.rsplit('/').next().map(str::to_owned)
         };
         self.worker = self.worker.take().or_else(created);
+        let kept = || response.extensions().get().map(|KeptDigest(digest)| *digest);
+        self.component = self.component.or_else(kept);
         let code = response.extensions().get::<ProblemCode>();
         let code = code.map_or("ok", |ProblemCode(code)| code);
         self.answer = Some((response.status().as_u16(), code));
@@ -157,6 +165,7 @@ impl Drop for Command {
         tracing::info!(
             target: "audit",
             token = self.token,
+            peer = self.peer.map(tracing::field::display),
             method = self.method,
             route = self.route,
             worker = self.worker,
@@ -187,6 +196,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             let command = Command {
                 token: "t-1".to_owned(),
+                peer: Some(IpAddr::from([192, 0, 2, 7])),
                 method: "POST".to_owned(),
                 route: "/v1/workers/{worker_id}/input".to_owned(),
                 worker: Some(WORKER.to_owned()),
@@ -212,9 +222,18 @@ mod tests {
         ] {
             let line = written(answer);
             assert_eq!(line.lines().count(), 1, "{line}");
-            for part in ["audit", "token=\"t-1\"", WORKER, outcome] {
+            for part in ["audit", "token=\"t-1\"", "peer=192.0.2.7", WORKER, outcome] {
                 assert!(line.contains(part), "{part}: {line}");
             }
         }
+    }
+
+    #[test]
+    fn a_component_that_was_kept_is_written_down_by_its_digest() {
+        let digest = ComponentDigest::from_sha256([0xab; 32]);
+        let mut kept = Response::default();
+        kept.extensions_mut().insert(KeptDigest(digest));
+        let line = written(Some(kept));
+        assert!(line.contains(&format!("component={digest}")), "{line}");
     }
 }

@@ -1,7 +1,7 @@
 //! Components: to upgrade Workers to.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Request, State},
 };
 use http::StatusCode;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 use worker_types::{ComponentDigest, KeptComponent, RuntimeError};
 
-use crate::{access::Administrator, server::ServerState};
+use crate::{access::Administrator, guard::KeptDigest, server::ServerState};
 
 /// Keeps a component, to upgrade Workers to.
 ///
@@ -38,7 +38,7 @@ pub(super) async fn upload(
     State(state): State<ServerState>,
     _: Administrator,
     request: Request,
-) -> Result<(StatusCode, Json<KeptComponent>), Problem> {
+) -> Result<(StatusCode, Extension<KeptDigest>, Json<KeptComponent>), Problem> {
     let limits = state.runtime.summary().limits;
     let _upload = state.uploads.try_acquire().map_err(|_| {
         let reason = "as many components are on their way as this server has room for".to_owned();
@@ -46,7 +46,7 @@ pub(super) async fn upload(
     })?;
     let bytes = read_body(request, "the component", limits.component_bytes).await?;
     let kept = state.runtime.add_component(bytes).await?;
-    Ok((StatusCode::CREATED, Json(kept)))
+    Ok((StatusCode::CREATED, Extension(KeptDigest(kept.digest)), Json(kept)))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -149,9 +149,9 @@ fn the_workers_of_a_runtime_are_there_for_who_has_its_token() {
 fn a_component_is_pushed_gone_by_and_removed() {
     let home = Home::new();
     let serve = Serve::start(&home);
-    let token = first_token(&home);
+    let (token, url) = (first_token(&home), serve.url.clone());
     let far = |arguments: &[&str]| {
-        let arguments = [arguments, &["--runtime", &serve.url]].concat();
+        let arguments = [arguments, &["--runtime", &url]].concat();
         Ended::of(home.command(&arguments).env("YOI_TOKEN", &token).output().expect("yoi"))
     };
     let file = home.path().join("base.wasm");
@@ -171,6 +171,14 @@ fn a_component_is_pushed_gone_by_and_removed() {
     }
     assert_eq!(far(&["component", "rm", digest]).code, Some(0));
     assert_eq!(far(&["component", "rm", digest]).code, Some(1), "it is gone");
+
+    let (_, said) = serve.end();
+    let line = |method: &str| {
+        let mut lines = said.lines().filter(|line| line.contains("audit") && line.contains(method));
+        lines.find(|line| line.contains(digest)).unwrap_or_else(|| panic!("{method}: {said}"))
+    };
+    assert!(line("\"POST\"").contains("/v1/components\""), "what was kept: {said}");
+    assert!(line("\"DELETE\"").contains("peer=127.0.0.1"), "and removed, and by whom: {said}");
 }
 
 #[test]
