@@ -27,16 +27,34 @@ impl fmt::Debug for ServerTls {
 #[non_exhaustive]
 pub enum InvalidTls {
     /// The first file has no certificate.
-    #[error("the file of the certificate has none in PEM (`-----BEGIN CERTIFICATE-----`)")]
+    #[error(
+        "the file of the certificate has none in PEM (`-----BEGIN CERTIFICATE-----`): one in DER becomes PEM with \
+         `openssl x509 -inform der`, and the key belongs into the other file"
+    )]
     NoCertificate,
     /// The first file has something broken.
-    #[error("the file of the certificate is broken")]
+    #[error(
+        "the file of the certificate is broken: each certificate has to be there whole, from `-----BEGIN \
+         CERTIFICATE-----` to `-----END CERTIFICATE-----`"
+    )]
     Certificate(#[source] pem::Error),
     /// The second file has no key.
-    #[error("the file of the key has no private key in PEM, or has it with a passphrase")]
+    #[error(
+        "the file of the key has no private key in PEM that can be read (`-----BEGIN PRIVATE KEY-----`): \
+         `openssl pkey` makes one of a key in another form, or with a passphrase"
+    )]
     Key(#[source] pem::Error),
-    /// They do not belong together, or are of a kind that TLS does not know.
-    #[error("the certificate and the key cannot be used")]
+    /// They do not belong together.
+    #[error(
+        "the key is not that of the first certificate in its file, which has to be the server's own: `openssl x509 \
+         -noout -pubkey` of the one and `openssl pkey -pubout` of the other have to say the same"
+    )]
+    OtherKey(#[source] rustls::Error),
+    /// They are of a kind that TLS does not know.
+    #[error(
+        "the certificate and the key are of a kind that cannot be used: take an ECDSA key on the curve P-256, or RSA with \
+         2048 bits or more, and a certificate of version 3"
+    )]
     Unusable(#[source] rustls::Error),
 }
 
@@ -58,7 +76,10 @@ impl ServerTls {
             .with_safe_default_protocol_versions()
             .map_err(InvalidTls::Unusable)?;
         let config = config.with_no_client_auth().with_single_cert(chain, key);
-        let mut config = config.map_err(InvalidTls::Unusable)?;
+        let mut config = config.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => InvalidTls::OtherKey(error),
+            error => InvalidTls::Unusable(error),
+        })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
@@ -92,7 +113,24 @@ mod tests {
         let cut = &certificate[..certificate.len() / 2];
         assert!(matches!(read(cut, &key), Err(InvalidTls::Certificate(_))));
         assert!(matches!(read(&certificate, &certificate), Err(InvalidTls::Key(_))));
-        assert!(matches!(read(&certificate, &other_key), Err(InvalidTls::Unusable(_))));
+        assert!(matches!(read(&certificate, &other_key), Err(InvalidTls::OtherKey(_))));
+        let nothing = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(read(nothing, &key), Err(InvalidTls::Unusable(_))));
+    }
+
+    #[test]
+    fn every_refusal_says_what_to_do() {
+        let ((certificate, key), (_, other_key)) = (identity(), identity());
+        for (certificate, key, remedy) in [
+            (&*key, &*key, "openssl x509 -inform der"),
+            (&certificate[..certificate.len() / 2], &key, "whole"),
+            (&certificate, "sesame", "openssl pkey"),
+            (&certificate, &other_key, "openssl pkey -pubout"),
+        ] {
+            let refused = ServerTls::from_pem(certificate.as_bytes(), key.as_bytes());
+            let said = refused.expect_err("it is none").to_string();
+            assert!(said.contains(remedy), "{remedy}: {said}");
+        }
     }
 
     #[test]

@@ -99,7 +99,11 @@ pub(super) fn server_tls(files: &TlsConfig) -> anyhow::Result<ServerTls> {
             true => fs::read(path),
             false => Err(io::Error::other("it is no regular file")),
         };
-        read().with_context(|| format!("failed to read the {what} in {}", path.display()))
+        read().map_err(|error| {
+            let remedy = unread(error.kind());
+            let said = format!("failed to read the {what} in {}: {remedy}", path.display());
+            anyhow::Error::new(error).context(said)
+        })
     };
     let certificate = read("certificate", &files.certificate)?;
     let key = read("key", &files.key)?;
@@ -108,6 +112,20 @@ pub(super) fn server_tls(files: &TlsConfig) -> anyhow::Result<ServerTls> {
     ServerTls::from_pem(&certificate, &key).with_context(|| {
         format!("{} and {} are not used", files.certificate.display(), files.key.display())
     })
+}
+
+/// What to do about a file that cannot be read.
+fn unread(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::NotFound => {
+            "put it there, or mend `tls` below [server]; docs/operations.md says how one is made"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let the user of this process read it, such as with `chgrp` and `chmod g+r`, and pass through the \
+             directories above it"
+        }
+        _ => "`tls` below [server] has to name a regular file",
+    }
 }
 
 /// A key that everybody on this machine can read proves nothing.
@@ -154,6 +172,23 @@ mod tests {
     fn dist(file: &str) -> String {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../dist").join(file);
         fs::read_to_string(path).expect("a file of ours")
+    }
+
+    #[test]
+    fn a_tls_file_that_cannot_be_read_is_told_with_what_to_do() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let said = |path: PathBuf| {
+            let files = TlsConfig { certificate: path, key: dir.path().join("key.pem") };
+            format!("{:#}", server_tls(&files).expect_err("no file"))
+        };
+        let missing = said(dir.path().join("chain.pem"));
+        assert!(
+            missing.contains("certificate in") && missing.contains("put it there"),
+            "{missing}"
+        );
+        let directory = said(dir.path().to_owned());
+        assert!(directory.contains("regular file"), "{directory}");
+        assert!(unread(io::ErrorKind::PermissionDenied).contains("chmod g+r"));
     }
 
     fn is_understood<'a>(line: impl IntoIterator<Item = &'a str>) {

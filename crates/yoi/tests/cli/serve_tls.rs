@@ -78,4 +78,5 @@ fn a_key_that_everybody_can_read_or_that_is_none_is_refused() {
     refused("no private key in PEM");
     fs::remove_file(&key).expect("removed");
     refused("failed to read the key");
+    refused("put it there");
 }
