@@ -403,6 +403,13 @@ impl From<&WorkerView> for WorkerAddress {
     }
 }
 
+impl WorkerAddress {
+    /// A Worker of a Runtime process that is asked by itself: it has no others, so nobody looks at the name.
+    pub(crate) fn of_asked_runtime(worker: WorkerId) -> anyhow::Result<Self> {
+        Ok(Self { runtime: "runtime".parse()?, worker })
+    }
+}
+
 /// A Worker's events. A connection that breaks is taken up again at the last event that came.
 #[derive(Debug)]
 pub(crate) struct EventStream {

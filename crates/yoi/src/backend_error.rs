@@ -82,6 +82,11 @@ impl BackendError {
         Self::from(error).in_doubt()
     }
 
+    /// Whether the one who asked may not do this.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code() == Some("forbidden"))
+    }
+
     /// The same, and where the Worker's state is why, which command changes that.
     pub(crate) fn with_way_out(self, worker: WorkerId) -> Self {
         let Self::Refused(mut refusal) = self else { return self };

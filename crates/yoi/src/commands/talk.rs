@@ -43,6 +43,18 @@ enum TalkError {
         #[source]
         source: BackendError,
     },
+    /// It was accepted, and who gave it may not look.
+    #[error(
+        "the input was accepted as turn {turn}, and the answer is not shown. \
+         `{yoi} worker transcript {worker}` has it, with a token that may observe",
+        yoi = own_name()
+    )]
+    Unseen {
+        worker: WorkerId,
+        turn: TurnId,
+        #[source]
+        source: BackendError,
+    },
     /// It was accepted.
     #[error(
         "the connection was lost. The input was accepted as turn {turn}: once a Backend runs, \
@@ -208,6 +220,9 @@ impl Answer<'_> {
             let look =
                 format!("look for the answer with `{} worker transcript {worker}`", own_name());
             return anyhow::Error::new(error).context(look);
+        }
+        if error.is_forbidden() {
+            return TalkError::Unseen { worker, turn: self.turn.get(), source: error }.into();
         }
         match error.with_way_out(worker) {
             error @ (BackendError::Refused(_) | BackendError::Answer { .. }) => error.into(),

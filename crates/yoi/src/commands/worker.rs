@@ -9,7 +9,7 @@ use worker_types::{
 use yoi_config::Config;
 
 use crate::{
-    backend_client::{NewWorker, pick},
+    backend_client::{NewWorker, WorkerAddress, pick},
     backend_error::BackendError,
     cli::{WorkerArgs, WorkerCommand},
     commands::{
@@ -78,9 +78,10 @@ pub(crate) async fn run(
         WorkerCommand::Send { worker, input, if_busy, idempotency_key, no_wait } => {
             let input = Input::text(read_input(input)?);
             let options = InputOptions { if_busy: if_busy.into(), idempotency_key };
-            let (client, view) = find(&worker, config, output).await?;
-            let sending = Sending { options, no_wait, last_seq: Some(view.last_seq) };
-            talk(&client, (&view).into(), input, sending, output).await
+            let (client, Target { at, last_seq }) =
+                find_to_command(&worker, config, output).await?;
+            let sending = Sending { options, no_wait, last_seq };
+            talk(&client, at, input, sending, output).await
         }
         WorkerCommand::Transcript { worker, item } => {
             let (client, view) = find(&worker, config, output).await?;
@@ -114,24 +115,23 @@ pub(crate) async fn run(
             Ok(Exit::Done)
         }
         WorkerCommand::Cancel(args) => {
-            let (client, view) = find(&args, config, output).await?;
-            client.cancel(&(&view).into(), None).await.map_err(explain(&view))?;
-            after_command(&client, &view, output).await
+            let (client, Target { at, .. }) = find_to_command(&args, config, output).await?;
+            client.cancel(&at, None).await.map_err(explain(&at))?;
+            after_command(&client, &at, output).await
         }
         WorkerCommand::Stop(args) => {
-            let (client, view) = find(&args, config, output).await?;
-            client.stop(&(&view).into()).await.map_err(explain(&view))?;
-            after_command(&client, &view, output).await
+            let (client, Target { at, .. }) = find_to_command(&args, config, output).await?;
+            client.stop(&at).await.map_err(explain(&at))?;
+            after_command(&client, &at, output).await
         }
         WorkerCommand::Revoke { worker, grants } => {
-            let (client, view) = find(&worker, config, output).await?;
-            client.revoke(&(&view).into(), &grants).await.map_err(explain(&view))?;
-            after_command(&client, &view, output).await
+            let (client, Target { at, .. }) = find_to_command(&worker, config, output).await?;
+            client.revoke(&at, &grants).await.map_err(explain(&at))?;
+            after_command(&client, &at, output).await
         }
         WorkerCommand::Upgrade { worker, component } => {
-            let (client, view) = find(&worker, config, output).await?;
-            let upgraded = client.upgrade(&(&view).into(), &component).await;
-            let upgraded = upgraded.map_err(explain(&view))?;
+            let (client, Target { at, .. }) = find_to_command(&worker, config, output).await?;
+            let upgraded = client.upgrade(&at, &component).await.map_err(explain(&at))?;
             if output.is_json() {
                 output.json(&upgraded)?;
             } else {
@@ -147,17 +147,17 @@ pub(crate) async fn run(
             Ok(Exit::Done)
         }
         WorkerCommand::Start(args) => {
-            let (client, view) = find(&args, config, output).await?;
-            client.start(&(&view).into()).await.map_err(explain(&view))?;
-            after_command(&client, &view, output).await
+            let (client, Target { at, .. }) = find_to_command(&args, config, output).await?;
+            client.start(&at).await.map_err(explain(&at))?;
+            after_command(&client, &at, output).await
         }
         WorkerCommand::Rm(args) => {
-            let (client, view) = find(&args, config, output).await?;
-            client.delete(&(&view).into()).await.map_err(explain(&view))?;
+            let (client, Target { at, .. }) = find_to_command(&args, config, output).await?;
+            client.delete(&at).await.map_err(explain(&at))?;
             if output.is_json() {
-                output.json(&json!({ "worker_id": view.worker_id, "deleted": true }))?;
+                output.json(&json!({ "worker_id": at.worker, "deleted": true }))?;
             } else {
-                output.note(&format!("{} is deleted", view.worker_id));
+                output.note(&format!("{} is deleted", at.worker));
             }
             Ok(Exit::Done)
         }
@@ -165,8 +165,8 @@ pub(crate) async fn run(
 }
 
 /// Adds to an error how to change the Worker's state, where that is why.
-fn explain(view: &WorkerView) -> impl Fn(BackendError) -> BackendError {
-    let worker = view.worker_id;
+fn explain(at: &WorkerAddress) -> impl Fn(BackendError) -> BackendError {
+    let worker = at.worker;
     move |error| error.with_way_out(worker)
 }
 
@@ -182,6 +182,41 @@ async fn find(
     Ok((client, view))
 }
 
+/// The Worker that a command is for.
+struct Target {
+    at: WorkerAddress,
+    /// The end of its log before the command, where that may be looked at.
+    last_seq: Option<Seq>,
+}
+
+/// The same for a command, which a token may be good for that may not look: then it takes the whole id.
+async fn find_to_command(
+    args: &WorkerArgs,
+    config: &Config,
+    output: Output,
+) -> anyhow::Result<(WorkerHost, Target)> {
+    let client = WorkerHost::find(&args.host, config, output)?;
+    let target = match client.workers(None, &[]).await {
+        Ok(found) => {
+            note_missing(&found.diagnostics, output);
+            let view = pick(&found.workers, &args.id)?;
+            Target { at: view.into(), last_seq: Some(view.last_seq) }
+        }
+        Err(refused) if refused.is_forbidden() => match args.id.trim().to_lowercase().parse() {
+            Ok(worker) => Target { at: WorkerAddress::of_asked_runtime(worker)?, last_seq: None },
+            Err(_) => {
+                return Err(anyhow::Error::new(refused).context(format!(
+                    "`{}` is a part of an id, and who looks for the Worker has to be allowed to; with all of its id, \
+                     this command does without",
+                    args.id
+                )));
+            }
+        },
+        Err(error) => return Err(error.into()),
+    };
+    Ok((client, target))
+}
+
 /// Says what a list of Workers lacks. Without it, a Worker of a Runtime that does not answer would
 /// look as if it were gone.
 fn note_missing(diagnostics: &[Diagnostic], output: Output) {
@@ -193,10 +228,23 @@ fn note_missing(diagnostics: &[Diagnostic], output: Output) {
 /// Says what a command made of the Worker.
 async fn after_command(
     client: &WorkerHost,
-    view: &WorkerView,
+    at: &WorkerAddress,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let view = client.worker(&view.into()).await?;
+    let view = match client.worker(at).await {
+        Ok(view) => view,
+        // The command was carried out all the same.
+        Err(refused) if refused.is_forbidden() => {
+            if output.is_json() {
+                output.json(&json!({ "worker_id": at.worker }))?;
+            } else {
+                output
+                    .note(&format!("done; how {} is now is not to be seen: {refused}", at.worker));
+            }
+            return Ok(Exit::Done);
+        }
+        Err(error) => return Err(error.into()),
+    };
     if output.is_json() {
         output.json(&view)?;
     } else {

@@ -227,3 +227,42 @@ fn a_runtime_is_served_on_this_machine_only_and_once_for_each_directory() {
     assert_eq!(second.code, Some(1));
     assert!(second.stderr.contains("--data-dir"), "{second:?}");
 }
+
+#[test]
+fn who_may_command_and_not_look_commands_by_the_whole_id_and_is_told_what_is_missing() {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    let token = home.succeed(&["token", "new", "--scope", "command"]).trim().to_owned();
+    let far = |arguments: &[&str]| {
+        let arguments = [&["worker"], arguments, &["--runtime", &serve.url]].concat();
+        Ended::of(home.command(&arguments).env("YOI_TOKEN", &token).output().expect("yoi"))
+    };
+    let lacks_observe = |ended: &Ended| {
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains("lacks the scope `observe`"), "{ended:?}");
+    };
+    let created = far(&["create", "companion"]);
+    assert_eq!(created.code, Some(0), "{created:?}");
+    let id = created.stdout.trim();
+    let accepted = far(&["send", id, "hi", "--no-wait"]);
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    for arguments in [&["cancel", id][..], &["stop", id], &["start", id], &["revoke", id, "llm"]] {
+        let done = far(arguments);
+        assert_eq!(done.code, Some(0), "{done:?}");
+        assert!(done.stderr.contains("done") && done.stderr.contains("`observe`"), "{done:?}");
+    }
+    let unseen = far(&["send", id, "hi", "--if-busy", "queue"]);
+    lacks_observe(&unseen);
+    assert!(unseen.stderr.contains("was accepted as turn"), "{unseen:?}");
+    let part = far(&["stop", &id[id.len() - 8..]]);
+    lacks_observe(&part);
+    assert!(part.stderr.contains("with all of its id"), "{part:?}");
+    for arguments in [&["ls"][..], &["show", id], &["transcript", id], &["logs", id]] {
+        lacks_observe(&far(arguments));
+    }
+    for command in ["stop", "rm"] {
+        assert_eq!(far(&[command, id]).code, Some(0), "{command}");
+    }
+    let (_, left) = serve.ask(&first_token(&home), "/v1/workers", None);
+    assert_eq!(left["workers"], json!([]), "it is deleted");
+}
