@@ -28,7 +28,7 @@ Exit codes:
   0    done
   1    refused or failed
   2    the command line makes no sense
-  3    no Backend can be reached
+  3    no Backend, or no Runtime process, can be reached
   4    logs are damaged
   130  interrupted";
 

@@ -36,7 +36,7 @@ pub(crate) enum Exit {
     Done,
     /// It was refused, or failed.
     Failed,
-    /// There is no Backend to ask.
+    /// There is no Backend to ask, or no Runtime process.
     Unreachable,
     /// It did what it was asked to, and found damage.
     Damaged,

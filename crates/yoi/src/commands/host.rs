@@ -5,6 +5,7 @@ use std::{
     error::Error,
     io,
     net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     pin::pin,
     time::Duration,
@@ -176,13 +177,30 @@ fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow::anyhow!(
-            "{address} is taken by another program, perhaps another yoi: name another address with --listen, such as \
-             --listen {}:0 for any free port",
-            written(address.ip())
-        ),
+        io::ErrorKind::AddrInUse => anyhow::anyhow!(taken(address)),
         _ => anyhow::Error::new(error).context(format!("failed to listen on {address}")),
     })
+}
+
+/// The ports that Linux gives to whoever asks for none in particular, unless it is told otherwise.
+const EPHEMERAL_PORTS: RangeInclusive<u16> = 32_768..=60_999;
+
+/// Why nobody can listen there, and what can be done about it.
+fn taken(address: SocketAddr) -> String {
+    let port = address.port();
+    let by_chance = if cfg!(target_os = "linux") && EPHEMERAL_PORTS.contains(&port) {
+        format!(
+            "\n  Linux may have given the port to a connection by chance; \
+             `sysctl -w net.ipv4.ip_local_reserved_ports={port}` keeps it from that, see docs/operations.md"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{address} is taken by another program, perhaps another yoi: name another address with --listen, such as \
+         --listen {}:0 for any free port{by_chance}",
+        written(address.ip())
+    )
 }
 
 /// An address as it stands in a URL.
@@ -203,6 +221,11 @@ mod tests {
         let address = taken.local_addr().expect("an address");
         let error = listen(address).await.expect_err("taken").to_string();
         assert!(error.contains("--listen 127.0.0.1:0"), "{error}");
+        assert_eq!(error, super::taken(address));
+        let by_chance =
+            |port| super::taken(([127, 0, 0, 1], port).into()).contains("reserved_ports=");
+        assert_eq!(by_chance(38_800), cfg!(target_os = "linux"));
+        assert!(!by_chance(8_900), "nobody is given that by chance");
         let open = ([0, 0, 0, 0], 0).into();
         let error = refuse_open_address(open).expect_err("open").to_string();
         assert!(error.contains("ssh -L"), "{error}");
