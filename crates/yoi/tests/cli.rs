@@ -16,6 +16,8 @@ use wiremock::MockServer;
 #[cfg(target_os = "linux")]
 #[path = "cli/confinement.rs"]
 mod confinement;
+#[path = "cli/doctor.rs"]
+mod doctor;
 #[path = "cli/durable.rs"]
 mod durable;
 #[path = "cli/exec.rs"]
@@ -330,28 +332,6 @@ fn a_profile_without_its_grant_fails_and_names_the_grant() {
 }
 
 #[test]
-fn a_component_that_is_none_is_refused_at_its_line_and_by_the_doctor() {
-    let home =
-        Home::with_config(&format!("{OFFLINE}[profiles.mine]\ncomponent = \"guests/mine.wasm\"\n"));
-    let guests = home.path().join("config/yoi/guests");
-    fs::create_dir(&guests).expect("a directory");
-    fs::write(guests.join("mine.wasm"), "no component").expect("a file");
-    let place = "yoi.toml:4:1: profiles.mine.component: `guests/mine.wasm`: not a Worker component";
-    let ended = home.yoi(&["run", "mine", "hi"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains(place), "{ended:?}");
-    let ended = home.yoi(&["doctor"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let failed: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("FAIL")).collect();
-    assert!(
-        matches!(failed[..], [one] if one.contains("configuration") && one.contains(place)),
-        "{ended:?}"
-    );
-    assert!(ended.stdout.contains("rebuild it for wasm32-wasip2"), "{ended:?}");
-    assert!(ended.stdout.contains("a turn took"), "the product's own guests run: {ended:?}");
-}
-
-#[test]
 fn an_empty_input_is_refused_before_anything_starts() {
     let home = Home::new();
     for line in [&["run", "echo", ""][..], &["worker", "send", "1f8a3c02", ""]] {
@@ -479,70 +459,6 @@ fn up_refuses_a_taken_port_an_open_address_and_a_taken_directory() {
         let hint = format!("`{} url` prints a link", env!("CARGO_BIN_EXE_yoi"));
         assert!(ended.stderr.contains(&hint) && ended.stderr.contains("--data-dir"), "{ended:?}");
     }
-}
-
-#[test]
-fn doctor_looks_at_everything_and_fails_on_what_is_broken() {
-    let home = Home::new();
-    let healthy = home.yoi(&["doctor"]);
-    assert_eq!(healthy.code, Some(0), "{healthy:?}");
-    assert!(healthy.stdout.contains("a turn took"), "{healthy:?}");
-    let helper = healthy.stdout.lines().find(|line| line.contains("compile helper"));
-    assert!(helper.is_some_and(|line| line.starts_with("ok")), "{healthy:?}");
-    assert!(!home.data_dir().exists(), "looking changes nothing");
-
-    let home = Home::with_config("[server]\nlisten = 1\n");
-    let broken = home.yoi(&["--json", "doctor"]);
-    assert_eq!(broken.code, Some(1));
-    let report = &json_lines(&broken.stdout)[0];
-    assert_eq!(report["ok"], false);
-    let failed: Vec<&Value> = report["findings"]
-        .as_array()
-        .expect("findings")
-        .iter()
-        .filter(|finding| finding["status"] == "fail")
-        .collect();
-    assert_eq!(failed.len(), 1, "{report}");
-    assert_eq!(failed[0]["name"], "configuration");
-    assert!(failed[0]["remedy"].is_string());
-}
-
-#[test]
-fn doctor_looks_at_each_component_that_the_configuration_names() {
-    let home = Home::with_config(&format!(
-        "{OFFLINE}[commands.good]\ncomponent = \"good.wasm\"\n\
-         [commands.missing]\ncomponent = \"missing.wasm\"\n\
-         [commands.bad]\ncomponent = \"bad.wasm\"\n\
-         [commands.open]\ncomponent = \"open.wasm\"\n"
-    ));
-    let at = home.path().join("config/yoi");
-    fs::write(at.join("good.wasm"), test_guests::TOOL).expect("a command");
-    fs::write(at.join("open.wasm"), test_guests::TOOL).expect("a command");
-    fs::write(at.join("bad.wasm"), "no component").expect("a file");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let everybody = fs::Permissions::from_mode(0o666);
-        fs::set_permissions(at.join("open.wasm"), everybody).expect("its mode");
-    }
-    let ended = home.yoi(&["doctor"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    let said = |command: &str| {
-        let mut lines = ended.stdout.lines().skip_while(|line| !line.contains(command));
-        let line = lines.next().unwrap_or_else(|| panic!("{command}: {ended:?}"));
-        (line, lines.next().unwrap_or_default())
-    };
-    let good = said("command good").0;
-    assert!(good.starts_with("ok") && good.contains("compiled in"), "{ended:?}");
-    let missing = said("command missing");
-    assert!(missing.0.starts_with("FAIL") && missing.0.contains("missing.wasm"), "{ended:?}");
-    let bad = said("command bad");
-    assert!(bad.0.starts_with("FAIL") && bad.1.contains("wasm32-wasip2"), "{ended:?}");
-    if cfg!(unix) {
-        let open = said("command open");
-        assert!(open.0.starts_with("FAIL") && open.1.contains("chmod o-w"), "{ended:?}");
-    }
-    assert!(said("guests").0.starts_with("ok"), "the Runtime is tried without them: {ended:?}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio::{process::Command, time::error::Elapsed};
 use worker_runtime::{Enforcement, Runtime, RuntimeBuildError};
-use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Outcome};
+use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Limits, Outcome};
 use yoi_config::{Config, ConfigError, Confine, TlsConfig};
 
 use crate::{
@@ -86,15 +86,19 @@ pub(crate) async fn run(
     config: Result<Config, ConfigError>,
     output: Output,
 ) -> anyhow::Result<Exit> {
-    let mut named = config.as_ref().map(Config::clone).unwrap_or_default();
+    // What the operator wants is not known where the file cannot be read: the defaults are somebody else's.
+    let wanted = config.as_ref().ok().cloned();
+    let mut named = wanted.clone().unwrap_or_default();
     let files: Vec<_> = component_files(&named).map(|file| file.path).collect();
     let tried = confine::try_out(&files);
     let confined = tried.as_ref().ok().filter(|_| named.server.confine != Confine::Off);
     let unreadable = confined.map(|tried| tried.unreadable.clone()).unwrap_or_default();
     let components = components::look_at_components(&mut named, &unreadable).await;
-    let (mut config, mut finding) = look_at_config(config);
-    config.commands.retain(|name, _| named.commands.contains_key(name));
-    let mut guests = try_guests(&config).await;
+    let (mut usable, mut finding) = look_at_config(config);
+    if let Some(usable) = &mut usable {
+        usable.commands = named.commands;
+    }
+    let mut guests = try_guests(usable.as_ref().unwrap_or(&Config::default())).await;
     if let Ok(Err(error)) = &guests
         && let Some(refused) = error.downcast_ref::<ExplainedError>()
     {
@@ -105,15 +109,29 @@ pub(crate) async fn run(
         );
         // What ships with the product is still to be looked at.
         guests = try_guests(&Config::default()).await;
+        usable = None;
     }
     let mut findings = vec![finding];
-    findings.extend(look_at_models(&config).await);
-    findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), &config)));
-    findings.extend(config.server.tls.as_ref().map(look_at_tls));
-    findings.push(look_at_compiler(&config).await);
-    findings.push(look_at_confinement(config.server.confine, tried));
+    match &wanted {
+        Some(config) => {
+            findings.extend(look_at_models(config).await);
+            findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), config)));
+            findings.extend(config.server.tls.as_ref().map(look_at_tls));
+        }
+        None => {
+            let dir = args.data_dir.data_dir.clone();
+            findings.extend(dir.into_iter().flat_map(|dir| look_at_data_dir(Ok(dir))));
+        }
+    }
+    let limits = wanted.as_ref().map(|config| config.limits.clone()).unwrap_or_default();
+    findings.push(look_at_compiler(&limits).await);
+    let confine = wanted.as_ref().map_or(Confine::BestEffort, |config| config.server.confine);
+    findings.push(look_at_confinement(confine, tried));
     findings.extend(components);
-    findings.extend(look_at_guests(guests).await);
+    findings.extend(look_at_guests(guests, usable.is_some()).await);
+    if usable.is_none() {
+        findings.push(not_looked_at(wanted.is_some()));
+    }
     findings.push(look_at_toolchain().await);
 
     let healthy = !findings.iter().any(Finding::is_failure);
@@ -140,8 +158,19 @@ fn print(finding: &Finding, output: Output) -> io::Result<()> {
     }
 }
 
-/// The configuration, or the default where it is broken, so that the rest can be looked at.
-fn look_at_config(config: Result<Config, ConfigError>) -> (Config, Finding) {
+/// What nothing can be said of while the configuration is broken; whether it `is_read` at least.
+fn not_looked_at(is_read: bool) -> Finding {
+    let what = if is_read {
+        "what a Runtime would be with this configuration; the guests were tried without it"
+    } else {
+        "models, the data directory unless --data-dir names it, TLS, roots, components, and what a Runtime would be: \
+         they stand in the configuration; the rest was tried with the defaults"
+    };
+    Finding::warn("not looked at", what, "mend the configuration, then run this again")
+}
+
+/// The configuration, if a Runtime could be made of it.
+fn look_at_config(config: Result<Config, ConfigError>) -> (Option<Config>, Finding) {
     let name = "configuration";
     let broken = |error: &anyhow::Error| {
         Finding::fail(name, format!("{error:#}"), "mend the file, or name another with --config")
@@ -157,10 +186,10 @@ fn look_at_config(config: Result<Config, ConfigError>) -> (Config, Finding) {
                 }
                 (Ok(_), None) => Finding::ok(name, "none; everything has its default"),
             };
-            let config = if finding.status == Status::Ok { config } else { Config::default() };
-            (config, finding)
+            let is_usable = finding.status == Status::Ok;
+            (is_usable.then_some(config), finding)
         }
-        Err(error) => (Config::default(), broken(&error.into())),
+        Err(error) => (None, broken(&error.into())),
     }
 }
 
@@ -224,7 +253,7 @@ fn look_at_tls(files: &TlsConfig) -> Finding {
     match server_tls(files) {
         Ok(_) => Finding::ok(name, "the certificate and its key are there and belong together"),
         Err(error) => {
-            let remedy = "`tls` below [server] names two files in PEM; see docs/operations.md";
+            let remedy = "`tls` below [server] names two files in PEM; docs/operations.md says how they are made";
             Finding::fail(name, format!("{error:#}"), remedy)
         }
     }
@@ -240,14 +269,14 @@ fn try_to_write(dir: &Path) -> io::Result<()> {
 
 /// Really compiles something, the way that `yoi up` does: in a process of its own. And lets one have less
 /// memory than it wants, to see that it is kept from more.
-async fn look_at_compiler(config: &Config) -> Finding {
+async fn look_at_compiler(limits: &Limits) -> Finding {
     let name = "compile helper";
     let started = Instant::now();
     let check = async {
         let compiler = runtime_setup::compiler()?;
-        compiler.check(&config.limits).await?;
+        compiler.check(limits).await?;
         let took = started.elapsed().as_millis();
-        anyhow::Ok((took, compiler.is_memory_limited(&config.limits).await?))
+        anyhow::Ok((took, compiler.is_memory_limited(limits).await?))
     };
     match check.await {
         Ok((took, true)) => {
@@ -317,12 +346,15 @@ async fn try_guests(config: &Config) -> Trial {
     tokio::time::timeout(TRIAL_TIMEOUT, trial(config)).await
 }
 
-async fn look_at_guests(trial: Trial) -> Vec<Finding> {
+/// What came of the trial; of the Runtime that was tried only where it `is_wanted`, and not one of the defaults.
+async fn look_at_guests(trial: Trial, is_wanted: bool) -> Vec<Finding> {
     let name = "guests";
     match trial {
         Ok(Ok((runtime, _scratch, detail))) => {
             let mut findings = vec![Finding::ok(name, detail)];
-            findings.extend(look_at_runtime(&runtime));
+            if is_wanted {
+                findings.extend(look_at_runtime(&runtime));
+            }
             runtime.shutdown(Duration::ZERO).await;
             findings
         }

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use worker_runtime::{Exec, error_chain};
+use worker_runtime::{ComponentKind, Exec, error_chain, inspect_component};
 use yoi_config::Config;
 
 use super::{Finding, GUEST_TARGET};
@@ -67,9 +67,20 @@ async fn look_at(
         }
     }
     let size = bytes.len();
-    // Those of profiles are compiled by the Runtime that is tried.
+    // Those of profiles are compiled by the Runtime that is tried, if the rest of the configuration lets it start.
     if let ComponentUse::Profile(_) = of {
-        return Finding::ok(&name, format!("{shown}, {size} bytes"));
+        return match inspect_component(&bytes, &config.limits) {
+            Ok(found) if found.kind == ComponentKind::Worker => {
+                Finding::ok(&name, format!("{shown}, {size} bytes, a Worker"))
+            }
+            Ok(found) => {
+                let detail = format!("{shown} is no Worker, but {}", found.kind.words());
+                Finding::fail(&name, detail, rebuild)
+            }
+            Err(error) => {
+                Finding::fail(&name, format!("{shown}: {}", error_chain(&error)), rebuild)
+            }
+        };
     }
     let compiler = match runtime_setup::compiler() {
         Ok(compiler) => compiler,
