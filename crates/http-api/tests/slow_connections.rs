@@ -1,11 +1,14 @@
-//! Clients that connect and say little, or take nothing, many more than there are seats, on real sockets.
+//! Clients that connect and say little, or take nothing, on real sockets: many more than there are seats, and those
+//! that a shutdown finds.
 #![cfg(unix)]
 
-use std::{future::pending, net::SocketAddr, time::Duration};
+use std::{future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use http_api::{ServeOptions, serve};
+use http_api::{ServeOptions, ServerTls, serve};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::aws_lc_rs};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -141,4 +144,55 @@ async fn a_thousand_answers_that_nobody_takes_leave_a_healthy_client_served() {
         served.asked.recv().await.expect("it serves");
     }
     served.is_healthy().await;
+}
+
+/// What a client begins to agree on TLS with.
+fn client_hello() -> Vec<u8> {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let name = "localhost".try_into().expect("a name");
+    let mut client = ClientConnection::new(Arc::new(config), name).expect("a client");
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("written to memory");
+    hello
+}
+
+#[tokio::test]
+async fn clients_that_do_not_finish_their_handshake_hold_up_no_shutdown() {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = signing_key.serialize_pem();
+    let tls = ServerTls::from_pem(cert.pem().as_bytes(), key.as_bytes()).expect("TLS");
+    // All that a client may take its time for is longer than the test.
+    let options = ServeOptions {
+        tls: Some(tls),
+        header_read_timeout: PATIENCE * 2,
+        write_timeout: PATIENCE * 2,
+        drain_grace: PATIENCE * 2,
+        ..ServeOptions::default()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let shutdown = CancellationToken::new();
+    let app = Router::new().route("/", get(async || "served"));
+    let serving = serve(listener, app, &options, shutdown.clone());
+    let clients = async {
+        let hello = client_hello();
+        // They are taken in the order in which they come, so the answer to the last tells that all were.
+        let mut connected = Vec::new();
+        for sent in [&[][..], &hello[..hello.len() / 2], &hello] {
+            let mut stream = TcpStream::connect(address).await.expect("a connection");
+            stream.write_all(sent).await.expect("sent");
+            connected.push(stream);
+        }
+        let last = connected.last_mut().expect("a connection");
+        last.read_u8().await.expect("the server's part of the handshake");
+        shutdown.cancel();
+        connected
+    };
+    let ended = time::timeout(PATIENCE, async { tokio::join!(serving, clients) }).await;
+    ended.expect("nobody is waited for");
 }
