@@ -7,7 +7,8 @@ use http::request::Parts;
 use http_api::{ApiPath, CallerName, Problem};
 use serde::Deserialize;
 use utoipa::IntoParams;
-use worker_types::{CreateWorker, Labels, RuntimeError, WorkerId, WorkerQuery};
+use worker_runtime::Runtime;
+use worker_types::{CreateWorker, Labels, RuntimeError, ScopeHolder, WorkerId, WorkerQuery};
 
 use crate::{Scope, TokenRecord, server::ServerState};
 
@@ -38,15 +39,23 @@ impl Caller {
         })
     }
 
-    /// The same refusal, without what is not there for the caller.
-    pub(crate) fn told(&self, refused: RuntimeError) -> RuntimeError {
+    /// The same refusal of `runtime`, without what is not there for the caller.
+    pub(crate) fn told(&self, refused: RuntimeError, runtime: &Runtime) -> RuntimeError {
         match refused {
-            RuntimeError::ScopeConflict { preopen, .. } if self.is_bound() => {
+            RuntimeError::ScopeConflict { preopen, holder }
+                if self.is_bound() && !self.sees_holder(&holder, runtime) =>
+            {
                 let reason = "another Worker may write to it".to_owned();
                 RuntimeError::PreopenUnavailable { preopen, reason }
             }
             refused => refused,
         }
+    }
+
+    /// Whether the holder is a Worker of `runtime` that is there for the caller. Of other Runtimes it sees nothing.
+    fn sees_holder(&self, holder: &ScopeHolder, runtime: &Runtime) -> bool {
+        holder.runtime_id == *runtime.id()
+            && runtime.worker(holder.worker_id).is_ok_and(|worker| self.sees(&worker.labels))
     }
 
     /// Files a new Worker under its labels, and holds what it asks for against its ceiling.

@@ -58,7 +58,8 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     caller.bound(&mut request)?;
     request.idempotency_key = key;
-    let worker = state.runtime.create(request).await.map_err(|refused| caller.told(refused))?;
+    let runtime = &state.runtime;
+    let worker = runtime.create(request).await.map_err(|refused| caller.told(refused, runtime))?;
     let location = format!("/v1/workers/{}", worker.worker_id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(worker)).into_response())
 }
@@ -169,7 +170,8 @@ pub(super) async fn start(
     State(state): State<ServerState>,
     Commanded(worker, caller): Commanded,
 ) -> Result<StatusCode, Problem> {
-    state.runtime.start(worker).await.map_err(|refused| caller.told(refused))?;
+    let runtime = &state.runtime;
+    runtime.start(worker).await.map_err(|refused| caller.told(refused, runtime))?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -6,9 +6,10 @@ use http_api::Peer;
 use jiff::Timestamp;
 use runtime_server::{NewToken, Scope};
 use serde_json::{Value, json};
-use worker_types::{Grants, RuntimeStatus, WorkerQuery};
+use worker_runtime::{Runtime, Store};
+use worker_types::{CreateWorker, Grants, RuntimeStatus, WorkerQuery};
 
-use crate::support::{ADDRESS, Server, all_routes, of_worker, scratch};
+use crate::support::{ADDRESS, Server, all_routes, of_worker, project, scratch};
 
 #[tokio::test]
 async fn every_route_refuses_who_has_no_token_or_one_that_counts_for_nothing() {
@@ -86,6 +87,60 @@ async fn a_token_with_labels_reaches_its_own_workers_and_no_others() {
 }
 
 #[tokio::test]
+async fn a_token_with_labels_is_told_who_holds_a_directory_only_where_it_may_see_it() {
+    let server = Server::new().await;
+    let labels = |team: &str| [("team".to_owned(), team.to_owned())].into();
+    let new = NewToken { scopes: [Scope::Command].into(), ..NewToken::default() };
+    let bound = server.token(NewToken { labels: labels("a"), ..new.clone() });
+    let free = server.token(new);
+    let hold = async |runtime: &Runtime, team: &str, path: &str| {
+        let request = CreateWorker::profile("echo".parse().expect("a name")).label("team", team);
+        let held = runtime.create(request.grants(project(path))).await;
+        held.expect("a free directory").worker_id.to_string()
+    };
+    let elsewhere = server.beside("elsewhere").await;
+    let (own, foreign) =
+        (hold(&server.runtime, "a", "a").await, hold(&server.runtime, "b", "b").await);
+    let far = hold(&elsewhere, "a", "c").await;
+
+    let create = async |token: &str, path: &str| {
+        let body = json!({ "profile": "echo", "grants": project(path) });
+        server.ask(Some(token), &Method::POST, "/v1/workers", Some(&body)).await
+    };
+    for (token, path, holder) in
+        [(&bound, "a", &own), (&free, "a", &own), (&free, "b", &foreign), (&free, "c", &far)]
+    {
+        let (status, problem) = create(token, path).await;
+        let expected = (StatusCode::CONFLICT, &json!("scope_conflict"));
+        assert_eq!((status, &problem["code"]), expected, "{path}: {problem}");
+        assert!(problem.to_string().contains(holder.as_str()), "{path}: {problem}");
+    }
+    // One of its Runtime that it does not see, and one of another Runtime, whatever its labels are.
+    for (path, holder) in [("b", &foreign), ("c", &far)] {
+        let (_, problem) = create(&bound, path).await;
+        assert_eq!(problem["code"], "preopen_unavailable", "{path}: {problem}");
+        let text = problem.to_string();
+        assert!(!text.contains(holder.as_str()) && !text.contains("elsewhere"), "{problem}");
+    }
+
+    // The same for a Worker that is to start again.
+    server.runtime.stop(own.parse().expect("an id")).await.expect("stopped");
+    let start = async || {
+        let path = format!("/v1/workers/{own}/start");
+        server.ask(Some(&bound), &Method::POST, &path, Some(&json!({}))).await.1
+    };
+    let thief = hold(&server.runtime, "b", "a").await;
+    let problem = start().await;
+    assert_eq!(problem["code"], "preopen_unavailable", "{problem}");
+    assert!(!problem.to_string().contains(&thief), "{problem}");
+    server.runtime.stop(thief.parse().expect("an id")).await.expect("stopped");
+    let heir = hold(&server.runtime, "a", "a").await;
+    let problem = start().await;
+    assert_eq!(problem["code"], "scope_conflict", "{problem}");
+    assert!(problem.to_string().contains(&heir), "{problem}");
+}
+
+#[tokio::test]
 async fn a_token_with_a_ceiling_grants_no_more_than_that() {
     let server = Server::new().await;
     let new = NewToken { scopes: [Scope::Command].into(), ..NewToken::default() };
@@ -130,6 +185,30 @@ async fn whether_it_is_there_is_open_and_whether_it_is_ready_ends_with_the_shutd
     server.runtime.shutdown(std::time::Duration::ZERO).await;
     assert_eq!(get("/healthz").await, StatusCode::NO_CONTENT);
     assert_eq!(get("/readyz").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_component_that_comes_twice_at_once_is_kept_once_and_both_are_told_so() {
+    let logs = tempfile::tempdir().expect("a directory");
+    let server = Server::on(Store::sqlite(logs.path()).expect("a store")).await;
+    let token = server.scoped(Scope::Admin);
+    let request = |method: Method, path: &str, body: Body| {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, ADDRESS);
+        let request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        request.body(body).expect("a request")
+    };
+    let upload = || {
+        let bytes = Body::from(builtin_workers::COMPANION.to_vec());
+        server.answer(request(Method::POST, "/v1/components", bytes))
+    };
+    let (one, other) = tokio::join!(upload(), upload());
+    assert_eq!(one.0, StatusCode::CREATED, "{}", one.1);
+    assert_eq!(one, other);
+    let path = format!("/v1/components/{}", one.1["digest"].as_str().expect("a digest"));
+    for expected in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
+        let (status, problem) = server.answer(request(Method::DELETE, &path, Body::empty())).await;
+        assert_eq!(status, expected, "{problem}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod drain;
+mod metrics;
 #[cfg(unix)]
 mod open_address;
 mod openapi;

@@ -3,7 +3,9 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    fs,
     net::SocketAddr,
+    path::Path,
 };
 
 use axum::{Router, body::Body};
@@ -13,12 +15,12 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use worker_runtime::{Runtime, Store};
-use worker_types::{ComponentRef, CreateWorker, Grants, Preopen, Profile, RootName};
+use worker_runtime::{Root, Runtime, Store};
+use worker_types::{Access, ComponentRef, CreateWorker, Grants, Preopen, Profile, RootName};
 
 pub(crate) const ADDRESS: &str = "127.0.0.1:38800";
 
-/// A served Runtime that runs `echo`, and grants a private directory to whoever asks.
+/// A served Runtime that runs `echo`, and grants a private directory, and the root `project`, to whoever asks.
 pub(crate) struct Server {
     pub(crate) runtime: Runtime,
     pub(crate) app: Router,
@@ -39,12 +41,42 @@ pub(crate) fn scratch() -> Grants {
     Grants::none().with_preopen(Preopen::new(RootName::scratch(), path))
 }
 
+/// What lies at `path` in the root `project`, to be written to.
+pub(crate) fn project(path: &str) -> Grants {
+    let preopen =
+        Preopen::new("project".parse().expect("a root"), "/work".parse().expect("a guest path"));
+    let preopen = preopen.path(path.parse().expect("a path")).access(Access::ReadWrite);
+    Grants::none().with_preopen(preopen)
+}
+
 impl Server {
     pub(crate) async fn new() -> Self {
+        Self::on(Store::memory()).await
+    }
+
+    /// The same, with its logs in `store`.
+    pub(crate) async fn on(store: Store) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
+        let runtime = Self::runtime("far", store, directory.path()).await;
+        let tokens = TokenFile::new(directory.path().join("tokens.json"));
+        let app = app(&runtime, &tokens);
+        Self { runtime, app, tokens, directory }
+    }
+
+    /// One more Runtime, in the same directories.
+    pub(crate) async fn beside(&self, id: &str) -> Runtime {
+        Self::runtime(id, Store::memory(), self.directory.path()).await
+    }
+
+    async fn runtime(id: &str, store: Store, directory: &Path) -> Runtime {
+        let project_dir = directory.join("project");
+        for name in ["a", "b", "c"] {
+            fs::create_dir_all(project_dir.join(name)).expect("a directory");
+        }
+        let ceiling = project(".").preopens.into_iter().fold(scratch(), Grants::with_preopen);
         let profiles = builtin_workers::profiles();
-        let runtime = Runtime::builder("far".parse().expect("an id"))
-            .store(Store::memory())
+        let runtime = Runtime::builder(id.parse().expect("an id"))
+            .store(store)
             .components(builtin_workers::components())
             .components([(base(), Cow::Borrowed(test_guests::HOSTILE_BASE))])
             .profiles(profiles.into_iter().filter(|profile| profile.name.as_str() == "echo"))
@@ -57,15 +89,15 @@ impl Server {
                 commands: BTreeMap::new(),
                 config: Default::default(),
             }])
-            .scratch(directory.path().join("scratch"))
-            .ceiling(scratch())
+            .root(
+                "project".parse().expect("a root"),
+                Root::new(project_dir).access(Access::ReadWrite),
+            )
+            .scratch(directory.join(format!("scratch-{id}")))
+            .allocations(directory.join("allocations"))
+            .ceiling(ceiling)
             .build();
-        let runtime = runtime.await.expect("a Runtime");
-        let tokens = TokenFile::new(directory.path().join("tokens.json"));
-        let address: SocketAddr = ADDRESS.parse().expect("an address");
-        let app = RuntimeServer::new(runtime.clone(), tokens.clone())
-            .app(address, CancellationToken::new());
-        Self { runtime, app, tokens, directory }
+        runtime.await.expect("a Runtime")
     }
 
     #[cfg(unix)]
@@ -114,6 +146,12 @@ impl Server {
         let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("all of it");
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
+}
+
+/// The routes of a Runtime whose server is made now.
+pub(crate) fn app(runtime: &Runtime, tokens: &TokenFile) -> Router {
+    let address: SocketAddr = ADDRESS.parse().expect("an address");
+    RuntimeServer::new(runtime.clone(), tokens.clone()).app(address, CancellationToken::new())
 }
 
 /// The routes of one Worker.
