@@ -234,6 +234,9 @@ mod tests {
         assert!(found(end - second).await);
         assert!(!found(end).await);
         assert!(!tokens.any(end).expect("a file"));
+        // Whatever order they were made in.
+        file.add(observer()).expect("made");
+        assert!(tokens.any(end).expect("a file"));
     }
 
     /// Asks five times, as requests do, and counts what is logged of it.

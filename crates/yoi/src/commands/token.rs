@@ -21,8 +21,10 @@ use crate::{
 pub(super) fn run(command: TokenCommand, config: &Config, output: Output) -> anyhow::Result<Exit> {
     match command {
         TokenCommand::New(args) => {
+            // First of all: what is refused leaves no directory behind either.
+            let new = new(&args, config)?;
             let file = file(&args.data_dir, config)?;
-            let (record, secret) = file.add(new(args, config)?).context("failed to keep it")?;
+            let (record, secret) = file.add(new).context("failed to keep it")?;
             if output.is_json() {
                 output.json(&json!({ "id": record.id, "token": secret.reveal() }))?;
             } else {
@@ -83,21 +85,21 @@ fn refuse_of_others(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn new(args: TokenNewArgs, config: &Config) -> anyhow::Result<NewToken> {
-    let ceiling = args.ceiling.map(|profile| {
+fn new(args: &TokenNewArgs, config: &Config) -> anyhow::Result<NewToken> {
+    let ceiling = args.ceiling.as_ref().map(|profile| {
         let setup = Setup::new(config)?;
         let known = setup.policy();
         anyhow::ensure!(
-            known.contains_key(&profile),
+            known.contains_key(profile),
             "there is no policy of `{profile}`; there are: {}",
             known.keys().map(|name| name.as_str()).collect::<Vec<_>>().join(", ")
         );
-        anyhow::Ok(setup.grants(&profile))
+        anyhow::Ok(setup.grants(profile))
     });
     Ok(NewToken {
-        name: args.name.unwrap_or_default(),
-        scopes: args.scopes.into_iter().collect(),
-        labels: args.labels.into_iter().collect(),
+        name: args.name.clone().unwrap_or_default(),
+        scopes: args.scopes.iter().copied().collect(),
+        labels: args.labels.iter().cloned().collect(),
         expires_at: args.expires.map(from_now).transpose()?,
         ceiling: ceiling.transpose()?,
     })

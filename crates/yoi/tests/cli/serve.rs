@@ -1,13 +1,22 @@
 //! `yoi serve` and `yoi token`: a Runtime process as operators run it.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command},
+};
+#[cfg(unix)]
+use std::{
+    os::unix::{
+        fs::{MetadataExt as _, chown},
+        process::CommandExt as _,
+    },
+    path::Path,
 };
 
 use serde_json::{Value, json};
 
-use crate::{Ended, Home, json_lines, send_signal, wait};
+use crate::{Ended, Home, OFFLINE, json_lines, send_signal, wait};
 
 /// A running `yoi serve`, ended when the test is.
 pub(crate) struct Serve {
@@ -198,6 +207,112 @@ fn a_token_counts_at_once_and_no_longer_than_it_is_there() {
     assert_eq!(serve.ask(&token, "/v1/workers", None).0, 401);
     let again = home.yoi(&["token", "rm", &id]);
     assert_eq!(again.code, Some(1), "{again:?}");
+}
+
+#[test]
+fn a_token_with_a_ceiling_that_makes_no_sense_is_refused_and_nothing_is_written() {
+    let new = |home: &Home, ceiling: &str| {
+        let ended = home.yoi(&["token", "new", "--scope", "command", "--ceiling", ceiling]);
+        assert!(ended.stdout.is_empty(), "no token is shown: {ended:?}");
+        assert!(!home.data_dir().exists(), "{ended:?}");
+        ended
+    };
+    let home = Home::with_config(&format!("{OFFLINE}[policy.echo]\n[policy.companion]\n"));
+    let unknown = new(&home, "poet");
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.stderr.contains("there is no policy of `poet`"), "{unknown:?}");
+    assert!(unknown.stderr.contains("companion, echo"), "{unknown:?}");
+    // What names a file names no profile.
+    for malformed in ["", "Not A Name", "./ceiling.json", "/etc/passwd"] {
+        let malformed = new(&home, malformed);
+        assert_eq!(malformed.code, Some(2), "{malformed:?}");
+        assert!(malformed.stderr.contains("--ceiling <PROFILE>"), "{malformed:?}");
+    }
+    for (policy, why) in [
+        ("shell = \"yes\"", "policy.coder.shell"),
+        ("shel = true", "policy.coder.shel: unknown key"),
+        ("llm = [\"nothing\"]", "nothing"),
+        ("shell = ", "yoi.toml:4:"),
+    ] {
+        let home = Home::with_config(&format!("{OFFLINE}[policy.coder]\n{policy}\n"));
+        let broken = new(&home, "coder");
+        assert_eq!(broken.code, Some(1), "{broken:?}");
+        assert!(broken.stderr.contains(why), "{broken:?}");
+    }
+
+    // Where there are tokens, they are what they were.
+    home.succeed(&["token", "new", "--scope", "command", "--ceiling", "echo"]);
+    let file = home.data_dir().join("tokens.json");
+    let before = fs::read(&file).expect("its bytes");
+    let refused = home.yoi(&["token", "new", "--scope", "command", "--ceiling", "poet"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert_eq!(fs::read(&file).expect("its bytes"), before);
+}
+
+/// A user that no machine gives anything to.
+#[cfg(unix)]
+pub(crate) const NOBODY: u32 = 65_534;
+
+/// Makes `path`, and all that is in it, a user's.
+#[cfg(unix)]
+pub(crate) fn give_to(path: &Path, user: u32) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a directory") {
+            give_to(&entry.expect("an entry").path(), user);
+        }
+    }
+    chown(path, Some(user), Some(user)).expect("root may");
+}
+
+/// The files of a data directory, with whom each belongs to.
+#[cfg(unix)]
+fn owners(dir: &Path) -> Vec<(std::ffi::OsString, u32)> {
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry"));
+    let owner = |entry: &fs::DirEntry| entry.metadata().expect("a file").uid();
+    let mut owners: Vec<_> = entries.map(|entry| (entry.file_name(), owner(&entry))).collect();
+    owners.sort();
+    owners
+}
+
+#[cfg(unix)]
+#[test]
+#[expect(clippy::print_stderr, reason = "what was not tested is to be seen")]
+fn root_changes_no_tokens_of_another_user_who_could_not_read_them_any_more() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can write into the data directory of another user");
+        return;
+    }
+    let home = Home::new();
+    let new = ["token", "new", "--scope", "observe"];
+    home.succeed(&new);
+    let id = home.succeed(&["token", "ls"]).split(' ').next().expect("an id").to_owned();
+    give_to(home.path(), NOBODY);
+    let file = home.data_dir().join("tokens.json");
+    let state = || (owners(&home.data_dir()), fs::read(&file).expect("its bytes"));
+    let before = state();
+    assert!(before.0.iter().any(|(name, owner)| name == "tokens.json" && *owner == NOBODY));
+    for line in [&new[..], &["token", "rm", &id]] {
+        let refused = home.yoi(line);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let way = format!("`sudo -u '#{NOBODY}' {} token", env!("CARGO_BIN_EXE_yoi"));
+        assert!(refused.stderr.contains(&way), "{refused:?}");
+        assert!(refused.stdout.is_empty(), "{refused:?}");
+        assert_eq!(state(), before, "{line:?}");
+    }
+
+    // The way that it names.
+    let mut command = home.command(&new);
+    match command.uid(NOBODY).gid(NOBODY).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            eprintln!("SKIPPED: another user cannot execute yoi where it was built");
+        }
+        made => {
+            let made = Ended::of(made.expect("yoi starts"));
+            assert_eq!(made.code, Some(0), "{made:?}");
+            assert_eq!(owners(&home.data_dir()), before.0);
+            assert_ne!(fs::read(&file).expect("its bytes"), before.1);
+        }
+    }
 }
 
 #[test]
