@@ -33,7 +33,9 @@ pub(super) fn run(command: &StoreCommand, config: &Config, output: Output) -> an
         }
         StoreCommand::Backup(args) => {
             let dir = data_dir(args.data_dir.data_dir.as_deref(), config)?;
-            backup(&dir, &args.destination, output)
+            // `link/` is a link as well: what is looked at, and renamed, has no slash at its end.
+            let destination: PathBuf = args.destination.components().collect();
+            backup(&dir, &destination, output)
         }
     };
     match ended {

@@ -244,3 +244,129 @@ fn a_damaged_log_is_named_with_what_to_do_and_so_is_that_of_a_backup() {
     assert_eq!((gone.code, gone.stdout.as_str()), (Some(4), ""), "{gone:?}");
     assert!(gone.stderr.contains("from a backup"), "{gone:?}");
 }
+
+/// All that is below a directory: the bytes of files, and where links lead.
+#[cfg(unix)]
+fn tree(at: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
+    let mut tree = BTreeMap::new();
+    for entry in fs::read_dir(at).expect("a directory") {
+        let (path, kind) = {
+            let entry = entry.expect("an entry");
+            (entry.path(), entry.file_type().expect("its type"))
+        };
+        let content = if kind.is_dir() {
+            tree.extend(self::tree(&path));
+            None
+        } else if kind.is_symlink() {
+            let target = fs::read_link(&path).expect("a link");
+            Some(target.into_os_string().into_encoded_bytes())
+        } else if kind.is_file() {
+            Some(fs::read(&path).expect("its bytes"))
+        } else {
+            None
+        };
+        tree.insert(path, content);
+    }
+    tree
+}
+
+/// A home in which a Runtime has been, and ended.
+#[cfg(unix)]
+fn home_with_logs() -> Home {
+    let home = Home::new();
+    let serve = Serve::start(&home);
+    let token = first_token(&home);
+    let id = create(&serve, &token);
+    say(&serve, &token, &id, "one");
+    assert_eq!(serve.end().0, Some(0));
+    home
+}
+
+#[cfg(unix)]
+#[test]
+fn a_backup_into_its_own_directory_or_onto_a_link_is_refused_and_nothing_is_changed() {
+    use std::os::unix::fs::symlink;
+
+    let home = home_with_logs();
+    let at = |path: &str| home.path().join(path);
+    fs::create_dir(at("empty")).expect("a directory");
+    fs::create_dir(at("data/yoi/empty")).expect("a directory");
+    symlink("empty", at("link")).expect("a link");
+    symlink("nowhere", at("dangling")).expect("a link");
+    symlink("data/yoi", at("inside")).expect("a link");
+    let before = tree(home.path());
+    let within = "is in the data directory, and would go with it";
+    let link = "is a link: name a directory";
+    for (destination, why) in [
+        ("data/yoi/backup", within),
+        ("data/yoi/log/backup", within),
+        ("data/yoi/empty", within),
+        ("data/yoi/./backup/", within),
+        ("empty/../data/yoi/backup", within),
+        // By a link, too.
+        ("inside/backup", within),
+        ("data/yoi", "is not empty"),
+        ("data/yoi/log", "is not empty"),
+        ("link", link),
+        ("dangling", link),
+        ("inside", link),
+        // A shell's completion writes it so.
+        ("link/", link),
+        ("dangling/", link),
+        ("link/.", link),
+    ] {
+        let refused = home.yoi(&["store", "backup", destination]);
+        assert_eq!(refused.code, Some(1), "{destination}: {refused:?}");
+        assert!(refused.stderr.contains(why), "{destination}: {refused:?}");
+        assert_eq!(tree(home.path()), before, "{destination}");
+    }
+    // Nothing is wrong with the others.
+    for destination in ["beside", "link/below"] {
+        home.succeed(&["store", "backup", destination]);
+    }
+}
+
+/// What a command says that ends in time. One that hangs is killed.
+#[cfg(unix)]
+fn ends(home: &Home, arguments: &[&str]) -> crate::Ended {
+    let mut child = home.command(arguments).spawn().expect("yoi starts");
+    let begin = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill().expect("killed");
+            child.wait().expect("it ends");
+            panic!("{arguments:?} hangs");
+        }
+        thread::sleep(std::time::Duration::from_millis(10));
+    }
+    crate::Ended::of(child.wait_with_output().expect("it has ended"))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_the_logs_is_refused_and_awaited_by_nobody() {
+    for name in ["log.sqlite3", "log.sqlite3-wal"] {
+        for linked in [false, true] {
+            let home = home_with_logs();
+            let file = home.logs().join(name);
+            if file.exists() {
+                fs::remove_file(&file).expect("removed");
+            }
+            let pipe = if linked { home.path().join("pipe") } else { file.clone() };
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+            assert!(made.success());
+            if linked {
+                std::os::unix::fs::symlink(&pipe, &file).expect("a link");
+            }
+            let before = tree(home.path());
+            for line in [&["store", "check"][..], &["store", "backup", "copy"]] {
+                let refused = ends(&home, line);
+                assert_eq!(refused.code, Some(1), "{name} {line:?}: {refused:?}");
+                assert!(refused.stdout.is_empty(), "{refused:?}");
+                let said = "was not made by yoi";
+                assert!(refused.stderr.contains(said), "{name} {line:?}: {refused:?}");
+                assert_eq!(tree(home.path()), before, "{name} {line:?}");
+            }
+        }
+    }
+}
