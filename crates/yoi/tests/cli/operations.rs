@@ -237,13 +237,87 @@ async fn turns_are_interrupted_once_the_grace_is_over_or_somebody_asks_twice() {
         let token = first_token(&home);
         companion(&serve, &token);
         send_signal(&serve.child, "TERM");
-        let begin = Instant::now();
-        while serve.ask(&token, "/readyz", None).0 != 503 {
-            assert!(begin.elapsed() < PATIENCE, "it does not drain");
-        }
+        until_it_drains(&serve);
         assert!(serve.child.try_wait().expect("a child").is_none(), "the turn has its grace");
         send_signal(&serve.child, "TERM");
         assert_eq!(wait(&mut serve.child).code(), Some(130));
     });
     ended.await.expect("no panic");
+}
+
+fn until_it_drains(serve: &Serve) {
+    let begin = Instant::now();
+    while serve.ask("", "/readyz", None).0 != 503 {
+        assert!(begin.elapsed() < PATIENCE, "it does not drain");
+    }
+}
+
+/// A Runtime with a turn that runs until somebody cancels it, and an hour to end.
+#[cfg(target_os = "linux")]
+async fn with_a_long_turn(test: impl FnOnce(&Home) + Send + 'static) {
+    let server = model(ResponseTemplate::new(200).set_delay(PATIENCE)).await;
+    let home = model_at(&server, "HOME");
+    let config = std::fs::read_to_string(home.path().join("config/yoi/yoi.toml")).expect("text");
+    let home = Home::with_config(&format!("{config}[server]\nshutdown_grace_s = 3600\n"));
+    tokio::task::spawn_blocking(move || test(&home)).await.expect("no panic");
+}
+
+/// `yoi serve`, started by a program that says what SIGHUP does.
+#[cfg(target_os = "linux")]
+fn serve_below(home: &Home, program: &[&str]) -> Serve {
+    let yoi = [env!("CARGO_BIN_EXE_yoi"), "serve", "--listen", "127.0.0.1:0"];
+    Serve::of(home.program(program[0], &[&program[1..], &yoi].concat()))
+}
+
+#[cfg(target_os = "linux")]
+fn cancel(serve: &Serve, token: &str, worker: &str) {
+    let path = format!("/v1/workers/{worker}/cancel");
+    assert_eq!(serve.ask(token, &path, Some(json!({}))).0, 202);
+}
+
+// Whoever runs the tests may have it ignored, and what is ignored is inherited.
+#[cfg(target_os = "linux")]
+const HANG_UP_COUNTS: [&str; 2] = ["env", "--default-signal=HUP"];
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_hang_up_ends_it_as_a_request_to_terminate_does() {
+    with_a_long_turn(|home| {
+        // What runs has its grace.
+        let mut serve = serve_below(home, &HANG_UP_COUNTS);
+        let token = first_token(home);
+        let worker = companion(&serve, &token);
+        send_signal(&serve.child, "HUP");
+        until_it_drains(&serve);
+        assert!(serve.child.try_wait().expect("a child").is_none(), "the turn has its grace");
+        cancel(&serve, &token, &worker);
+        assert_eq!(wait(&mut serve.child).code(), Some(0));
+
+        // And a second one ends it at once.
+        let mut serve = serve_below(home, &HANG_UP_COUNTS);
+        companion(&serve, &token);
+        send_signal(&serve.child, "HUP");
+        until_it_drains(&serve);
+        send_signal(&serve.child, "HUP");
+        assert_eq!(wait(&mut serve.child).code(), Some(130));
+    })
+    .await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_hang_up_is_nothing_to_who_was_started_with_it_ignored() {
+    with_a_long_turn(|home| {
+        let mut serve = serve_below(home, &["nohup"]);
+        let token = first_token(home);
+        let worker = companion(&serve, &token);
+        // If it counted, the next one would be the second, which ends it at once and with another code.
+        send_signal(&serve.child, "HUP");
+        send_signal(&serve.child, "TERM");
+        until_it_drains(&serve);
+        assert!(serve.child.try_wait().expect("a child").is_none(), "the turn has its grace");
+        cancel(&serve, &token, &worker);
+        assert_eq!(wait(&mut serve.child).code(), Some(0));
+    })
+    .await;
 }
