@@ -328,8 +328,10 @@ async fn in_time<T>(
 /// the operator's log.
 fn missing(runtime_id: &RuntimeId, error: &RuntimeError) -> Diagnostic {
     let message = match error {
-        RuntimeError::RuntimeUnavailable { .. }
-        | RuntimeError::RemoteTimeout { .. }
+        RuntimeError::RuntimeUnavailable { reason } => {
+            format!("the Runtime `{runtime_id}` is missing: {reason}")
+        }
+        RuntimeError::RemoteTimeout { .. }
         | RuntimeError::RemoteAuthFailed { .. }
         | RuntimeError::RemoteIncompatible { .. } => {
             format!("the Runtime `{runtime_id}` is missing: {error}")

@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs, io,
+    env, fmt, fs, io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -11,7 +11,7 @@ use std::{
 
 use runtime_client::{AuthToken, ClientOptions, RuntimeClient};
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de};
 use utoipa::ToSchema;
 use worker_types::{RuntimeError, RuntimeId};
 
@@ -37,13 +37,48 @@ pub struct RemoteDefinition {
 }
 
 /// Where a token is. The token itself crosses no API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenPlace {
     /// In this variable of the Backend's environment; its name begins with `YOI_TOKEN_`.
     Env(String),
     /// In the file of this name in `tokens/` of the Backend's data directory; for its owner only.
     File(String),
+}
+
+impl<'de> Deserialize<'de> for TokenPlace {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TokenPlaceVisitor)
+    }
+}
+
+/// Says what is expected and never what was found: somebody may have written the token itself.
+struct TokenPlaceVisitor;
+
+impl<'de> de::Visitor<'de> for TokenPlaceVisitor {
+    type Value = TokenPlace;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`env` or `file` with a name, and never the token itself")
+    }
+
+    fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
+        Err(E::custom(format_args!("expected {}", &self as &dyn de::Expected)))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let unexpected =
+            || de::Error::custom(format_args!("expected {}", &self as &dyn de::Expected));
+        let place = match map.next_entry::<String, String>()? {
+            Some((key, name)) if key == "env" => TokenPlace::Env(name),
+            Some((key, name)) if key == "file" => TokenPlace::File(name),
+            Some(_) | None => return Err(unexpected()),
+        };
+        match map.next_key::<de::IgnoredAny>()? {
+            None => Ok(place),
+            Some(_) => Err(unexpected()),
+        }
+    }
 }
 
 /// The definitions, and the directory where they are kept.

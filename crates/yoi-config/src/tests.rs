@@ -133,7 +133,7 @@ fn unknown_keys_name_the_line_and_what_would_be_right() {
     assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `workspaces`, `runtimes`, `commands`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");
     assert_snapshot!(refusal("[server]\nport = 1\n"), @"yoi.toml:2:1: server.port: unknown key `port`, expected one of `listen`, `data_dir`, `confine`, `tls`, `names`, `shutdown_grace_s`");
-    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected one of `preopens`, `llm`, `shell`");
+    assert_snapshot!(refusal("\n\n[policy.companion]\nlmm = [\"default\"]\n"), @"yoi.toml:4:1: policy.companion.lmm: unknown key `lmm`, expected one of `preopens`, `llm`, `shell`, `workspace`");
     assert_snapshot!(refusal("[limits]\nturn_wall_seconds = 1\n"), @"yoi.toml:2:1: limits.turn_wall_seconds: unknown key `turn_wall_seconds`, expected one of `turn_wall_ms`, `turn_cpu_ms`, `turn_memory_bytes`, `turn_table_elements`, `turn_instances`, `host_call_bytes`, `turn_handles`, `turn_file_bytes`, `turn_open_files`, `turn_commands`, `turn_output_bytes`, `turn_log_bytes`, `item_bytes`, `turn_record_bytes`, `events_per_second`, `state_bytes`, `scratch_bytes`, `queue`, `live_turns`, `live_commands`, `memory_total`, `open_files`, `workers`, `component_bytes`, `compile_ms`, `compile_memory_bytes`");
     assert_snapshot!(refusal("[retention]\nmax_days = 1\n"), @"yoi.toml:2:1: retention.max_days: unknown key `max_days`, expected one of `max_age_s`, `max_events`, `max_bytes`");
     assert_snapshot!(
@@ -296,6 +296,8 @@ fn the_page_of_the_configuration_has_every_table_and_every_key() {
         ("models", "[models.a]\nprovider = \"offline\"\nnothing = 1\n"),
         ("profiles", "[profiles.a]\ncomponent = \"builtin:echo\"\nnothing = 1\n"),
         ("policy", "[policy.a]\nnothing = 1\n"),
+        ("workspaces", "[workspaces.a]\nroot = \"a\"\nnothing = 1\n"),
+        ("runtimes", "[[runtimes.remote]]\nid = \"a\"\nendpoint = \"b\"\nnothing = 1\n"),
         ("commands", "[commands.a]\ncomponent = \"a.wasm\"\nnothing = 1\n"),
         ("limits", "[limits]\nnothing = 1\n"),
         ("retention", "[retention]\nnothing = 1\n"),
@@ -304,7 +306,7 @@ fn the_page_of_the_configuration_has_every_table_and_every_key() {
     for (table, text) in unknown {
         let section = page
             .split("\n## ")
-            .find(|section| section.starts_with(&format!("`[{table}")))
+            .find(|section| section.trim_start_matches(['`', '[']).starts_with(table))
             .unwrap_or_else(|| panic!("the page has no section of [{table}]"));
         let documented: Vec<&str> = section
             .lines()

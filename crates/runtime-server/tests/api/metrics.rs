@@ -25,9 +25,13 @@ async fn counters(server: &Server) -> BTreeMap<String, f64> {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
         .map(|name| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            let value = value.unwrap_or_else(|| panic!("no value of {name}: {text}"));
-            (name.to_owned(), value.parse().expect("a number"))
+            // With several labels, all together; without any, nobody has told one yet.
+            let of_it = |line: &&str| {
+                line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+            };
+            let values = text.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next());
+            let sum = values.map(|value| value.parse::<f64>().expect("a number")).sum();
+            (name.to_owned(), sum)
         })
         .collect();
     assert!(text.contains("yoi_turns_total"), "{text}");

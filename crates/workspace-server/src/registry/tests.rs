@@ -92,7 +92,7 @@ async fn runtimes_that_fail_or_are_late_are_listed_as_unavailable() {
             "status": "unavailable",
             "diagnostics": [{
                 "code": "runtime_unavailable",
-                "message": "the Runtime `gone` is missing: the Runtime is not available: it cannot be reached",
+                "message": "the Runtime `gone` is missing: it cannot be reached",
             }],
         })
     );

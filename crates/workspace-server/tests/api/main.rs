@@ -3,7 +3,10 @@
 mod access;
 mod durable;
 mod events;
+mod follow;
+mod openapi;
 mod refusals;
+mod remotes;
 mod server;
 mod support;
 mod workers;

@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use worker_runtime::{Runtime, RuntimeBuilder, Store};
-use worker_types::{Grants, ProfileName, RuntimeId};
+use worker_types::{Access, Grants, ProfileName, RuntimeId};
 use yoi_workspace_server::{
-    AccessToken, Backend, LaunchPolicy, Registration, RuntimeRegistry, RuntimeSource, ServeOptions,
+    AccessToken, Backend, LaunchPolicy, ProfilePolicy, Registration, RemoteDefinitions,
+    RuntimeRegistry, RuntimeSource, ServeOptions,
 };
 
 /// Long enough for a machine under load; a test that waits this long has failed.
@@ -57,12 +58,18 @@ impl Bench {
                 .expect("ids of their own");
         }
         let access_token = AccessToken::generate();
-        // `greedy` is granted more than the Runtime gives; `echo` has no entry.
+        // `greedy` is granted more than the Runtime gives, and `echo` nothing outside of a workspace.
         let profiles = BTreeMap::from([
             (name("companion"), llm("default").into()),
             (name("greedy"), llm("dear").into()),
+            (
+                name("echo"),
+                ProfilePolicy { workspace: Some(Access::ReadOnly), ..Default::default() },
+            ),
         ]);
-        let policy = LaunchPolicy::new(profiles, BTreeMap::new());
+        let workspaces =
+            BTreeMap::from([("site".parse().expect("a name"), "project".parse().expect("a root"))]);
+        let policy = LaunchPolicy::new(profiles, workspaces);
         let options = ServeOptions {
             header_read_timeout: Duration::from_secs(1),
             max_connections: 4,
@@ -73,6 +80,15 @@ impl Bench {
         let address: SocketAddr = HOST.parse().expect("an address");
         let app = backend.app(address, shutdown.clone());
         Self { backend, access_token, shutdown, app }
+    }
+
+    /// The same, keeping in `directory` what requests add.
+    pub(crate) fn keeping_remotes(mut self, directory: &std::path::Path) -> Self {
+        let remotes = RemoteDefinitions::open(directory).expect("definitions");
+        self.backend = self.backend.with_remotes(remotes);
+        let address: SocketAddr = HOST.parse().expect("an address");
+        self.app = self.backend.app(address, self.shutdown.clone());
+        self
     }
 
     /// The same, serving at most `max` event streams at once.

@@ -91,8 +91,8 @@ fn show(runtime: &RuntimeListing, output: Output) -> anyhow::Result<()> {
     for found in &runtime.diagnostics {
         rows.push(["look at".to_owned(), found.message.clone()]);
     }
-    output.table(["", ""], &rows)?;
-    Ok(())
+    let width = rows.iter().map(|[name, _]| name.chars().count()).max().unwrap_or(0);
+    rows.iter().try_for_each(|[name, value]| Ok(output.line(&format!("{name:width$}  {value}"))?))
 }
 
 fn kind(kind: SourceKind) -> &'static str {

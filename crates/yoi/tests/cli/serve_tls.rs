@@ -152,7 +152,7 @@ fn the_doctor_says_what_is_wrong_with_the_files_of_tls() {
     let whole = |path: &Path| fs::read(path).expect("its bytes");
     let (kept_chain, kept_key) = (whole(&chain), whole(&key));
     fs::write(&key, whole(&beside_the_config(&other, "key.pem"))).expect("written");
-    is_wrong(&["are not used", "key.pem", "the certificate and the key cannot be used"]);
+    is_wrong(&["are not used", "key.pem", "the key is not that of the first certificate"]);
     fs::write(&key, &kept_key).expect("written");
     for (path, content, what) in
         [(&chain, &kept_chain, "the certificate"), (&key, &kept_key, "the key")]

@@ -1,0 +1,274 @@
+//! Remote Runtimes: added, tried, used and removed by requests, and what goes wrong with them.
+
+use std::{io::Write as _, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
+
+use llm_engine::OfflineModel;
+use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{Bench, runtime};
+
+/// A Runtime behind HTTP in this process, and the data directory of a Backend that has its token.
+struct Far {
+    url: String,
+    tokens: TokenFile,
+    directory: TempDir,
+    #[expect(dead_code, reason = "it ends with this")]
+    serving: JoinSet<()>,
+}
+
+impl Far {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let tokens = TokenFile::new(directory.path().join("tokens.json"));
+        let runtime = runtime("what-it-calls-itself", OfflineModel::instant()).await;
+        let server = RuntimeServer::new(runtime, tokens.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        std::fs::create_dir(directory.path().join("tokens")).expect("a directory");
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            server.serve(listener, CancellationToken::new()).await.expect("it serves");
+        });
+        let far = Self { url, tokens, directory, serving };
+        far.keep_token(
+            "far.token",
+            NewToken { scopes: [Scope::Admin].into(), ..Default::default() },
+        );
+        far
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn keep_token(&self, name: &str, token: NewToken) -> String {
+        let (_, secret) = self.tokens.add(token).expect("a token");
+        keep(self.path(), name, secret.reveal());
+        secret.reveal().to_owned()
+    }
+
+    async fn bench(&self) -> Bench {
+        Bench::start().await.keeping_remotes(self.path())
+    }
+}
+
+fn keep(directory: &Path, name: &str, token: &str) {
+    let path = directory.join("tokens").join(name);
+    std::fs::write(&path, token).expect("written");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
+}
+
+fn definition(id: &str, endpoint: &str, file: &str) -> String {
+    json!({ "runtime_id": id, "endpoint": endpoint, "token": { "file": file } }).to_string()
+}
+
+#[tokio::test]
+async fn a_remote_runtime_is_added_used_and_removed_as_if_it_were_here() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    let asked = definition("far", &far.url, "far.token");
+    let tried = bench.post("/api/connection-tests", asked.clone()).await.ok();
+    assert_eq!(tried["runtime_id"], "what-it-calls-itself");
+    let added = bench.post("/api/runtimes", asked.clone()).await.created();
+    assert_eq!(
+        (&added["runtime_id"], &added["source_kind"], &added["managed_by"], &added["status"]),
+        (&json!("far"), &json!("remote"), &json!("api"), &json!("ready"))
+    );
+    bench.post("/api/runtimes", asked).await.problem(409, "runtime_exists");
+    bench.command("/api/runtimes/far/test").await.ok();
+
+    let workers = "/api/runtimes/far/workers";
+    let worker = bench.post(workers, r#"{"profile":"companion"}"#).await.created();
+    assert_eq!(
+        (&worker["runtime_id"], &worker["authority"]),
+        (&json!("far"), &json!(["may ask the model default"]))
+    );
+    let path = format!("{workers}/{}", worker["worker_id"].as_str().expect("an id"));
+    let said = bench.say(&path, "hello").await;
+    assert_eq!(
+        (&said["outcome"]["status"], &said["runtime_id"]),
+        (&json!("completed"), &json!("far"))
+    );
+    let streamed = bench.stream(&format!("{path}/events"), None).await.until("turn.ended").await;
+    let log = bench.get(&format!("{path}/events")).await.ok();
+    let replayed: Vec<Value> = streamed.into_iter().map(|message| message.data).collect();
+    assert_eq!(log["events"].as_array().expect("events"), &replayed);
+    let all = bench.get("/api/workers").await.ok();
+    assert_eq!(all["workers"][0]["runtime_id"], "far");
+
+    // Who starts anew finds it, and it stays while it has work, unless it is forced out.
+    let bench = far.bench().await;
+    bench.delete("/api/runtimes/far").await.problem(409, "runtime_in_use");
+    bench.command(&format!("{path}/stop")).await;
+    assert_eq!(bench.delete("/api/runtimes/far").await.status, 204);
+    bench.get("/api/runtimes/far").await.problem(404, "unknown_runtime");
+    assert_eq!(
+        far.bench().await.get("/api/runtimes").await.ok()["runtimes"].as_array().map(Vec::len),
+        Some(1)
+    );
+}
+
+#[tokio::test]
+async fn a_runtime_of_the_configuration_is_removed_by_no_request_and_not_tried_where_it_is_embedded()
+ {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    bench.delete("/api/runtimes/backend-internal").await.problem(409, "runtime_in_use");
+    bench.delete("/api/runtimes/backend-internal?force=true").await.problem(409, "runtime_in_use");
+    bench.command("/api/runtimes/backend-internal/test").await.problem(501, "unsupported");
+    let nothing_kept = Bench::start().await;
+    let asked = definition("far", &far.url, "far.token");
+    nothing_kept.post("/api/runtimes", asked).await.problem(501, "unsupported");
+}
+
+#[tokio::test]
+async fn a_token_that_is_wrong_or_too_small_is_told_apart_from_a_wrong_request() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    keep(far.path(), "wrong.token", "sesame");
+    let small = NewToken { scopes: [Scope::Observe].into(), ..Default::default() };
+    far.keep_token("small.token", small);
+    let wrong = definition("wrong", &far.url, "wrong.token");
+    bench.post("/api/connection-tests", wrong.clone()).await.problem(502, "remote_auth_failed");
+    let added = bench.post("/api/runtimes", wrong).await.created();
+    assert_eq!(
+        (&added["status"], &added["diagnostics"][0]["code"]),
+        (&json!("unavailable"), &json!("remote_auth_failed"))
+    );
+    bench.post("/api/runtimes", definition("small", &far.url, "small.token")).await.created();
+    let refused = bench.post("/api/runtimes/small/workers", r#"{"profile":"echo"}"#).await;
+    refused.problem(502, "remote_auth_failed");
+    let unknown = bench.post("/api/runtimes/small/workers", r#"{"profile":"nobody"}"#).await;
+    assert_ne!(unknown.status, 401, "the browser is signed in");
+    for body in [
+        definition("far", "ftp://host", "far.token"),
+        definition("far", "http://192.0.2.1:1", "far.token"),
+        definition("far", "https://user:sesame@host", "far.token"),
+        definition("far", &far.url, "../tokens.json"),
+        definition("far", &far.url, "none"),
+        json!({ "runtime_id": "far", "endpoint": far.url, "token": { "env": "HOME" } }).to_string(),
+        json!({ "runtime_id": "far", "endpoint": far.url, "token": "sesame" }).to_string(),
+        json!({ "runtime_id": "far", "endpoint": far.url, "token": { "sesame": "x" } }).to_string(),
+    ] {
+        let problem = bench.post("/api/runtimes", body).await;
+        assert!(!problem.text.contains("sesame"), "{}", problem.text);
+        problem.problem(400, "invalid_input");
+    }
+}
+
+/// What answers like this, whatever it is asked.
+fn answering(answer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.expect("a connection");
+            let mut head = [0; 4_096];
+            let _ = std::io::Read::read(&mut connection, &mut head);
+            let _ = connection.write_all(answer.as_bytes());
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn what_is_no_runtime_of_this_version_is_told_so() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    for (name, answer, status, code) in [
+        ("page", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<html", 502, "remote_incompatible"),
+        (
+            "moved",
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            502,
+            "remote_incompatible",
+        ),
+        (
+            "gateway",
+            "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+            503,
+            "runtime_unavailable",
+        ),
+        ("broken", "HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{", 503, "runtime_unavailable"),
+        ("noise", "\u{1}\u{2}\r\n\r\n", 503, "runtime_unavailable"),
+    ] {
+        let url = answering(answer);
+        let tried = bench.post("/api/connection-tests", definition(name, &url, "far.token")).await;
+        let told = tried.problem(status, code)["detail"].to_string();
+        assert!(!told.contains(&url) && !told.contains("127.0.0.1"), "{told}");
+    }
+    let gone = definition("gone", "http://127.0.0.1:1", "far.token");
+    bench.post("/api/connection-tests", gone).await.problem(503, "runtime_unavailable");
+}
+
+/// Every answer of a Backend over two Runtimes, searched for what nobody is to learn.
+#[tokio::test]
+async fn no_answer_has_a_path_an_address_or_a_token() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
+    bench
+        .post("/api/runtimes", definition("gone", "http://127.0.0.1:1", "far.token"))
+        .await
+        .created();
+    let token = std::fs::read_to_string(far.path().join("tokens/far.token")).expect("a token");
+    let address = far.url.trim_start_matches("http://").to_owned();
+    let secrets = [
+        token,
+        bench.access_token.reveal().to_owned(),
+        far.path().display().to_string(),
+        address,
+        "127.0.0.1:1".to_owned(),
+        "far.token".to_owned(),
+        env!("CARGO_MANIFEST_DIR").to_owned(),
+    ];
+    let found = |text: &str| secrets.iter().find(|secret| text.contains(secret.as_str())).cloned();
+    assert!(
+        found(&format!("a planted {}", secrets[0])).is_some(),
+        "the search finds what is there"
+    );
+
+    let mut texts = vec![bench.get("/api/openapi.json").await.text];
+    for runtime in ["backend-internal", "far", "gone", "nowhere"] {
+        let base = format!("/api/runtimes/{runtime}");
+        let created = bench.post(&format!("{base}/workers"), r#"{"profile":"companion"}"#).await;
+        let id = serde_json::from_str::<Value>(&created.text).expect("JSON");
+        let id = id["worker_id"].as_str().unwrap_or(crate::support::NOBODY).to_owned();
+        texts.push(created.text);
+        let worker = format!("{base}/workers/{id}");
+        texts.push(
+            bench.post(&format!("{worker}/input?wait_ms=60000"), r#"{"text":"hi"}"#).await.text,
+        );
+        for path in ["", "/launch?profile=companion", "/workers", "/events", "/workers/x"] {
+            texts.push(bench.get(&format!("{base}{path}")).await.text);
+        }
+        for path in
+            ["", "/transcript", "/events", "/usage", "/logs", "/items/1", "/turns/1", "/items/999"]
+        {
+            texts.push(bench.get(&format!("{worker}{path}")).await.text);
+        }
+        for command in ["/test", "/components", "/workers"] {
+            texts.push(bench.command(&format!("{base}{command}")).await.text);
+        }
+        for command in ["/cancel", "/stop", "/start", "/stop", "/revoke", "/upgrade", "/input"] {
+            texts.push(bench.command(&format!("{worker}{command}")).await.text);
+        }
+        texts.push(bench.delete(&worker).await.text);
+        texts.push(bench.delete(&base).await.text);
+    }
+    for path in
+        ["/api/runtimes", "/api/workers", "/api/workspaces", "/api/nothing", "/", "/assets/x"]
+    {
+        texts.push(bench.get(path).await.text);
+    }
+    let runtime = bench.get("/api/runtimes/far").await.text;
+    texts.push(runtime);
+    for text in &texts {
+        assert_eq!(found(text), None, "{text}");
+    }
+    assert!(texts.len() > 80, "{}", texts.len());
+}
