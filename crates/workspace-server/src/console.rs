@@ -57,11 +57,9 @@ fn signed_in(session: &Secret, port: u16) -> Response {
 /// A file of the page. They hold nothing secret, so they are open.
 pub(crate) async fn asset(Path(name): Path<String>) -> Response {
     let (content_type, text) = match name.as_str() {
-        "app.css" => ("text/css; charset=utf-8", include_str!("../assets/app.css")),
-        "app.js" => (JAVASCRIPT, include_str!("../assets/app.js")),
-        "api.js" => (JAVASCRIPT, include_str!("../assets/api.js")),
-        "conversation.js" => (JAVASCRIPT, include_str!("../assets/conversation.js")),
-        "transcript.js" => (JAVASCRIPT, include_str!("../assets/transcript.js")),
+        "console.css" => ("text/css; charset=utf-8", include_str!("../assets/console.css")),
+        "console.js" => (JAVASCRIPT, include_str!("../assets/console.js")),
+        "stream.js" => (JAVASCRIPT, include_str!("../assets/stream.js")),
         "icon.svg" => return icon().await,
         _ => return Problem::NotFound.into_response(),
     };

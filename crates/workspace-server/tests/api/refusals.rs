@@ -48,7 +48,7 @@ impl Bench {
 async fn unknown_paths_and_wrong_methods_are_told_apart() {
     let bench = Bench::start().await;
     for path in
-        ["/nothing", "/api", "/api/", "/api/nothing", "/assets/nothing", "/assets/../app.js"]
+        ["/nothing", "/api", "/api/", "/api/nothing", "/assets/nothing", "/assets/../console.js"]
     {
         bench.get(path).await.problem(404, "not_found");
     }

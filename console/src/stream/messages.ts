@@ -1,0 +1,41 @@
+// What the tabs of a browser and the one holder of its event stream say to each other.
+
+import type { ProblemBody, WorkerEvent } from "../api/types.ts";
+
+/** A new meaning of these messages needs a new name: tabs of both versions may be open at once. */
+export const CHANNEL = "yoi-stream-1";
+
+/** A Worker, as the stream names it: `<runtime id>/<worker id>`. */
+export type Key = string;
+
+export type FromTab =
+  /** While this lock is held, the tab is there; it is let go whatever ends the tab. */
+  | { kind: "hello"; lock: string }
+  | { kind: "follow"; key: Key; cursor: string }
+  | { kind: "unfollow"; key: Key }
+  | { kind: "retry" }
+  | { kind: "bye" };
+
+export type ConnectionState = "connecting" | "live" | "lost" | "signed-out";
+
+/** A Worker has something new. Missed ones are not repeated. */
+export interface Changed {
+  runtime_id: string;
+  worker_id: string;
+  seq: number;
+  type: string;
+}
+
+export interface RuntimeChanged {
+  runtime_id: string;
+  status: string;
+}
+
+export type ToTab =
+  | { kind: "connection"; state: ConnectionState }
+  | { kind: "event"; key: Key; event: WorkerEvent }
+  /** The stream of this Worker goes on from another place: some events may come again. */
+  | { kind: "moved"; key: Key; cursor: string }
+  | { kind: "failed"; key: Key; problem: ProblemBody }
+  | { kind: "changed"; changed: Changed }
+  | { kind: "runtime"; runtime: RuntimeChanged };

@@ -1,0 +1,92 @@
+// The connection below the hub: one event stream for all that is followed.
+
+import type { ProblemBody, WorkerEvent } from "../api/types.ts";
+import type { Changed, Key, RuntimeChanged } from "./messages.ts";
+
+export interface Follow {
+  key: Key;
+  cursor: string;
+}
+
+export interface WireListener {
+  opened(): void;
+  event(key: Key, event: WorkerEvent): void;
+  failed(key: Key, problem: ProblemBody): void;
+  changed(changed: Changed): void;
+  runtime(runtime: RuntimeChanged): void;
+  /** It is gone, and does not come back by itself. */
+  closed(): void;
+}
+
+export interface Wire {
+  close(): void;
+}
+
+export type OpenWire = (follows: Follow[], on: WireListener) => Wire;
+
+/** Whether the Backend takes this browser's requests. */
+export type Probe = () => Promise<"ok" | "signed-out" | "unreachable">;
+
+/** What a Worker's log may have, and the pieces of open items. Others cannot be listened to. */
+export const EVENT_TYPES = [
+  "worker.created",
+  "worker.stopped",
+  "worker.started",
+  "worker.upgraded",
+  "worker.deleted",
+  "worker.trimmed",
+  "grant.revoked",
+  "input.accepted",
+  "input.queued",
+  "input.steered",
+  "turn.started",
+  "turn.ended",
+  "item.started",
+  "item.completed",
+  "usage.recorded",
+  "state.set",
+  "notice",
+  "unknown",
+  "item.delta",
+  "item.snapshot",
+] as const;
+
+interface OfWorker {
+  runtime_id: string;
+  worker_id: string;
+}
+
+const keyOf = ({ runtime_id, worker_id }: OfWorker): Key => `${runtime_id}/${worker_id}`;
+
+export const openEventSource: OpenWire = (follows, on) => {
+  const query = new URLSearchParams(follows.map(({ key, cursor }) => ["follow", `${key}/${cursor}`]));
+  const source = new EventSource(follows.length > 0 ? `/api/events?${query}` : "/api/events");
+  const listen = <T>(type: string, act: (data: T) => void) =>
+    source.addEventListener(type, (message: MessageEvent<string>) => {
+      act(JSON.parse(message.data) as T);
+    });
+  source.onopen = () => on.opened();
+  source.onerror = () => {
+    // Left alone, the browser would ask again from the places of the first time.
+    source.close();
+    on.closed();
+  };
+  for (const type of EVENT_TYPES) {
+    listen<WorkerEvent & OfWorker>(type, (data) => on.event(keyOf(data), { ...data, type }));
+  }
+  listen<OfWorker & { problem: ProblemBody }>("follow.failed", (data) =>
+    on.failed(keyOf(data), data.problem),
+  );
+  listen<Changed>("changed", (data) => on.changed(data));
+  listen<RuntimeChanged>("runtime", (data) => on.runtime(data));
+  return source;
+};
+
+export const probe: Probe = async () => {
+  try {
+    const { status } = await fetch("/api/");
+    return status === 401 ? "signed-out" : "ok";
+  } catch {
+    return "unreachable";
+  }
+};

@@ -1,0 +1,116 @@
+// Adds a remote Runtime, after a look whether it is there.
+
+import { useState } from "preact/hooks";
+
+import * as api from "../api/client.ts";
+import type { RegisterBody, TestResult } from "../api/types.ts";
+import { Dialog, Problem, Select } from "./parts.tsx";
+import { useAttempt } from "./state.ts";
+
+export const reachedInWords = ({ display_name, runtime_id, version, latency_ms }: TestResult): string =>
+  `Reached ${display_name} (${runtime_id}), version ${version}, in ${latency_ms} ms.`;
+
+type Source = "env" | "file";
+
+const SOURCES: readonly (readonly [Source, string])[] = [
+  ["env", "A variable of the Backend's environment"],
+  ["file", "A file below tokens/ in the Backend's data directory"],
+];
+
+export function AddRuntimeDialog({ close, added }: { close(): void; added(): void }) {
+  const [id, setId] = useState("");
+  const [endpoint, setEndpoint] = useState("");
+  const [source, setSource] = useState<Source>("env");
+  const [reference, setReference] = useState("");
+  const [result, setResult] = useState<TestResult | null>(null);
+  const [busy, setBusy] = useState(false);
+  const { problem, dismiss, attempt } = useAttempt();
+  const complete = [id, endpoint, reference].every((field) => field.trim() !== "");
+
+  const body = (): RegisterBody => ({
+    runtime_id: id.trim(),
+    endpoint: endpoint.trim(),
+    token: source === "env" ? { env: reference.trim() } : { file: reference.trim() },
+  });
+  const change = (set: (value: string) => void) => (event: { currentTarget: HTMLInputElement }) => {
+    // What was found out is about what stood there before.
+    setResult(null);
+    set(event.currentTarget.value);
+  };
+  const act = async (what: () => Promise<void>) => {
+    setBusy(true);
+    setResult(null);
+    await attempt(what);
+    setBusy(false);
+  };
+
+  return (
+    <Dialog title="Add a Runtime" close={close}>
+      <form
+        class="fields"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void act(async () => {
+            await api.registerRuntime(body());
+            added();
+            close();
+          });
+        }}
+      >
+        <p class="caption">
+          A Runtime process on this machine or another one, started with <code>yoi serve</code>. Its token is
+          never typed here: the Backend reads it from where you say.
+        </p>
+        <label class="field">
+          <span>Id</span>
+          <input required placeholder="far" autocapitalize="off" spellcheck={false} value={id} onInput={change(setId)} />
+        </label>
+        <label class="field">
+          <span>Endpoint</span>
+          <input
+            required
+            type="url"
+            placeholder="https://host:38800"
+            value={endpoint}
+            onInput={change(setEndpoint)}
+          />
+        </label>
+        <Select
+          label="Where its token is"
+          value={source}
+          options={SOURCES}
+          change={(value) => setSource(value === "file" ? "file" : "env")}
+        />
+        <label class="field">
+          <span>{source === "env" ? "Name of the variable" : "Name of the file"}</span>
+          <input
+            required
+            placeholder={source === "env" ? "YOI_TOKEN_FAR" : "far.token"}
+            autocapitalize="off"
+            spellcheck={false}
+            value={reference}
+            onInput={change(setReference)}
+          />
+        </label>
+        <Problem text={problem} dismiss={dismiss} />
+        {result && (
+          <p class="good" role="status">
+            {reachedInWords(result)}
+          </p>
+        )}
+        <div class="actions">
+          <button
+            type="button"
+            disabled={!complete || busy}
+            onClick={() => void act(async () => setResult(await api.testNewRuntime(body())))}
+          >
+            Test the connection
+          </button>
+          <button type="submit" class="primary" disabled={!complete || busy}>
+            Add it
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { afterEach, test } from "node:test";
+
+import type { WorkerEvent } from "../../src/api/types.ts";
+import { FollowedWorker } from "../../src/fold/follow.ts";
+import type { Follower, Link } from "../../src/stream/link.ts";
+
+const realFetch = globalThis.fetch;
+const followers: FollowedWorker[] = [];
+afterEach(() => {
+  globalThis.fetch = realFetch;
+  // One that was left open would go on trying, and the process would not end.
+  for (const followed of followers.splice(0)) followed.close();
+});
+
+/** A Worker whose log has come to `cursor`, and what was asked about it. */
+async function opened(cursor: string): Promise<{ followed: FollowedWorker; follows: string[]; loads(): number }> {
+  let loads = 0;
+  const usage = { turns: 0, wall_us: 0, cpu_us: 0, model_calls: 0 };
+  const worker = { worker_id: "w", status: "idle", last_seq: 1, usage, diagnostics: [] };
+  const answers: [RegExp, unknown][] = [
+    [/\/transcript/, { items: [], more_before: false, first_item: null, cursor }],
+    [/\/usage/, { total: usage, turns: [], more_before: false }],
+    [/\/workers\/w$/, worker],
+  ];
+  globalThis.fetch = async (path) => {
+    if (String(path).includes("/transcript")) loads += 1;
+    const [, body] = answers.find(([pattern]) => pattern.test(String(path))) ?? [];
+    return new Response(JSON.stringify(body));
+  };
+  const follows: string[] = [];
+  const link = {
+    follow: (_: string, from: string, __: Follower) => follows.push(from),
+    unfollow: () => undefined,
+  } as unknown as Link;
+  const followed = new FollowedWorker({ runtime: "r", worker: "w" }, link, () => undefined);
+  followers.push(followed);
+  await followed.open();
+  return { followed, follows, loads: () => loads };
+}
+
+const accepted = (seq: number, id: number): WorkerEvent => ({
+  type: "item.completed",
+  seq,
+  cursor: `log.${seq}`,
+  item: { id, turn_id: "t", origin: "host", status: "completed", kind: "notice", level: "info", text: `${id}` },
+});
+
+const shown = (followed: FollowedWorker) =>
+  followed.state.transcript.turns.flatMap(({ entries }) => entries.map(({ text }) => text));
+
+test("it follows from the place up to which the transcript is true", async () => {
+  const { follows } = await opened("log.7");
+  assert.deepEqual(follows, ["log.7"]);
+});
+
+test("what comes again is dropped", async () => {
+  const { followed, loads } = await opened("log.7");
+  for (const seq of [8, 9, 8, 9, 10]) followed.event(accepted(seq, seq));
+  assert.deepEqual(shown(followed), ["8", "9", "10"]);
+  assert.equal(loads(), 1);
+});
+
+test("a gap is never shown: the transcript is read anew", async () => {
+  const { followed, loads } = await opened("log.7");
+  followed.event(accepted(8, 8));
+  for (const seq of [10, 11, 13]) followed.event(accepted(seq, seq));
+  assert.deepEqual(shown(followed), ["8"]);
+  assert.equal(loads(), 2);
+});
+
+test("where the stream moved, it is read anew only if nobody can tell which place comes first", async () => {
+  const { followed, loads } = await opened("log.7");
+  followed.moved("log.7");
+  assert.equal(loads(), 1);
+  followed.moved("log.9");
+  assert.equal(loads(), 2);
+  await new Promise((resolve) => setImmediate(resolve));
+  followed.event(accepted(8, 8));
+  followed.moved("log.6");
+  assert.equal(loads(), 2);
+});
+
+test("a log that does not go back as far leads to a fresh transcript, an unknown Worker to none", async () => {
+  const { followed, loads } = await opened("log.7");
+  followed.failed({ status: 410, code: "cursor_gap" });
+  assert.equal(loads(), 2);
+  followed.failed({ status: 404, code: "unknown_worker" });
+  assert.equal(followed.state.gone, true);
+});
+
+test("the end of a turn leads to the next that waits, and the end of one that waited to nothing", async () => {
+  const { followed } = await opened("log.7");
+  const ended = (seq: number, turn_id: string): WorkerEvent => ({
+    type: "turn.ended",
+    seq,
+    turn_id,
+    outcome: { status: "completed" },
+  });
+  followed.event({ type: "turn.started", seq: 8, turn_id: "t1" });
+  followed.event({ type: "input.queued", seq: 9, turn_id: "t2", parts: [] });
+  followed.event({ type: "input.queued", seq: 10, turn_id: "t3", parts: [] });
+  followed.event(ended(11, "t2"));
+  assert.deepEqual([followed.state.status, followed.state.turn], ["running", "t1"]);
+  followed.event(ended(12, "t1"));
+  assert.deepEqual([followed.state.status, followed.state.turn], ["running", "t3"]);
+  followed.event({ type: "turn.started", seq: 13, turn_id: "t3" });
+  followed.event({ type: "worker.stopped", seq: 14 });
+  assert.equal(followed.state.status, "stopped");
+});
