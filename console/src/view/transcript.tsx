@@ -127,7 +127,8 @@ class ItemView extends Component<ItemProps> {
         return (
           <article class="item assistant" {...attributes}>
             <Speaker name={speaker} />
-            <Markdown text={text} />
+            {/* What a guest itself says may be anything, such as the output of a program. */}
+            {item.model === undefined ? <div class="text">{text}</div> : <Markdown text={text} />}
             {more}
             {vouches}
           </article>
@@ -233,7 +234,11 @@ const ORIGINS = {
 function Origin({ of }: { of: "host" | "guest" }) {
   return (
     <p class="origin" data-origin={of}>
-      <span class="origin-mark">{of}</span> {ORIGINS[of]}
+      <span class="origin-mark" title={ORIGINS[of]}>
+        {of}
+      </span>{" "}
+      {/* What is the rule is said to those who do not see it; the exception to everybody. */}
+      <span class={of === "host" ? "visually-hidden" : undefined}>{ORIGINS[of]}</span>
     </p>
   );
 }
