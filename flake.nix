@@ -92,7 +92,6 @@
           # For the tests of the console, which find the two by these variables.
           browser = {
             CHROMIUM = "${pkgs.chromium}/bin/chromium";
-            CHROMEDRIVER = "${pkgs.chromedriver}/bin/chromedriver";
           };
         in
         {
@@ -117,8 +116,8 @@
                 toolchain
                 pkgs.cargo-deny
                 pkgs.cargo-nextest
-                pkgs.chromedriver
                 pkgs.chromium
+                pkgs.nodejs
                 pkgs.git
                 pkgs.python3
               ];

@@ -16,6 +16,7 @@ Tasks of this repository.
   cargo xtask bench [FILTER]            the benchmarks (release build); options for them after `--`
   cargo xtask api [-- ARGS]             ask a served Runtime whether it does what its OpenAPI says;
                                           ARGS are for `schemathesis run`
+  cargo xtask console                   build the console into the assets of the Backend; commit them
   cargo xtask crash [--kills N] [--seed S]  kill a Runtime again and again, and check what it leaves
   cargo xtask shell-compat [CATEGORY...]    compare the shell inside WebAssembly with bash 5.2
     -v                                    show the scripts that differ, and how
@@ -24,8 +25,8 @@ Tasks of this repository.
     --record                              ask this machine's bash 5.2 again
   cargo xtask install [--root DIR]      put `yoi` and `worker-runtime` into DIR/bin (~/.cargo/bin)
 
-The toolchain, cargo-nextest, cargo-deny, schemathesis (with python3) and, for root on Debian, Chromium
-are installed where they are missing.";
+The toolchain, cargo-nextest, cargo-deny, schemathesis and Node (with python3) and, for root on Debian,
+Chromium are installed where they are missing.";
 
 /// A task and its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) enum Task {
     Bench { arguments: Vec<String> },
     /// Ask a served Runtime by its OpenAPI, with these arguments for schemathesis.
     Api { arguments: Vec<String> },
+    /// Build the console.
+    Console,
     /// Kill a Runtime again and again, with these arguments for the program that does.
     Crash { arguments: Vec<String> },
     /// Compare the shell with bash.
@@ -104,12 +107,18 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task>
     match task.as_str() {
         task if is_help(task) => Ok(Task::Help),
         "up" => Ok(Task::Up(parse_up(rest))),
-        "api" | "test" | "bench" | "crash" | "install" | "shell-compat" if asks_for_help => {
+        "api" | "test" | "bench" | "console" | "crash" | "install" | "shell-compat"
+            if asks_for_help =>
+        {
             Ok(Task::Help)
         }
         "test" => parse_test(rest).map(Task::Test),
         "api" => parse_api(rest),
         "bench" => parse_bench(rest),
+        "console" => match rest.first() {
+            None => Ok(Task::Console),
+            Some(first) => bail!("`console` takes no `{first}`"),
+        },
         "crash" => parse_crash(rest),
         "install" => parse_install(rest),
         "shell-compat" => parse_shell_compat(rest).map(Task::ShellCompat),
@@ -267,6 +276,12 @@ mod tests {
         assert_eq!(parsed("up -- --release").unwrap(), Task::Up(Up { release: false, arguments }));
         let arguments = strings(&["--help"]);
         assert_eq!(parsed("up --help").unwrap(), Task::Up(Up { release: false, arguments }));
+    }
+
+    #[test]
+    fn console_takes_nothing() {
+        assert_eq!(parsed("console").unwrap(), Task::Console);
+        assert!(parsed("console --watch").is_err());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::process;
 /// A file this long is split: it has more than one subject.
 const TOO_LONG: usize = 600;
 
-const EXTENSIONS: [&str; 5] = ["css", "js", "rs", "ts", "wit"];
+const EXTENSIONS: [&str; 7] = ["css", "js", "mjs", "rs", "ts", "tsx", "wit"];
 
 /// Fails if a source file of the repository is too long. What git ignores is not ours; what it does
 /// not know yet is about to be.

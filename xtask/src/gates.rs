@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::chromium::{self, Browser};
+use crate::console::Console;
 use crate::toolchain::GUEST_TARGET;
 use crate::workspace::Workspace;
-use crate::{arrows, file_length, process, schemathesis};
+use crate::{arrows, console, file_length, process, schemathesis};
 
 /// What the checks run with.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(crate) struct Setting {
     pub(crate) ripgrep: PathBuf,
     /// What asks a server by its OpenAPI; only the complete run has it.
     pub(crate) schemathesis: Option<PathBuf>,
-    /// The browser; only the complete run has it.
-    pub(crate) browser: Option<Browser>,
+    /// What builds the console, and the browser that it is tested in; only the complete run has them.
+    pub(crate) console: Option<(Console, PathBuf)>,
     /// The profile of `.config/nextest.toml`.
     pub(crate) profile: &'static str,
     /// If not empty: only the tests whose names contain one of these.
@@ -41,7 +41,7 @@ pub(crate) struct Gate {
 }
 
 /// What fails fastest comes first. The tests come last, so that their summary ends the output.
-pub(crate) const GATES: [Gate; 11] = [
+pub(crate) const GATES: [Gate; 13] = [
     Gate { title: "format", quick: true, check: format },
     Gate { title: "length of files", quick: true, check: length_of_files },
     Gate { title: "arrows between crates", quick: true, check: arrows_between_crates },
@@ -52,6 +52,8 @@ pub(crate) const GATES: [Gate; 11] = [
     Gate { title: "documentation", quick: false, check: documentation },
     Gate { title: "examples in the documentation", quick: false, check: documentation_tests },
     Gate { title: "a served Runtime, by its OpenAPI", quick: false, check: served_runtime },
+    Gate { title: "the console and its bundle", quick: false, check: console_is_built },
+    Gate { title: "the console in a browser", quick: false, check: console_in_a_browser },
     TESTS,
 ];
 
@@ -134,15 +136,22 @@ fn served_runtime(setting: &Setting) -> Result<()> {
     schemathesis::check(&setting.workspace, program, &[])
 }
 
+fn console_is_built(setting: &Setting) -> Result<()> {
+    let Some((console, _)) = &setting.console else { return Ok(()) };
+    console.check()
+}
+
+fn console_in_a_browser(setting: &Setting) -> Result<()> {
+    let Some((console, chromium)) = &setting.console else { return Ok(()) };
+    console::browse(&setting.workspace, console, chromium)
+}
+
 fn tests(setting: &Setting) -> Result<()> {
     let mut nextest = process::command(&setting.nextest);
     nextest.current_dir(&setting.workspace.root);
     nextest.args(["nextest", "run", "--workspace", "--all-features"]);
     nextest.args(["--profile", setting.profile]).args(&setting.filters);
     nextest.env("YOI_TEST_RIPGREP", &setting.ripgrep);
-    if let Some(Browser { chromium, chromedriver }) = &setting.browser {
-        nextest.env(chromium::CHROMIUM, chromium).env(chromium::CHROMEDRIVER, chromedriver);
-    }
     process::run(&mut nextest)
 }
 

@@ -9,12 +9,14 @@ mod arguments;
 mod arrows;
 mod bench;
 mod chromium;
+mod console;
 mod crash;
 mod debian;
 mod file_length;
 mod gates;
 mod install;
 mod process;
+mod python;
 mod schemathesis;
 mod shell_compat;
 mod test;
@@ -56,6 +58,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test(test) => test::run(&test),
         Task::Bench { arguments } => bench::run(&arguments),
         Task::Api { arguments } => schemathesis::run(&arguments),
+        Task::Console => console::run(),
         Task::Crash { arguments } => crash::run(&arguments),
         Task::ShellCompat(compat) => shell_compat::run(&compat),
         Task::Install { root } => install::run(root),

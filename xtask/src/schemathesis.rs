@@ -5,12 +5,13 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::process;
+use crate::python::Environment;
 use crate::toolchain::{self, Needs};
 use crate::workspace::{self, Workspace};
-use crate::{debian, process};
 
 /// schemathesis and all it needs, in the versions that are used.
 const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
@@ -18,43 +19,14 @@ const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
 /// What the server of the check is configured with: no key, whatever the environment has.
 const SERVER: &str = "[models.default]\nprovider = \"offline\"\nmodel = \"offline\"\n";
 
-const DEBIAN_PACKAGES: [&str; 2] = ["python3", "python3-venv"];
-
 /// The program, in a virtual environment that is made if it is not there.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
-    let venv = workspace.target.join("tools").join("schemathesis");
-    let program = venv.join("bin").join("schemathesis");
-    let installed = venv.join("requirements.txt");
-    if fs::read_to_string(&installed).is_ok_and(|installed| installed == REQUIREMENTS) {
-        return Ok(program);
-    }
-    eprintln!("==> installing schemathesis from PyPI (some seconds, once)");
-    if !made(&venv)? {
-        let line = debian::line(&DEBIAN_PACKAGES);
-        if !(debian::install(&DEBIAN_PACKAGES, "schemathesis")? && made(&venv)?) {
-            bail!(
-                "`python3 -m venv` does not work here, and the check of the API needs it. On Debian:\n\n    \
-                 {line}\n\n`cargo xtask test --quick` leaves that check out."
-            );
-        }
-    }
-    let requirements = workspace.root.join("xtask/schemathesis/requirements.txt");
-    let mut pip = process::command(venv.join("bin").join("python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    // What has to be built first would run code of its own.
-    process::run(pip.args(["--only-binary", ":all:", "--requirement"]).arg(requirements))?;
-    // Last: what is half installed is installed anew.
-    fs::write(&installed, REQUIREMENTS).context("cannot write down what was installed")?;
-    Ok(program)
-}
-
-/// Makes an empty environment, where Python can.
-fn made(venv: &Path) -> Result<bool> {
-    if venv.exists() {
-        fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
-    }
-    let mut python = process::command("python3");
-    Ok(process::probe(python.args(["-m", "venv"]).arg(venv)).is_some())
+    let environment = Environment {
+        name: "schemathesis",
+        requirements: REQUIREMENTS,
+        needed_by: "the check of the API",
+    };
+    Ok(environment.ensure(workspace)?.join("bin").join("schemathesis"))
 }
 
 /// `cargo xtask api`: this check alone, with these arguments for schemathesis.

@@ -10,7 +10,7 @@ use crate::arguments::Test;
 use crate::gates::{GATES, Gate, Setting, TESTS};
 use crate::toolchain::{self, Needs};
 use crate::workspace::{self, Workspace};
-use crate::{chromium, schemathesis, tools};
+use crate::{chromium, console::Console, schemathesis, tools};
 
 /// Sets up what the checks need, then runs them until one fails.
 pub(crate) fn run(test: &Test) -> Result<()> {
@@ -24,8 +24,11 @@ pub(crate) fn run(test: &Test) -> Result<()> {
         deny: complete.then(|| tools::DENY.ensure(&workspace)).transpose()?,
         ripgrep: tools::ensure_ripgrep(&workspace)?,
         schemathesis: complete.then(|| schemathesis::ensure(&workspace)).transpose()?,
-        browser: complete.then(chromium::ensure).transpose()?,
-        profile: profile(test.quick, env::var_os("CI").as_deref()),
+        console: match scope {
+            Scope::Everything => Some((Console::ensure(&workspace)?, chromium::ensure()?)),
+            Scope::Quick | Scope::Filtered => None,
+        },
+        profile: profile(env::var_os("CI").as_deref()),
         filters: test.filters.clone(),
         workspace,
     };
@@ -73,10 +76,7 @@ impl Scope {
             Self::Quick => {
                 let left_out: Vec<_> =
                     GATES.iter().filter(|gate| !gate.quick).map(|gate| gate.title).collect();
-                format!(
-                    "The quick checks passed. Left out: {}, tests with a browser.",
-                    left_out.join(", ")
-                )
+                format!("The quick checks passed. Left out: {}.", left_out.join(", "))
             }
             Self::Filtered => "The tests that the filter chose passed; nothing else ran.".into(),
         }
@@ -84,14 +84,10 @@ impl Scope {
 }
 
 /// The profile of `.config/nextest.toml`.
-fn profile(quick: bool, ci: Option<&OsStr>) -> &'static str {
+fn profile(ci: Option<&OsStr>) -> &'static str {
     // Set to anything but a no: every CI service sets it, not every one to `true`.
     let in_ci = ci.is_some_and(|value| !["", "0", "false"].iter().any(|no| value == *no));
-    match (quick, in_ci) {
-        (true, _) => "quick",
-        (false, true) => "ci",
-        (false, false) => "default",
-    }
+    if in_ci { "ci" } else { "default" }
 }
 
 fn seconds(time: Duration) -> String {
@@ -132,17 +128,16 @@ mod tests {
 
     #[test]
     fn the_profile_follows_the_place() {
-        assert_eq!(profile(false, None), "default");
-        assert_eq!(profile(false, Some(OsStr::new("true"))), "ci");
-        assert_eq!(profile(false, Some(OsStr::new("1"))), "ci");
-        assert_eq!(profile(false, Some(OsStr::new("false"))), "default");
-        assert_eq!(profile(true, Some(OsStr::new("true"))), "quick");
+        assert_eq!(profile(None), "default");
+        assert_eq!(profile(Some(OsStr::new("true"))), "ci");
+        assert_eq!(profile(Some(OsStr::new("1"))), "ci");
+        assert_eq!(profile(Some(OsStr::new("false"))), "default");
     }
 
     #[test]
     fn every_profile_is_configured() {
         let configuration = include_str!("../../.config/nextest.toml");
-        for profile in ["default", "ci", "quick"] {
+        for profile in ["default", "ci"] {
             assert!(configuration.contains(&format!("[profile.{profile}]")), "{profile}");
         }
     }

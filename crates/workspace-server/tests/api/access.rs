@@ -162,7 +162,8 @@ async fn another_page_cannot_use_the_cookie() {
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
     let bench = Bench::start().await;
-    for path in ["/", "/?token=00", "/assets/console.js", "/assets/no", "/api/runtimes", "/api/no"] {
+    for path in ["/", "/?token=00", "/assets/console.js", "/assets/no", "/api/runtimes", "/api/no"]
+    {
         for answer in [bench.get(path).await, bench.bare_get(path).await] {
             let value = |name: &str| {
                 let value = answer.headers.get(name).unwrap_or_else(|| panic!("{path}: {name}"));
