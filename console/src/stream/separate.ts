@@ -35,7 +35,7 @@ const openSeparate: OpenWire = (follows, on) => {
   if (sources.length === 0) {
     // There is nothing to connect: whether the Backend is there is asked once.
     let wanted = true;
-    fetch("/api/").then(
+    fetch("/api/runtimes").then(
       () => wanted && on.opened(),
       () => wanted && on.closed(),
     );

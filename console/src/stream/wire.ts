@@ -84,7 +84,7 @@ export const openEventSource: OpenWire = (follows, on) => {
 
 export const probe: Probe = async () => {
   try {
-    const { status } = await fetch("/api/");
+    const { status } = await fetch("/api/runtimes");
     return status === 401 ? "signed-out" : "ok";
   } catch {
     return "unreachable";

@@ -132,6 +132,12 @@ test("every page can be read by everybody, in dark and light and on a phone", as
   expect(consoleErrors).toEqual([]);
 });
 
+test("what keeps somebody out would be found", async ({ page, backend }) => {
+  await signIn(page, backend);
+  await page.evaluate(() => document.querySelector("main")?.append(document.createElement("button")));
+  expect(await violations(page)).toEqual([expect.stringContaining("button-name")]);
+});
+
 test("Workers are filtered, and the address says how", async ({ page, backend, consoleErrors }) => {
   await withComingApi(page);
   await signIn(page, backend);

@@ -58,6 +58,12 @@ test("what comes again is dropped", async () => {
   const { followed, loads } = await opened("log.7");
   for (const seq of [8, 9, 8, 9, 10]) followed.event(accepted(seq, seq));
   assert.deepEqual(shown(followed), ["8", "9", "10"]);
+  // The beginning of an answer, after its end.
+  const item = { id: 11, turn_id: "t", origin: "host", kind: "assistant_message", text: "" } as const;
+  followed.event({ type: "item.started", seq: 11, item: { ...item, status: "in_progress" } });
+  followed.event({ type: "item.completed", seq: 12, item: { ...item, text: "all", status: "completed" } });
+  followed.event({ type: "item.started", seq: 11, item: { ...item, status: "in_progress" } });
+  assert.deepEqual(shown(followed), ["8", "9", "10", "all"]);
   assert.equal(loads(), 1);
 });
 
