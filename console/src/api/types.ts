@@ -1,4 +1,5 @@
-// The types of the Browser API that the console uses, by the names of its OpenAPI.
+// The types of the Browser API that the console uses, by the names of its OpenAPI. They are written by hand
+// until the Backend has one; `npm run types` makes them of it.
 
 export interface Diagnostic {
   code: string;

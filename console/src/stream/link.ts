@@ -24,21 +24,34 @@ type Say = (message: FromTab) => void;
 
 /** Says hello, and how to speak: to the SharedWorker of this browser, or to a hub of this tab's own. */
 function reach(hear: (message: ToTab) => void): Say {
-  if (typeof SharedWorker === "function" && "locks" in navigator) {
-    const { port } = new SharedWorker("/assets/stream.js", CHANNEL);
+  const port = sharedPort();
+  if (port) {
     port.onmessage = ({ data }: MessageEvent<ToTab>) => hear(data);
+    const say: Say = (message) => port.postMessage(message);
     const lock = `${CHANNEL}-${crypto.randomUUID()}`;
+    const held = new Promise<never>(() => undefined);
     // Held for as long as the tab is there.
-    void navigator.locks.request(lock, () => new Promise(() => {
-      port.postMessage({ kind: "hello", lock } satisfies FromTab);
-    }));
-    return (message) => port.postMessage(message);
+    void navigator.locks.request(lock, () => {
+      say({ kind: "hello", lock });
+      return held;
+    });
+    return say;
   }
   const hub = new Hub(openWire, probe);
   const say: Say = (message) => hub.hear(hear, message);
   // Not at once: whoever asked has to be ready to hear.
   queueMicrotask(() => say({ kind: "hello", lock: "" }));
   return say;
+}
+
+/** The way to the SharedWorker, where the browser has one and lets us. */
+function sharedPort(): MessagePort | null {
+  if (typeof SharedWorker !== "function" || !("locks" in navigator)) return null;
+  try {
+    return new SharedWorker("/assets/stream.js", CHANNEL).port;
+  } catch {
+    return null;
+  }
 }
 
 type Listener<T> = (value: T) => void;

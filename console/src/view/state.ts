@@ -109,8 +109,11 @@ export function useLoaded<T>(key: string, load: () => Promise<T>): Loaded<T> {
   return { value, error: state.key === key ? state.error : null, loading, reload };
 }
 
-/** Calls when something changed anywhere, or could have while nobody listened. */
-export function useChanges(act: () => void, gatherMs = 300): void {
+/** Events that change what lists show; the rest is what Workers say. */
+const CHANGES_LISTS = /^(worker|turn)\./;
+
+/** Calls when a list may have changed, or could have while nobody listened; at most once in a while. */
+export function useChanges(act: () => void, gatherMs = 500): void {
   const link = useLink();
   const latest = useRef(act);
   latest.current = act;
@@ -124,7 +127,7 @@ export function useChanges(act: () => void, gatherMs = 300): void {
     };
     let state = link.state;
     const stops = [
-      link.onChanged(soon),
+      link.onChanged(({ type }) => CHANGES_LISTS.test(type) && soon()),
       link.onRuntime(soon),
       link.onState((now) => {
         if (now === "live" && state !== "live") soon();

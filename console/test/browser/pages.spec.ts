@@ -160,7 +160,7 @@ test("Workers are filtered, and the address says how", async ({ page, backend, c
   await expect(page.getByText("No Worker fits these filters.")).toBeVisible();
   await page.getByRole("link", { name: "Show all" }).click();
   await expect(rows).toHaveCount(3);
-  // One that is made elsewhere appears by itself once somebody looks again.
+  // A row leads to its Worker.
   await page.getByRole("rowheader", { name: "Scripts" }).getByRole("link").click();
   await expect(page.getByRole("heading", { name: "Scripts" })).toBeVisible();
   expect(consoleErrors).toEqual([]);

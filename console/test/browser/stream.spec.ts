@@ -2,7 +2,7 @@
 
 import { answers, countStreams, expect, items, live, LONG, running, say, signIn, test, transcript } from "./backend.ts";
 
-test("two tabs show the same conversation over one stream", async ({ page, context, backend, consoleErrors }) => {
+test("tabs show the same conversation over one stream", async ({ page, context, browser, backend, consoleErrors }) => {
   const streams = countStreams(context);
   await signIn(page, backend);
   await say(page, "Tell me about rivers");
@@ -27,6 +27,10 @@ test("two tabs show the same conversation over one stream", async ({ page, conte
   expect(new Set(said).size).toBe(1);
   expect(said[0]).toContain(LONG.trim());
   expect(streams.urls, "no tab has a stream of its own").toEqual([]);
+  const session = await browser.newBrowserCDPSession();
+  const { targetInfos } = await session.send("Target.getTargets");
+  const holders = targetInfos.filter(({ type }) => type === "shared_worker").map(({ url }) => url);
+  expect(holders, "and one holder serves them all").toEqual([`${backend.origin}/assets/stream.js`]);
   expect(consoleErrors).toEqual([]);
 });
 
