@@ -76,7 +76,7 @@ export const registerRuntime = (body: RegisterBody) =>
   ask<RuntimeListing>("POST", pathOf(["runtimes"]), body);
 /** Whether a Runtime that is not registered yet would be reached. */
 export const testNewRuntime = (body: RegisterBody) =>
-  ask<TestResult>("POST", pathOf(["runtimes", "test"]), body);
+  ask<TestResult>("POST", pathOf(["connection-tests"]), body);
 export const testRuntime = (id: string) => ask<TestResult>("POST", pathOf(["runtimes", id, "test"]));
 export const removeRuntime = (id: string, force: boolean) =>
   ask<unknown>("DELETE", pathOf(["runtimes", id], { force: force ? "true" : undefined }));

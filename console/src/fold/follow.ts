@@ -58,6 +58,7 @@ export class FollowedWorker implements Follower {
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #loads = 0;
+  readonly #stopListening: () => void;
   /** What comes is not for what is shown, until it has been read anew. */
   #stale = true;
 
@@ -66,6 +67,10 @@ export class FollowedWorker implements Follower {
     this.#link = link;
     this.#changed = changed;
     this.#key = `${place.runtime}/${place.worker}`;
+    // Its stream ended with the Runtime, and the Backend opens none anew by itself.
+    this.#stopListening = link.onRuntime(({ runtime_id, status }) => {
+      if (runtime_id === place.runtime && status === "ready" && !this.#stale) void this.open();
+    });
   }
 
   /** Loads what there is, and follows from there. */
@@ -102,6 +107,7 @@ export class FollowedWorker implements Follower {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#stopListening();
     this.#link.unfollow(this.#key, this);
   }
 

@@ -148,6 +148,7 @@ export class Hub {
       }),
       changed: when((changed) => this.#tell({ kind: "changed", changed })),
       runtime: when((runtime) => this.#tell({ kind: "runtime", runtime })),
+      missed: when(() => this.#tell({ kind: "missed" })),
       closed: when(() => void this.#lost()),
     });
     this.#wire = given;

@@ -11,8 +11,7 @@ import {
   type RuntimeChanged,
   type ToTab,
 } from "./messages.ts";
-import { openWire } from "./separate.ts";
-import { probe } from "./wire.ts";
+import { openEventSource, probe } from "./wire.ts";
 
 export interface Follower {
   event(event: WorkerEvent): void;
@@ -37,7 +36,7 @@ function reach(hear: (message: ToTab) => void): Say {
     });
     return say;
   }
-  const hub = new Hub(openWire, probe);
+  const hub = new Hub(openEventSource, probe);
   const say: Say = (message) => hub.hear(hear, message);
   // Not at once: whoever asked has to be ready to hear.
   queueMicrotask(() => say({ kind: "hello", lock: "" }));
@@ -62,6 +61,7 @@ export class Link {
   readonly #onState = new Set<Listener<ConnectionState>>();
   readonly #onChanged = new Set<Listener<Changed>>();
   readonly #onRuntime = new Set<Listener<RuntimeChanged>>();
+  readonly #onMissed = new Set<Listener<void>>();
   #state: ConnectionState = "connecting";
 
   constructor() {
@@ -102,6 +102,10 @@ export class Link {
     return listen(this.#onRuntime, listener);
   }
 
+  onMissed(listener: Listener<void>): () => void {
+    return listen(this.#onMissed, listener);
+  }
+
   #hear(message: ToTab): void {
     switch (message.kind) {
       case "connection":
@@ -125,6 +129,9 @@ export class Link {
         break;
       case "runtime":
         for (const listener of this.#onRuntime) listener(message.runtime);
+        break;
+      case "missed":
+        for (const listener of this.#onMissed) listener();
         break;
     }
   }

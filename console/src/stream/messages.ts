@@ -26,9 +26,10 @@ export interface Changed {
   type: string;
 }
 
+/** Absent is the status of one that was removed. */
 export interface RuntimeChanged {
   runtime_id: string;
-  status: string;
+  status?: string;
 }
 
 export type ToTab =
@@ -38,4 +39,5 @@ export type ToTab =
   | { kind: "moved"; key: Key; cursor: string }
   | { kind: "failed"; key: Key; problem: ProblemBody }
   | { kind: "changed"; changed: Changed }
-  | { kind: "runtime"; runtime: RuntimeChanged };
+  | { kind: "runtime"; runtime: RuntimeChanged }
+  | { kind: "missed" };

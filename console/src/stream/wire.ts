@@ -14,6 +14,8 @@ export interface WireListener {
   failed(key: Key, problem: ProblemBody): void;
   changed(changed: Changed): void;
   runtime(runtime: RuntimeChanged): void;
+  /** Some of what changed was not told. */
+  missed(): void;
   /** It is gone, and does not come back by itself. */
   closed(): void;
 }
@@ -79,6 +81,8 @@ export const openEventSource: OpenWire = (follows, on) => {
   );
   listen<Changed>("changed", (data) => on.changed(data));
   listen<RuntimeChanged>("runtime", (data) => on.runtime(data));
+  // More hints than this browser could take: what they would have said is to be asked.
+  listen("missed", () => on.missed());
   return source;
 };
 

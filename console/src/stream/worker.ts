@@ -2,10 +2,9 @@
 
 import { Hub, type Tab } from "./hub.ts";
 import type { FromTab } from "./messages.ts";
-import { openWire } from "./separate.ts";
-import { probe } from "./wire.ts";
+import { openEventSource, probe } from "./wire.ts";
 
-const hub = new Hub(openWire, probe);
+const hub = new Hub(openEventSource, probe);
 
 interface ConnectEvent {
   ports: MessagePort[];

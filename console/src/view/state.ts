@@ -129,6 +129,7 @@ export function useChanges(act: () => void, gatherMs = 500): void {
     const stops = [
       link.onChanged(({ type }) => CHANGES_LISTS.test(type) && soon()),
       link.onRuntime(soon),
+      link.onMissed(soon),
       link.onState((now) => {
         if (now === "live" && state !== "live") soon();
         state = now;

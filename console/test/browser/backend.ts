@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -24,7 +24,8 @@ export class Backend {
 
   static async start(config = ""): Promise<Backend> {
     const backend = new Backend(await mkdtemp(join(tmpdir(), "yoi-console-")));
-    await writeFile(backend.#config, config);
+    await mkdir(join(backend.#home, "project"));
+    await writeFile(backend.#config, config.replaceAll("HOME", backend.#home));
     await backend.#launch("127.0.0.1:0");
     return backend;
   }
@@ -77,7 +78,7 @@ export class Backend {
 }
 
 interface Fixtures {
-  /** What is in its `yoi.toml`. */
+  /** What is in its `yoi.toml`; `HOME` is a directory of its own, with a directory `project`. */
   config: string;
   backend: Backend;
   /** What the pages report to their consoles as errors, but for refused connections. */

@@ -4,6 +4,7 @@ import { afterEach, test } from "node:test";
 import type { WorkerEvent } from "../../src/api/types.ts";
 import { FollowedWorker } from "../../src/fold/follow.ts";
 import type { Follower, Link } from "../../src/stream/link.ts";
+import type { RuntimeChanged } from "../../src/stream/messages.ts";
 
 const realFetch = globalThis.fetch;
 const followers: FollowedWorker[] = [];
@@ -14,7 +15,12 @@ afterEach(() => {
 });
 
 /** A Worker whose log has come to `cursor`, and what was asked about it. */
-async function opened(cursor: string): Promise<{ followed: FollowedWorker; follows: string[]; loads(): number }> {
+async function opened(cursor: string): Promise<{
+  followed: FollowedWorker;
+  follows: string[];
+  loads(): number;
+  tell(runtime: RuntimeChanged): void;
+}> {
   let loads = 0;
   const usage = { turns: 0, wall_us: 0, cpu_us: 0, model_calls: 0 };
   const worker = { worker_id: "w", status: "idle", last_seq: 1, usage, diagnostics: [] };
@@ -29,14 +35,19 @@ async function opened(cursor: string): Promise<{ followed: FollowedWorker; follo
     return new Response(JSON.stringify(body));
   };
   const follows: string[] = [];
+  let tell: (runtime: RuntimeChanged) => void = () => undefined;
   const link = {
     follow: (_: string, from: string, __: Follower) => follows.push(from),
     unfollow: () => undefined,
+    onRuntime: (listener: (runtime: RuntimeChanged) => void) => {
+      tell = listener;
+      return () => undefined;
+    },
   } as unknown as Link;
   const followed = new FollowedWorker({ runtime: "r", worker: "w" }, link, () => undefined);
   followers.push(followed);
   await followed.open();
-  return { followed, follows, loads: () => loads };
+  return { followed, follows, loads: () => loads, tell };
 }
 
 const accepted = (seq: number, id: number): WorkerEvent => ({
@@ -93,6 +104,16 @@ test("a log that does not go back as far leads to a fresh transcript, an unknown
   assert.equal(loads(), 2);
   followed.failed({ status: 404, code: "unknown_worker" });
   assert.equal(followed.state.gone, true);
+});
+
+test("it is read anew when its Runtime is there again, and not when another one is", async () => {
+  const { loads, tell } = await opened("log.7");
+  tell({ runtime_id: "other", status: "ready" });
+  tell({ runtime_id: "r", status: "unavailable" });
+  tell({ runtime_id: "r" });
+  assert.equal(loads(), 1);
+  tell({ runtime_id: "r", status: "ready" });
+  assert.equal(loads(), 2);
 });
 
 test("the end of a turn leads to the next that waits, and the end of one that waited to nothing", async () => {

@@ -50,6 +50,7 @@ function opened(follows: Parameters<typeof openEventSource>[0]) {
     failed: note("failed"),
     changed: note("changed"),
     runtime: note("runtime"),
+    missed: note("missed"),
     closed: note("closed"),
   };
   openEventSource(follows, on);
@@ -77,14 +78,16 @@ test("events go to the Worker that they name, and hints to everybody", () => {
   source.says("item.delta", { ...place, item_id: 1, offset: 0, text: "x" });
   source.says("follow.failed", { ...place, problem: { code: "cursor_gap" } });
   source.says("changed", { ...place, seq: 4, type: "turn.ended" });
-  source.says("runtime", { runtime_id: "far", status: "removed" });
+  source.says("runtime", { runtime_id: "far" });
+  source.says("missed", {});
   assert.deepEqual(heard, [
     ["opened"],
     ["event", "far/w1", { ...place, type: "item.completed", seq: 3, cursor: "log.3" }],
     ["event", "far/w1", { ...place, type: "item.delta", item_id: 1, offset: 0, text: "x" }],
     ["failed", "far/w1", { code: "cursor_gap" }],
     ["changed", { ...place, seq: 4, type: "turn.ended" }],
-    ["runtime", { runtime_id: "far", status: "removed" }],
+    ["runtime", { runtime_id: "far" }],
+    ["missed"],
   ]);
 });
 
