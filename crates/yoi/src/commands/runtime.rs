@@ -27,7 +27,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let find = |args| BackendClient::find(args, config, output);
     match command {
-        RuntimeCommand::Ls(args) => ls(find(&args)?.runtimes().await?, output)?,
+        RuntimeCommand::Ls(args) => ls(&find(&args)?.runtimes().await?, output)?,
         RuntimeCommand::Show(args) => {
             show(&find(&args.backend)?.show_runtime(&args.id).await?, output)?;
         }
@@ -47,7 +47,7 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-fn ls(runtimes: Vec<RuntimeListing>, output: Output) -> anyhow::Result<()> {
+fn ls(runtimes: &[RuntimeListing], output: Output) -> anyhow::Result<()> {
     if output.is_json() {
         return runtimes.iter().try_for_each(|runtime| Ok(output.json(runtime)?));
     }

@@ -276,7 +276,6 @@ fn owners(dir: &Path) -> Vec<(std::ffi::OsString, u32)> {
 
 #[cfg(unix)]
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not tested is to be seen")]
 fn root_changes_no_tokens_of_another_user_who_could_not_read_them_any_more() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED: only root can write into the data directory of another user");

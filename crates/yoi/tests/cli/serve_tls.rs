@@ -171,7 +171,6 @@ fn the_doctor_says_what_is_wrong_with_the_files_of_tls() {
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what was not tested is to be seen")]
 fn the_doctor_says_that_it_may_not_read_the_key() {
     let home = home_with_tls();
     let key = beside_the_config(&home, "key.pem");
@@ -182,7 +181,7 @@ fn the_doctor_says_that_it_may_not_read_the_key() {
         chown(&key, Some(0), Some(0)).expect("root may");
         command.uid(NOBODY).gid(NOBODY);
     } else {
-        fs::set_permissions(&key, fs::Permissions::from_mode(0)).expect("a mode");
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o000)).expect("a mode");
     }
     let said = match command.output() {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
