@@ -94,13 +94,16 @@ export interface WorkerFilter {
   runtime?: string;
   status?: string;
   workspace?: string;
-  label?: string;
   after?: string;
   limit?: number;
 }
 
-export const workers = (filter: WorkerFilter) =>
-  ask<WorkerPage>("GET", pathOf(["workers"], { ...filter }));
+export function workers({ runtime, workspace, ...query }: WorkerFilter): Promise<WorkerPage> {
+  const segments = runtime ? ["runtimes", runtime, "workers"] : ["workers"];
+  // The Workers of a workspace have its name as a label.
+  const label = workspace ? `workspace:${workspace}` : undefined;
+  return ask<WorkerPage>("GET", pathOf(segments, { ...query, label }));
+}
 
 /** Where one Worker is. */
 export interface WorkerPlace {

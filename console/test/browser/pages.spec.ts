@@ -162,7 +162,10 @@ test("Workers are filtered, and the address says how", async ({ page, backend, c
   await page.reload();
   await expect(rows).toHaveText(["Scripts"]);
   await expect(page.getByLabel("Profile")).toHaveValue("shell");
-  await page.getByLabel("Runtime").selectOption("far");
+  await page.getByLabel("Runtime").selectOption("backend-internal");
+  await expect(page).toHaveURL(/runtime=backend-internal/);
+  await expect(rows).toHaveText(["Scripts"]);
+  await page.getByLabel("Status").selectOption("stopped");
   await expect(page.getByText("No Worker fits these filters.")).toBeVisible();
   await page.getByRole("link", { name: "Show all" }).click();
   await expect(rows).toHaveCount(3);
