@@ -22,7 +22,8 @@ export async function withFarRuntime(page: Page): Promise<{ asked: string[] }> {
       registered = true;
       return json(route, { ...far, ...(route.request().postDataJSON() as object) }, 201);
     }
-    const answer = (await (await route.fetch()).json()) as { runtimes: unknown[] };
+    // The Backend ends connections that are idle, perhaps just when one is used again.
+    const answer = (await (await route.fetch({ maxRetries: 3 })).json()) as { runtimes: unknown[] };
     return json(route, { runtimes: registered ? [...answer.runtimes, far] : answer.runtimes });
   });
   await page.route("**/api/connection-tests", (route) =>

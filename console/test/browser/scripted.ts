@@ -43,7 +43,7 @@ const turn = (turn_id: string, wall_us: number, outcome: WorkerUsage["turns"][nu
 
 export async function withScriptedTranscript(page: Page, worker: string): Promise<void> {
   await page.route(`**/workers/${worker}/transcript*`, async (route) => {
-    const real = (await (await route.fetch()).json()) as TranscriptPage;
+    const real = (await (await route.fetch({ maxRetries: 3 })).json()) as TranscriptPage;
     const items = bodies.map(
       ([turn_id, origin, body], place) => ({ id: place + 1, turn_id, origin, status: "completed", ...body }) as Item,
     );
