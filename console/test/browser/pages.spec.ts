@@ -192,7 +192,7 @@ test("a Worker is created with the authority that was shown before", async ({ pa
   await dialog.getByRole("button", { name: "Create it with this authority" }).click();
   await expect(dialog).toBeHidden();
   await expect(page.getByRole("heading", { name: "Made here" })).toBeVisible();
-  expect(await page.locator(".details .authority li").allTextContents()).toEqual(before);
+  await expect(page.locator(".details .authority li")).toHaveText(before);
   await expect(page.locator(".transcript")).toContainText("made");
   expect(consoleErrors).toEqual([]);
 });
