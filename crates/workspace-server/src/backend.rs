@@ -12,6 +12,10 @@ use crate::{
     auth::Auth, console, guard, server,
 };
 
+/// Answers that are held back at once until a turn ends: with the event streams, these leave a quarter of the
+/// connections for everything else.
+const HELD: usize = 128;
+
 /// The Backend. Clones are handles of the same one.
 #[derive(Debug, Clone)]
 pub struct Backend {
@@ -21,6 +25,7 @@ pub struct Backend {
     remotes: Option<Arc<RemoteDefinitions>>,
     options: ServeOptions,
     event_streams: Shares,
+    held: Shares,
 }
 
 /// What every handler can reach.
@@ -33,6 +38,8 @@ pub(crate) struct AppState {
     pub(crate) remotes: Option<Arc<RemoteDefinitions>>,
     pub(crate) own_address: OwnAddress,
     pub(crate) event_streams: EventStreams,
+    /// One for each answer that may be held back until a turn ends.
+    pub(crate) held: Shares,
     /// Cancelled when the server goes: what holds a response open ends it.
     pub(crate) shutdown: CancellationToken,
 }
@@ -54,6 +61,7 @@ impl Backend {
             auth: Arc::new(Auth::new(access_token)),
             remotes: None,
             event_streams: event_streams(&options),
+            held: Shares::undivided("answers held back", HELD),
             options,
         }
     }
@@ -69,8 +77,9 @@ impl Backend {
     /// The same, at which requests add and remove remote Runtimes, which are kept in `remotes`. Those that are
     /// there already are registered; one that cannot be, such as without its token, is left out with a warning.
     #[must_use]
-    pub fn with_remotes(mut self, remotes: RemoteDefinitions) -> Self {
-        for definition in remotes.all() {
+    pub fn with_remotes(mut self, mut remotes: RemoteDefinitions) -> Self {
+        let definitions: Vec<_> = remotes.all().cloned().collect();
+        for definition in definitions {
             let registered = remotes
                 .registration(&definition)
                 .and_then(|registration| self.registry.register(registration));
@@ -120,6 +129,7 @@ impl Backend {
             remotes: self.remotes.clone(),
             own_address: OwnAddress::new(address, &self.options),
             event_streams: EventStreams::new(self.event_streams.clone(), shutdown.clone()),
+            held: self.held.clone(),
             shutdown,
         })
     }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use worker_runtime::Runtime;
 use worker_types::{FeedCursor, RuntimeError, RuntimeId, RuntimeStatus, Seq, WorkerId};
 
-use crate::{RemoteRuntime, RuntimeFeed, RuntimeRegistry, RuntimeSource};
+use crate::{Registration, RemoteRuntime, RuntimeFeed, RuntimeRegistry, RuntimeSource};
 
 /// How often a Runtime is asked how it fares that answers.
 const PROBES: Duration = Duration::from_secs(10);
@@ -21,6 +21,9 @@ const PROBES: Duration = Duration::from_secs(10);
 /// How long nobody asks one that did not answer, and at most: each pause is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Workers of which it is remembered whether callers see them, of a Runtime that shows only some.
+const MOST_REMEMBERED: usize = 10_000;
 
 /// That something is to be looked at anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +73,7 @@ pub(crate) async fn watch(
                 is_same
             });
             let entry = known.unwrap_or_else(|| {
-                let task = tasks.spawn(watch_one(Arc::clone(source), hints.clone()));
+                let task = tasks.spawn(watch_one(runtime.clone(), hints.clone()));
                 (Arc::clone(source), task)
             });
             watched.insert(source.id().clone(), entry);
@@ -86,28 +89,51 @@ pub(crate) async fn watch(
     }
 }
 
-async fn watch_one(source: Arc<RuntimeSource>, hints: broadcast::Sender<Hint>) {
-    match &*source {
-        RuntimeSource::Embedded(runtime) => watch_embedded(runtime, &hints).await,
-        RuntimeSource::Remote(remote) => watch_remote(remote, &hints).await,
+async fn watch_one(runtime: Registration, hints: broadcast::Sender<Hint>) {
+    let seen = Seen { runtime: &runtime, known: HashMap::new() };
+    match &**runtime.source() {
+        RuntimeSource::Embedded(runtime) => watch_embedded(runtime, seen, &hints).await,
+        RuntimeSource::Remote(remote) => watch_remote(remote, seen, &hints).await,
+    }
+}
+
+/// Which Workers of a Runtime callers of the Backend see.
+struct Seen<'a> {
+    runtime: &'a Registration,
+    /// The labels of a Worker never change.
+    known: HashMap<WorkerId, bool>,
+}
+
+impl Seen<'_> {
+    async fn shows(&mut self, worker_id: WorkerId) -> bool {
+        if let Some(shows) = self.known.get(&worker_id) {
+            return *shows;
+        }
+        // Of one that does not say which labels it has nothing is told.
+        let Ok(shows) = self.runtime.shows(worker_id).await else { return false };
+        if self.known.len() >= MOST_REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(worker_id, shows);
+        shows
     }
 }
 
 /// It is always reached, and its feed ends with it.
-async fn watch_embedded(runtime: &Runtime, hints: &broadcast::Sender<Hint>) {
+async fn watch_embedded(runtime: &Runtime, mut seen: Seen<'_>, hints: &broadcast::Sender<Hint>) {
     tell(hints, runtime.id(), runtime.status());
     let Ok(feed) = runtime.feed(runtime.summary().feed_cursor) else { return };
-    follow(runtime.id(), RuntimeFeed::Embedded(feed), hints).await;
+    follow(&mut seen, RuntimeFeed::Embedded(feed), hints).await;
 }
 
-async fn watch_remote(remote: &RemoteRuntime, hints: &broadcast::Sender<Hint>) {
+async fn watch_remote(remote: &RemoteRuntime, mut seen: Seen<'_>, hints: &broadcast::Sender<Hint>) {
     let mut pause = FIRST_PAUSE;
     loop {
         match remote.probe().await {
             Ok(end) => {
                 pause = FIRST_PAUSE;
                 tell(hints, remote.id(), RuntimeStatus::Ready);
-                while_reached(remote, end, hints).await;
+                while_reached(remote, end, &mut seen, hints).await;
             }
             Err(error) => tracing::warn!(runtime_id = %remote.id(), %error, "a Runtime is lost"),
         }
@@ -118,7 +144,12 @@ async fn watch_remote(remote: &RemoteRuntime, hints: &broadcast::Sender<Hint>) {
 }
 
 /// Passes on what comes, until the Runtime does not answer.
-async fn while_reached(remote: &RemoteRuntime, end: FeedCursor, hints: &broadcast::Sender<Hint>) {
+async fn while_reached(
+    remote: &RemoteRuntime,
+    end: FeedCursor,
+    seen: &mut Seen<'_>,
+    hints: &broadcast::Sender<Hint>,
+) {
     let probes = async {
         loop {
             time::sleep(PROBES).await;
@@ -129,7 +160,7 @@ async fn while_reached(remote: &RemoteRuntime, end: FeedCursor, hints: &broadcas
     };
     let feed = async {
         match remote.feed(end).await {
-            Ok(feed) => follow(remote.id(), feed, hints).await,
+            Ok(feed) => follow(seen, feed, hints).await,
             // Not for this token: then there are no hints of its Workers.
             Err(RuntimeError::RemoteAuthFailed { .. }) => std::future::pending().await,
             Err(_) => {}
@@ -142,7 +173,7 @@ async fn while_reached(remote: &RemoteRuntime, end: FeedCursor, hints: &broadcas
 }
 
 /// Passes on the events of a feed until it ends.
-async fn follow(runtime_id: &RuntimeId, mut feed: RuntimeFeed, hints: &broadcast::Sender<Hint>) {
+async fn follow(seen: &mut Seen<'_>, mut feed: RuntimeFeed, hints: &broadcast::Sender<Hint>) {
     while let Some(event) = feed.next().await {
         let Ok(event) = event else {
             // Of what is damaged the feed of this process tells, and goes on.
@@ -151,10 +182,13 @@ async fn follow(runtime_id: &RuntimeId, mut feed: RuntimeFeed, hints: &broadcast
             }
             return;
         };
+        if !seen.shows(event.worker_id).await {
+            continue;
+        }
         send(
             hints,
             Hint::Worker(WorkerChanged {
-                runtime_id: runtime_id.clone(),
+                runtime_id: seen.runtime.source().id().clone(),
                 worker_id: event.worker_id,
                 seq: event.seq,
                 r#type: event.body.name(),

@@ -54,8 +54,9 @@ pub struct RuntimeDetails {
     /// How long it keeps events.
     #[serde(default)]
     pub retention: Retention,
-    /// Its Workers in numbers.
-    pub overview: Overview,
+    /// Its Workers in numbers; absent where only some of them are visible here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overview: Option<Overview>,
     /// The end of its feed now.
     pub feed_cursor: FeedCursor,
 }
@@ -93,7 +94,7 @@ impl RuntimeListing {
             roots,
             limits,
             retention,
-            overview,
+            overview: Some(overview),
             feed_cursor,
         };
         Self { runtime_id, source_kind, managed_by, status, diagnostics, details: Some(details) }

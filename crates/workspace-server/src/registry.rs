@@ -13,7 +13,7 @@ use tokio::{
 };
 use utoipa::ToSchema;
 use worker_types::{
-    DEFAULT_WORKERS, Diagnostic, Labels, MAX_WORKERS, Overview, RuntimeError, RuntimeId, WorkerId,
+    DEFAULT_WORKERS, Diagnostic, Labels, MAX_WORKERS, RuntimeError, RuntimeId, WorkerId,
     WorkerPage, WorkerQuery, WorkerStatus, WorkerView,
 };
 
@@ -96,8 +96,13 @@ impl Registration {
         &self.visible
     }
 
-    fn shows(&self, worker: &WorkerView) -> bool {
-        self.visible.iter().all(|(key, value)| worker.labels.get(key) == Some(value))
+    /// Whether a Worker of the Runtime is there for callers of the Backend.
+    pub(crate) async fn shows(&self, worker_id: WorkerId) -> Result<bool, RuntimeError> {
+        if self.visible.is_empty() {
+            return Ok(true);
+        }
+        let labels = self.source.worker(worker_id).await?.labels;
+        Ok(self.visible.iter().all(|(key, value)| labels.get(key) == Some(value)))
     }
 
     /// A page of the Workers that are visible.
@@ -116,12 +121,13 @@ impl Registration {
     async fn listing(&self) -> RuntimeListing {
         let Self { source, managed_by, visible } = self;
         match in_time(source, source.summary()).await {
-            Ok(mut summary) => {
-                if !visible.is_empty() {
+            Ok(summary) => {
+                let mut listing = RuntimeListing::known(source.kind(), *managed_by, summary);
+                if let (false, Some(details)) = (visible.is_empty(), &mut listing.details) {
                     // Its own numbers are those of all.
-                    summary.overview = Overview::default();
+                    details.overview = None;
                 }
-                RuntimeListing::known(source.kind(), *managed_by, summary)
+                listing
             }
             Err(error) => {
                 let reason = missing(source.id(), &error);
@@ -188,15 +194,19 @@ impl RuntimeRegistry {
         runtime_id: &RuntimeId,
         force: bool,
     ) -> Result<Registration, RuntimeError> {
-        let runtime = self.lookup(runtime_id)?;
         if !force {
-            unused(&runtime).await?;
+            self.unused(runtime_id).await?;
         }
         let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
         let removed = runtimes.remove(runtime_id);
         drop(runtimes);
         self.generation.send_modify(|generation| *generation += 1);
         removed.ok_or_else(|| RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() })
+    }
+
+    /// Whether [`unregister`](Self::unregister) needs no force now.
+    pub(crate) async fn unused(&self, runtime_id: &RuntimeId) -> Result<(), RuntimeError> {
+        unused(&self.lookup(runtime_id)?).await
     }
 
     /// The Runtime called `runtime_id`.
@@ -224,7 +234,7 @@ impl RuntimeRegistry {
         worker_id: WorkerId,
     ) -> Result<Arc<RuntimeSource>, RuntimeError> {
         let runtime = self.lookup(runtime_id)?;
-        if !runtime.visible.is_empty() && !runtime.shows(&runtime.source.worker(worker_id).await?) {
+        if !runtime.shows(worker_id).await? {
             return Err(RuntimeError::UnknownWorker { worker_id });
         }
         Ok(runtime.source)

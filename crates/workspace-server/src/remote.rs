@@ -154,7 +154,7 @@ impl RemoteRuntime {
         &self,
         mut request: CreateWorker,
     ) -> Result<WorkerView, RuntimeError> {
-        request.idempotency_key = request.idempotency_key.map(own_key);
+        request.idempotency_key = request.idempotency_key.as_ref().map(own_key);
         self.ask(self.client.create(request)).await.map(|worker| self.named(worker))
     }
 
@@ -165,7 +165,7 @@ impl RemoteRuntime {
         mut options: InputOptions,
         wait: Option<OutcomeWait>,
     ) -> Result<(InputAccepted, Option<Outcome>), RuntimeError> {
-        options.idempotency_key = options.idempotency_key.map(own_key);
+        options.idempotency_key = options.idempotency_key.as_ref().map(own_key);
         let accepted = self.ask(self.client.input(id, input, options)).await?;
         let Some(wait) = wait else { return Ok((accepted, None)) };
         let asked = self.ask(self.client.turn(id, accepted.turn_id, wait.at_most));
@@ -203,10 +203,10 @@ fn is_understood(version: &str) -> bool {
 }
 
 /// The Runtime sees one principal, the Backend; the keys of the Backend's own callers are told apart here.
-fn own_key(key: IdempotencyKey) -> IdempotencyKey {
+fn own_key(key: &IdempotencyKey) -> IdempotencyKey {
     // A digest, since both together may be longer than a key. No principal's name has a line break.
     let both = Sha256::digest(format!("{}\n{}", key.principal(), key.as_str()));
-    IdempotencyKey::new(format!("{both:x}")).unwrap_or(key)
+    IdempotencyKey::new(format!("{both:x}")).expect("a hexadecimal digest is a key")
 }
 
 /// What a client of the Backend is told. What it must not know, such as where the Runtime is, is for the
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn the_keys_of_two_principals_do_not_meet() {
         let key = |principal: &str, key: &str| {
-            own_key(IdempotencyKey::new(key).expect("a key").of(principal))
+            own_key(&IdempotencyKey::new(key).expect("a key").of(principal))
         };
         let longest = "k".repeat(IdempotencyKey::MAX_BYTES);
         assert_eq!(key("bearer", &longest), key("bearer", &longest));

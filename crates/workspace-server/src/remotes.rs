@@ -6,12 +6,12 @@ use std::{
     env, fmt, fs, io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
 };
 
 use runtime_client::{AuthToken, ClientOptions, RuntimeClient};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, de};
+use tokio::{sync::Mutex, task};
 use utoipa::ToSchema;
 use worker_types::{RuntimeError, RuntimeId};
 
@@ -105,10 +105,8 @@ impl RemoteDefinitions {
     }
 
     /// All of them.
-    #[must_use]
-    pub fn all(&self) -> Vec<RemoteDefinition> {
-        let definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
-        definitions.values().cloned().collect()
+    pub(crate) fn all(&mut self) -> impl Iterator<Item = &RemoteDefinition> {
+        self.definitions.get_mut().values()
     }
 
     /// The Runtime that is described, not asked yet.
@@ -137,40 +135,29 @@ impl RemoteDefinitions {
         Ok(Registration::new(source).by_api())
     }
 
-    pub(crate) fn keep(&self, definition: RemoteDefinition) -> io::Result<()> {
-        self.change(|all| {
-            all.insert(definition.runtime_id.clone(), definition);
-        })
-    }
-
-    pub(crate) fn forget(&self, runtime_id: &RuntimeId) -> io::Result<()> {
-        self.change(|all| {
-            all.remove(runtime_id);
-        })
-    }
-
-    /// A new file takes the place of the old one in one step, so that a crash leaves one of them.
-    fn change(
-        &self,
-        change: impl FnOnce(&mut BTreeMap<RuntimeId, RemoteDefinition>),
-    ) -> io::Result<()> {
-        let mut definitions = self.definitions.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Adds one, or writes it over the one that has its id.
+    pub(crate) async fn keep(&self, definition: RemoteDefinition) -> io::Result<()> {
+        let mut definitions = self.definitions.lock().await;
         let mut changed = definitions.clone();
-        change(&mut changed);
-        let text = serde_json::to_vec_pretty(&changed.values().collect::<Vec<_>>())?;
-        let new = self.directory.join("remotes.json.new");
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&new)?;
-        io::Write::write_all(&mut file, &text)?;
-        file.sync_all()?;
-        fs::rename(&new, self.directory.join("remotes.json"))?;
-        fs::File::open(&self.directory)?.sync_all()?;
+        changed.insert(definition.runtime_id.clone(), definition);
+        self.write(&changed).await?;
         *definitions = changed;
         Ok(())
+    }
+
+    pub(crate) async fn forget(&self, runtime_id: &RuntimeId) -> io::Result<()> {
+        let mut definitions = self.definitions.lock().await;
+        let mut changed = definitions.clone();
+        changed.remove(runtime_id);
+        self.write(&changed).await?;
+        *definitions = changed;
+        Ok(())
+    }
+
+    async fn write(&self, all: &BTreeMap<RuntimeId, RemoteDefinition>) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(&all.values().collect::<Vec<_>>())?;
+        let directory = self.directory.clone();
+        task::spawn_blocking(move || replace_file(&directory, &text)).await?
     }
 
     fn token(&self, place: &TokenPlace) -> Result<String, RuntimeError> {
@@ -195,6 +182,17 @@ impl RemoteDefinitions {
             }
         }
     }
+}
+
+/// The new file takes the place of the old one in one step, so that a crash leaves one of them.
+fn replace_file(directory: &Path, text: &[u8]) -> io::Result<()> {
+    let new = directory.join("remotes.json.new");
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    io::Write::write_all(&mut file, text)?;
+    file.sync_all()?;
+    fs::rename(&new, directory.join("remotes.json"))?;
+    fs::File::open(directory)?.sync_all()
 }
 
 /// What is in a token's file, if its owner alone can read it.
@@ -234,17 +232,17 @@ mod tests {
         RemoteDefinition { runtime_id: "far".parse().expect("an id"), endpoint, token }
     }
 
-    #[test]
-    fn definitions_outlive_the_process_and_hold_no_token() {
+    #[tokio::test]
+    async fn definitions_outlive_the_process_and_hold_no_token() {
         let directory = tempfile::tempdir().expect("a directory");
         let open = || RemoteDefinitions::open(directory.path()).expect("definitions");
         let far = definition(TokenPlace::File("far.token".to_owned()));
-        open().keep(far.clone()).expect("kept");
-        assert_eq!(open().all(), [far]);
+        open().keep(far.clone()).await.expect("kept");
+        assert!(open().all().eq([&far]));
         let mode = fs::metadata(directory.path().join("remotes.json")).expect("it").mode();
         assert_eq!(mode & 0o777, 0o600);
-        open().forget(&"far".parse().expect("an id")).expect("forgotten");
-        assert_eq!(open().all(), []);
+        open().forget(&"far".parse().expect("an id")).await.expect("forgotten");
+        assert_eq!(open().all().count(), 0);
         fs::write(directory.path().join("remotes.json"), "[{").expect("written");
         assert!(RemoteDefinitions::open(directory.path()).is_err());
     }

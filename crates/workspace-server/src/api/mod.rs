@@ -44,7 +44,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(login::create_link))
         .routes(routes!(runtimes::list, runtimes::add))
         .routes(routes!(runtimes::test_new))
-        .routes(routes!(runtimes::show, runtimes::remove))
+        .routes(routes!(runtimes::show, runtimes::replace, runtimes::remove))
         .routes(routes!(runtimes::test))
         .routes(routes!(launch::workspaces))
         .routes(routes!(launch::preview))

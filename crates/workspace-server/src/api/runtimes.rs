@@ -12,8 +12,8 @@ use worker_types::RuntimeError;
 
 use super::{AtRuntime, RuntimePath};
 use crate::{
-    ConnectionTest, ManagedBy, RemoteDefinition, RemoteDefinitions, RuntimeListing, RuntimeSource,
-    backend::AppState,
+    ConnectionTest, ManagedBy, Registration, RemoteDefinition, RemoteDefinitions, RuntimeListing,
+    RuntimeSource, TokenPlace, backend::AppState,
 };
 
 /// The Runtimes of this Backend.
@@ -83,12 +83,55 @@ pub(super) async fn add(
     let registration = remotes.registration(&definition)?;
     let runtime_id = definition.runtime_id.clone();
     state.registry.register(registration)?;
-    if let Err(error) = remotes.keep(definition) {
+    if let Err(error) = remotes.keep(definition).await {
         // What is not kept would be gone with the process, and nobody would know why.
         state.registry.unregister(&runtime_id, true).await?;
         return Err(not_kept(&error));
     }
     Ok((StatusCode::CREATED, Json(state.registry.listing(&runtime_id).await?)))
+}
+
+/// How a remote Runtime is reached.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReplaceBody {
+    /// Where it is, such as `https://host:38800`.
+    endpoint: String,
+    /// Where its token is.
+    token: TokenPlace,
+}
+
+/// Reaches a remote Runtime that the API added in another way from now on, such as with the token that its
+/// file holds since the last rotation. Streams that are open go on as they were opened.
+#[utoipa::path(
+    put,
+    path = "/runtimes/{runtime_id}",
+    operation_id = "replace_runtime",
+    tag = "Runtimes",
+    params(RuntimePath),
+    request_body = ReplaceBody,
+    responses(
+        TokenRefusals,
+        BodyRefusals,
+        StateRefusals,
+        RegistryRefusals,
+        (status = 200, description = "It is reached so.", body = RuntimeListing),
+    ),
+    security(("token" = []))
+)]
+pub(super) async fn replace(
+    State(state): State<AppState>,
+    AtRuntime(runtime): AtRuntime,
+    ApiJson(ReplaceBody { endpoint, token }): ApiJson<ReplaceBody>,
+) -> Result<Json<RuntimeListing>, Problem> {
+    changeable(&runtime)?;
+    let remotes = remotes(&state)?;
+    let runtime_id = runtime.source().id();
+    let definition = RemoteDefinition { runtime_id: runtime_id.clone(), endpoint, token };
+    let registration = remotes.registration(&definition)?;
+    remotes.keep(definition).await.map_err(|error| not_kept(&error))?;
+    state.registry.replace(registration);
+    Ok(Json(state.registry.listing(runtime_id).await?))
 }
 
 /// Tries a remote Runtime that is not added.
@@ -168,13 +211,25 @@ pub(super) async fn remove(
     ApiQuery(RemoveQuery { force }): ApiQuery<RemoveQuery>,
 ) -> Result<StatusCode, Problem> {
     let runtime_id = runtime.source().id();
-    if runtime.managed_by() != ManagedBy::Api {
-        let reason = "the Backend's configuration has it: take it out there".to_owned();
-        return Err(RuntimeError::RuntimeInUse { runtime_id: runtime_id.clone(), reason }.into());
+    changeable(&runtime)?;
+    let remotes = remotes(&state)?;
+    if !force {
+        state.registry.unused(runtime_id).await?;
     }
-    state.registry.unregister(runtime_id, force).await?;
-    remotes(&state)?.forget(runtime_id).map_err(|error| not_kept(&error))?;
+    // First: one that is gone here, and there again with the next start, would astonish.
+    remotes.forget(runtime_id).await.map_err(|error| not_kept(&error))?;
+    state.registry.unregister(runtime_id, true).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether requests may change it.
+fn changeable(runtime: &Registration) -> Result<(), RuntimeError> {
+    if runtime.managed_by() == ManagedBy::Api {
+        return Ok(());
+    }
+    let runtime_id = runtime.source().id().clone();
+    let reason = "the Backend's configuration has it: change it there".to_owned();
+    Err(RuntimeError::RuntimeInUse { runtime_id, reason })
 }
 
 fn remotes(state: &AppState) -> Result<&RemoteDefinitions, Problem> {

@@ -7,8 +7,8 @@ use axum::{
 };
 use http::{StatusCode, header};
 use http_api::{
-    ApiJson, ApiPath, ApiQuery, CancelBody, InputBody, Keyed, LogQuery, OptionalJson, Problem,
-    RevokeBody, TurnResult, TurnView, UpgradeBody, UsageQuery, WaitQuery, WorkerFilter,
+    ApiJson, ApiPath, ApiQuery, CallerName, CancelBody, InputBody, Keyed, LogQuery, OptionalJson,
+    Problem, RevokeBody, TurnResult, TurnView, UpgradeBody, UsageQuery, WaitQuery, WorkerFilter,
     openapi::{
         BodyRefusals, ComponentRefusals, QueryRefusals, RegistryRefusals, StateRefusals,
         TokenRefusals,
@@ -250,15 +250,19 @@ pub(super) async fn delete(at: AtWorker) -> Result<StatusCode, Problem> {
 )]
 pub(super) async fn input(
     State(state): State<AppState>,
+    Extension(caller): Extension<CallerName>,
     at: AtWorker,
     ApiQuery(wait): ApiQuery<WaitQuery>,
     Keyed(key): Keyed,
     ApiJson(body): ApiJson<InputBody>,
 ) -> Result<Response, Problem> {
     let (input, options) = body.into_input(key)?;
+    // Whoever cannot be held any more is answered at once.
+    let held = state.held.take(&caller);
     // Held answers must not hold the shutdown.
     let give_up = state.shutdown.clone();
-    let wait = wait.at_most().map(|at_most| OutcomeWait { at_most, give_up });
+    let wait = wait.at_most().filter(|_| held.is_ok());
+    let wait = wait.map(|at_most| OutcomeWait { at_most, give_up });
     let (accepted, outcome) = at.source.input(at.id(), input, options, wait).await?;
     Ok(match outcome {
         Some(outcome) => {
@@ -459,12 +463,14 @@ pub(super) struct OfTurn {
 )]
 pub(super) async fn turn(
     State(state): State<AppState>,
+    Extension(caller): Extension<CallerName>,
     at: AtWorker,
     ApiPath(OfTurn { turn_id }): ApiPath<OfTurn>,
     ApiQuery(wait): ApiQuery<WaitQuery>,
 ) -> Result<Json<OfWorker<TurnView>>, Problem> {
-    let give_up = state.shutdown.clone();
-    let wait = OutcomeWait { at_most: wait.at_most().unwrap_or(LOOK_UP), give_up };
+    let held = state.held.take(&caller);
+    let at_most = wait.at_most().filter(|_| held.is_ok()).unwrap_or(LOOK_UP);
+    let wait = OutcomeWait { at_most, give_up: state.shutdown.clone() };
     let outcome = at.source.outcome(at.id(), turn_id, wait).await?;
     Ok(at.json(TurnView { turn_id, outcome }))
 }

@@ -4,7 +4,7 @@ use runtime_client::{AuthToken, RuntimeClient};
 use serde_json::json;
 use tokio::time::Instant;
 use worker_runtime::Runtime;
-use worker_types::{CreateWorker, RuntimeStatus, WorkerId};
+use worker_types::{CreateWorker, Input, InputOptions, RuntimeStatus, WorkerId};
 
 use super::*;
 use crate::{RemoteRuntime, SourceKind, hints::RuntimeChanged};
@@ -189,6 +189,28 @@ async fn workers_that_are_not_visible_are_not_there() {
     assert!(registry.of_worker(&id("here"), shown).await.is_ok());
     let refused = registry.of_worker(&id("here"), hidden).await;
     assert_eq!(refused.err(), Some(RuntimeError::UnknownWorker { worker_id: hidden }));
+    let details = registry.list().await.remove(0).details.expect("it answers");
+    assert_eq!(details.overview, None, "its numbers tell of Workers that are not there");
+}
+
+#[tokio::test]
+async fn nobody_learns_of_a_worker_that_is_not_visible() {
+    let here = runtime("here").await;
+    let registry = Arc::new(RuntimeRegistry::new());
+    let labels = Labels::from([("workspace".to_owned(), "site".to_owned())]);
+    registry.register(embedded(&here).visible(labels)).expect("the first");
+    let mut hints = registry.hints();
+    let mut tasks = tokio::task::JoinSet::new();
+    let watched = Arc::clone(&registry);
+    tasks.spawn(async move { watched.watch().await });
+    assert!(matches!(hints.recv().await, Ok(Hint::Runtime(_))));
+
+    let hidden = echo(&here).await;
+    here.input(hidden, Input::text("psst"), InputOptions::default()).await.expect("a turn");
+    let request = CreateWorker::profile("echo".parse().expect("a name"));
+    let shown = here.create(request.label("workspace", "site")).await.expect("a Worker").worker_id;
+    let Ok(Hint::Worker(changed)) = hints.recv().await else { panic!("a Worker was created") };
+    assert_eq!((changed.worker_id, changed.r#type), (shown, "worker.created"));
 }
 
 #[tokio::test]

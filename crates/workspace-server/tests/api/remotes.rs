@@ -113,6 +113,52 @@ async fn a_remote_runtime_is_added_used_and_removed_as_if_it_were_here() {
 }
 
 #[tokio::test]
+async fn a_runtime_whose_token_was_rotated_is_reached_with_the_new_one() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
+    let path = "/api/runtimes/far";
+    let how = |endpoint: &str, file: &str| {
+        json!({ "endpoint": endpoint, "token": { "file": file } }).to_string()
+    };
+    keep(far.path(), "wrong.token", "sesame");
+    let lost = bench.put(path, how(&far.url, "wrong.token")).await.ok();
+    assert_eq!(lost["diagnostics"][0]["code"], "remote_auth_failed");
+    bench.put(path, how(&far.url, "none.token")).await.problem(400, "invalid_input");
+
+    let admin = NewToken { scopes: [Scope::Admin].into(), ..Default::default() };
+    far.keep_token("wrong.token", admin);
+    bench.get(&format!("{path}/workers")).await.problem(502, "remote_auth_failed");
+    let found = bench.put(path, how(&far.url, "wrong.token")).await.ok();
+    assert_eq!((&found["status"], &found["managed_by"]), (&json!("ready"), &json!("api")));
+    // Also for who starts anew.
+    far.bench().await.command("/api/runtimes/far/test").await.ok();
+
+    bench
+        .put("/api/runtimes/nowhere", how(&far.url, "far.token"))
+        .await
+        .problem(404, "unknown_runtime");
+    let of_configuration = "/api/runtimes/backend-internal";
+    bench.put(of_configuration, how(&far.url, "far.token")).await.problem(409, "runtime_in_use");
+}
+
+#[tokio::test]
+async fn a_runtime_that_cannot_be_forgotten_stays() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
+    // A directory where the new file is to be written.
+    std::fs::create_dir(far.path().join("remotes.json.new")).expect("a directory");
+    bench.delete("/api/runtimes/far").await.problem(503, "runtime_unavailable");
+    bench.get("/api/runtimes/far").await.ok();
+    let another = definition("another", &far.url, "far.token");
+    bench.post("/api/runtimes", another).await.problem(503, "runtime_unavailable");
+    bench.get("/api/runtimes/another").await.problem(404, "unknown_runtime");
+    std::fs::remove_dir(far.path().join("remotes.json.new")).expect("removed");
+    assert_eq!(bench.delete("/api/runtimes/far").await.status, 204);
+}
+
+#[tokio::test]
 async fn a_runtime_of_the_configuration_is_removed_by_no_request_and_not_tried_where_it_is_embedded()
  {
     let far = Far::start().await;

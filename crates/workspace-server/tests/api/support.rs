@@ -135,6 +135,15 @@ impl Bench {
     }
 
     /// A POST with an idempotency key.
+    pub(crate) async fn put(&self, path: &str, body: impl Into<Body>) -> Answer {
+        let request = self
+            .request(Method::PUT, path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .expect("a request");
+        self.ask(request).await
+    }
+
     pub(crate) async fn post_keyed(&self, path: &str, key: &str, body: &str) -> Answer {
         let request = self
             .request(Method::POST, path)

@@ -1,5 +1,6 @@
 //! Creating, commanding and reading Workers.
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use http::{StatusCode, header};
 use llm_engine::OfflineModel;
 use serde_json::{Value, json};
@@ -132,6 +133,27 @@ async fn waiting_for_a_turn_that_does_not_end_gives_the_acceptance() {
     bench.shutdown.cancel();
     let input = format!("{worker}/input?wait_ms=60000");
     bench.post(&input, r#"{"text":"b"}"#).await.expect(StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_held_any_more_comes_at_once() {
+    /// How many a Backend holds.
+    const HELD: usize = 128;
+    let bench = Bench::with_model(silent()).await;
+    let worker = bench.companion().await;
+    bench.post(&format!("{worker}/input"), r#"{"text":"a"}"#).await.expect(StatusCode::ACCEPTED);
+    let turn = format!("{worker}/turns/1?wait_ms=60000");
+    let mut asked: FuturesUnordered<_> = (0..=HELD).map(|_| bench.get(&turn)).collect();
+    let at_once = asked.next().await.expect("one that is not held").ok();
+    assert_eq!(at_once.get("outcome"), None, "the turn has not ended: {at_once}");
+    assert_eq!(asked.len(), HELD);
+
+    let cancel = format!("{worker}/cancel");
+    let (cancelled, ended) = tokio::join!(bench.command(&cancel), asked.collect::<Vec<_>>());
+    assert_eq!(cancelled.status, StatusCode::ACCEPTED);
+    for answer in ended {
+        assert_eq!(answer.ok()["outcome"]["status"], "cancelled");
+    }
 }
 
 #[tokio::test]
