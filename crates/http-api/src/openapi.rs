@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::body::Bytes;
-use http::StatusCode;
+use axum::{body::Bytes, response::IntoResponse};
+use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 use utoipa::{
     IntoResponses, PartialSchema, ToSchema,
@@ -224,10 +224,27 @@ fn refer(statuses: &[StatusCode]) -> BTreeMap<String, RefOr<Response>> {
         .collect()
 }
 
-/// The document, as it is served. What the derives cannot say is put right: what integers the types can hold,
+/// The document, as it is served: written once.
+#[derive(Debug, Clone)]
+pub struct Document(Bytes);
+
+impl Document {
+    /// That of all routes.
+    #[must_use]
+    pub fn of(openapi: &OpenApi) -> Self {
+        Self(document(openapi))
+    }
+}
+
+impl IntoResponse for Document {
+    fn into_response(self) -> axum::response::Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
+/// What the derives cannot say is put right: what integers the types can hold,
 /// that a parameter or a body which is absent is not `null`, which variants are strict, and which may hold at once.
-#[must_use]
-pub fn document(openapi: &OpenApi) -> Bytes {
+fn document(openapi: &OpenApi) -> Bytes {
     // It is JSON by its nature; the test of each server reads it.
     let mut document = serde_json::to_value(openapi).unwrap_or_default();
     tidy(&mut document);
@@ -250,7 +267,7 @@ pub fn document(openapi: &OpenApi) -> Bytes {
     for (name, schema) in schemas.into_iter().flatten() {
         let Some(schema) = schema.as_object_mut() else { continue };
         match name.as_str() {
-            "Input" | "InputBody" | "InputPart" => {
+            "Input" | "InputBody" | "InputPart" | "TokenPlace" => {
                 let variants = schema.get_mut("oneOf").and_then(Value::as_array_mut);
                 for variant in variants.into_iter().flatten() {
                     variant["additionalProperties"] = false.into();

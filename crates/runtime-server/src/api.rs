@@ -9,7 +9,7 @@ mod metrics;
 mod observation;
 
 use axum::{Extension, Router, middleware};
-use http_api::Problem;
+use http_api::{Problem, openapi::Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{guard, server::ServerState};
@@ -27,9 +27,7 @@ pub(crate) fn router(state: &ServerState) -> Router<ServerState> {
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(admit.clone());
-    open.merge(figures.layer(admit))
-        .nest("/v1", routes)
-        .layer(Extension(description::Document::of(&openapi)))
+    open.merge(figures.layer(admit)).nest("/v1", routes).layer(Extension(Document::of(&openapi)))
 }
 
 /// What is open to everybody who reaches the server: whether it is there, and how to talk to it.

@@ -1,12 +1,7 @@
 //! The API in its own words, as OpenAPI.
 
-use axum::{
-    Extension,
-    body::Bytes,
-    response::{IntoResponse, Response},
-};
-use http::header;
-use http_api::openapi::{ForeignRefusals, add_problems, document};
+use axum::Extension;
+use http_api::openapi::{Document, ForeignRefusals, add_problems};
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -42,17 +37,6 @@ pub(super) fn begun() -> OpenApi {
     openapi
 }
 
-/// The document, written once.
-#[derive(Debug, Clone)]
-pub(super) struct Document(Bytes);
-
-impl Document {
-    /// That of all routes.
-    pub(super) fn of(openapi: &OpenApi) -> Self {
-        Self(document(openapi))
-    }
-}
-
 /// This document.
 ///
 /// It holds no secret, and is the same for everybody.
@@ -66,6 +50,6 @@ impl Document {
         (status = 200, description = "OpenAPI 3.1.", content(("application/json"))),
     ),
 )]
-pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+pub(super) async fn openapi(Extension(document): Extension<Document>) -> Document {
+    document
 }

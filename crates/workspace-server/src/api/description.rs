@@ -1,12 +1,7 @@
 //! The API in its own words, as OpenAPI.
 
-use axum::{
-    Extension,
-    body::Bytes,
-    response::{IntoResponse, Response},
-};
-use http::header;
-use http_api::openapi::{TokenRefusals, add_problems, document};
+use axum::Extension;
+use http_api::openapi::{Document, TokenRefusals, add_problems};
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -45,17 +40,6 @@ pub(super) fn begun() -> OpenApi {
     openapi
 }
 
-/// The document, written once.
-#[derive(Debug, Clone)]
-pub(super) struct Document(Bytes);
-
-impl Document {
-    /// That of all routes.
-    pub(super) fn of(openapi: &OpenApi) -> Self {
-        Self(document(openapi))
-    }
-}
-
 /// This document.
 #[utoipa::path(
     get,
@@ -68,6 +52,6 @@ impl Document {
     ),
     security(("token" = []))
 )]
-pub(super) async fn openapi(Extension(Document(document)): Extension<Document>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], document).into_response()
+pub(super) async fn openapi(Extension(document): Extension<Document>) -> Document {
+    document
 }
