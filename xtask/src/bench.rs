@@ -8,7 +8,7 @@ use crate::tools;
 use crate::workspace::{self, Workspace};
 
 /// The crates that have benchmarks.
-const PACKAGES: [&str; 3] = ["worker-runtime", "runtime-server", "yoi"];
+const PACKAGES: [&str; 4] = ["worker-runtime", "runtime-server", "test-support", "yoi"];
 
 /// Runs the benchmarks in a release build.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use worker_types::{
     ComponentDigest, ComponentRef, CreateWorker, Cursor, Event, EventPage, FeedCursor, FeedPage,
     Grant, IdempotencyKey, Input, InputAccepted, InputOptions, Item, ItemId, LiveEvent, LogPage,
-    Outcome, RuntimeError, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId, Upgraded,
-    WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
+    Outcome, RuntimeError, RuntimeId, RuntimeSummary, TranscriptPage, TranscriptQuery, TurnId,
+    Upgraded, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
 use yoi_workspace_server::{
@@ -208,6 +208,12 @@ impl Process {
 }
 
 impl Remote {
+    /// What a Backend registers to reach the same, under a name of its own.
+    #[must_use]
+    pub fn source(&self, id: RuntimeId) -> RuntimeSource {
+        RuntimeSource::Remote(RemoteRuntime::new(id, self.client.clone()))
+    }
+
     /// The client of whoever made the key.
     fn of(&self, key: &mut Option<IdempotencyKey>) -> RuntimeClient {
         let principal = key.as_ref().map(IdempotencyKey::principal).unwrap_or_default().to_owned();
