@@ -1,5 +1,5 @@
-// Builds what the Backend serves, from the sources into its assets; with `--check` it only compares.
-// With `--unit` it runs the unit tests.
+// Builds what the Backend serves, from the sources into its assets, and the types of its API, from its OpenAPI;
+// with `--check` it only compares. With `--types` it writes the types alone, with `--unit` it runs the unit tests.
 
 import { spawnSync } from "node:child_process";
 import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
@@ -7,9 +7,15 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { build } from "esbuild";
+import openapiTypes, { astToString } from "openapi-typescript";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const assets = join(here, "../crates/workspace-server/assets");
+const backend = join(here, "../crates/workspace-server");
+const assets = join(backend, "assets");
+
+/** What the Backend says of its API; a test of its own compares it with what is served. */
+const openapi = join(backend, "tests/api/snapshots/api__openapi__openapi.snap.json");
+const schema = join(here, "src/api/schema.ts");
 
 /** Licences that what is bundled, or used to build and test it, may have. */
 const LICENCES = ["MIT", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MPL-2.0"];
@@ -89,9 +95,19 @@ async function checkLicences() {
   if (refused.length > 0) throw new Error(`licences that are not allowed:\n    ${refused.join("\n    ")}`);
 }
 
+async function types() {
+  const document = JSON.parse(await readFile(openapi, "utf8"));
+  return `// The Browser API, of the Backend's OpenAPI by \`npm run types\`. Not written by hand.\n\n${astToString(await openapiTypes(document))}`;
+}
+
+async function writeTypes() {
+  await writeFile(schema, await types());
+}
+
 async function check() {
   await checkLicences();
   const differing = [];
+  if ((await readFile(schema, "utf8").catch(() => null)) !== (await types())) differing.push("src/api/schema.ts");
   for (const [name, text] of await files()) {
     const committed = await readFile(join(assets, name), "utf8").catch(() => null);
     if (committed !== text) differing.push(name);
@@ -106,6 +122,7 @@ async function check() {
 
 async function write() {
   await checkLicences();
+  await writeTypes();
   for (const [name, text] of await files()) {
     await writeFile(join(assets, name), text);
     console.log(`    ${name}: ${Math.ceil(Buffer.byteLength(text) / 1024)} KiB`);
@@ -140,7 +157,7 @@ async function unit() {
   process.exitCode = run.status ?? 1;
 }
 
-const task = { "--check": check, "--unit": unit }[process.argv[2] ?? ""] ?? write;
+const task = { "--check": check, "--types": writeTypes, "--unit": unit }[process.argv[2] ?? ""] ?? write;
 try {
   await task();
 } catch (error) {

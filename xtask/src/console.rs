@@ -65,10 +65,11 @@ impl Console {
         Ok(console)
     }
 
-    /// Whether the committed bundle is what the sources build to, the types hold, and the unit tests pass.
+    /// Whether the types of the API are those of the Backend's OpenAPI, the committed bundle is what the sources
+    /// build to, the types hold, and the unit tests pass.
     pub(crate) fn check(&self) -> Result<()> {
-        process::run(&mut self.node(["node_modules/typescript/bin/tsc", "--noEmit"]))?;
         process::run(&mut self.node(["build.mjs", "--check"]))?;
+        process::run(&mut self.node(["node_modules/typescript/bin/tsc", "--noEmit"]))?;
         process::run(&mut self.node(["build.mjs", "--unit"]))
     }
 

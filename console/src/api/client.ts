@@ -1,20 +1,14 @@
 // The Browser API, one function for each thing the console asks.
 
+import type { paths } from "./schema.ts";
 import type {
-  Accepted,
   CreateBody,
   EventPage,
   IfBusy,
-  Item,
-  LaunchPreview,
   ProblemBody,
-  RegisterBody,
+  RemoteDefinition,
   RuntimeListing,
-  TestResult,
-  TranscriptPage,
-  WorkerPage,
-  WorkerUsage,
-  WorkerView,
+  TurnId,
 } from "./types.ts";
 
 const SIGNED_OUT = "This browser is signed out. Run `yoi url` for a new link.";
@@ -46,63 +40,88 @@ export function messageOf(error: unknown): string {
   return "Something in this page went wrong. Reload it, please.";
 }
 
-type Query = Record<string, string | number | undefined>;
+type Method = "get" | "post" | "delete";
+/** The paths that take the method. */
+type PathOf<M extends Method> = { [P in keyof paths]: paths[P][M] extends object ? P : never }[keyof paths];
+type Operation<M extends Method, P extends PathOf<M>> = paths[P][M];
 
-function pathOf(segments: string[], query: Query = {}): string {
-  const pairs = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
-  const search = new URLSearchParams(pairs.map(([name, value]) => [name, String(value)]));
-  const path = `/api/${segments.map(encodeURIComponent).join("/")}`;
-  return pairs.length > 0 ? `${path}?${search}` : path;
+type Placed<O> = O extends { parameters: { path: infer At } } ? { at: At } : { at?: never };
+type Queried<O> = O extends { parameters: { query?: infer Query } } ? { query?: Optional<Query> } : never;
+type Bodied<O> = O extends { requestBody: { content: { "application/json": infer Body } } }
+  ? { body: Body }
+  : O extends { requestBody?: { content: { "application/json": infer Body } } }
+    ? { body?: Body }
+    : { body?: never };
+/** What is empty is left out. */
+type Optional<Query> = { [Name in keyof Query]: Query[Name] | undefined };
+type Asked<O> = Placed<O> & Queried<O> & Bodied<O> & { key?: string };
+
+type Content<Response> = Response extends { content: { "application/json": infer Body } } ? Body : null;
+type Answer<O> = O extends { responses: infer All } ? Content<All[keyof All & (200 | 201 | 202 | 204)]> : never;
+
+function address(path: string, at: object = {}, query: object = {}): string {
+  const place = new Map(Object.entries(at));
+  const filled = path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(String(place.get(name))));
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const one of [value].flat()) if (one !== undefined && one !== "") search.append(name, String(one));
+  }
+  return search.size > 0 ? `${filled}?${search}` : filled;
 }
 
-async function ask<T>(method: string, path: string, body?: unknown, key?: string): Promise<T> {
+async function ask<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  { at, query, body, key }: Asked<Operation<M, P>>,
+): Promise<Answer<Operation<M, P>>> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers["content-type"] = "application/json";
   if (key !== undefined) headers["idempotency-key"] = key;
   const sent = body === undefined ? null : JSON.stringify(body);
-  const response = await fetch(path, { method, headers, body: sent }).catch(() => {
+  const request = { method: method.toUpperCase(), headers, body: sent };
+  const response = await fetch(address(path, at, query), request).catch(() => {
     throw new ApiError(0, { code: "unreachable", detail: UNREACHABLE });
   });
-  const answer: unknown = await response.json().catch(() => ({}));
-  if (!response.ok) throw new ApiError(response.status, answer as ProblemBody);
-  return answer as T;
+  const answer: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(response.status, (answer ?? {}) as ProblemBody);
+  return answer as Answer<Operation<M, P>>;
 }
+
+const RUNTIME = "/api/runtimes/{runtime_id}";
+const WORKERS = `${RUNTIME}/workers` as const;
+const WORKER = `${WORKERS}/{worker_id}` as const;
 
 export async function runtimes(): Promise<RuntimeListing[]> {
-  return (await ask<{ runtimes: RuntimeListing[] }>("GET", pathOf(["runtimes"]))).runtimes;
+  return (await ask("get", "/api/runtimes", {})).runtimes;
 }
 
-export const registerRuntime = (body: RegisterBody) =>
-  ask<RuntimeListing>("POST", pathOf(["runtimes"]), body);
+export const registerRuntime = (body: RemoteDefinition) => ask("post", "/api/runtimes", { body });
 /** Whether a Runtime that is not registered yet would be reached. */
-export const testNewRuntime = (body: RegisterBody) =>
-  ask<TestResult>("POST", pathOf(["connection-tests"]), body);
-export const testRuntime = (id: string) => ask<TestResult>("POST", pathOf(["runtimes", id, "test"]));
-export const removeRuntime = (id: string, force: boolean) =>
-  ask<unknown>("DELETE", pathOf(["runtimes", id], { force: force ? "true" : undefined }));
+export const testNewRuntime = (body: RemoteDefinition) => ask("post", "/api/connection-tests", { body });
+export const testRuntime = (runtime_id: string) => ask("post", `${RUNTIME}/test`, { at: { runtime_id } });
+export const removeRuntime = (runtime_id: string, force: boolean) =>
+  ask("delete", RUNTIME, { at: { runtime_id }, query: { force: force || undefined } });
 
 export async function workspaces(): Promise<string[]> {
-  const answer = await ask<{ workspaces: { workspace: string }[] }>("GET", pathOf(["workspaces"]));
+  const answer = await ask("get", "/api/workspaces", {});
   return answer.workspaces.map(({ workspace }) => workspace);
 }
 
-export const launch = (runtime: string, profile: string, workspace: string) =>
-  ask<LaunchPreview>("GET", pathOf(["runtimes", runtime, "launch"], { profile, workspace }));
+export const launch = (runtime_id: string, profile: string, workspace: string) =>
+  ask("get", `${RUNTIME}/launch`, { at: { runtime_id }, query: { profile, workspace } });
 
 /** Which Workers are wanted; what is empty does not matter. */
-export interface WorkerFilter {
+export interface WorkerFilter extends Omit<WorkerQuery, "label"> {
   runtime?: string;
-  status?: string;
   workspace?: string;
-  after?: string;
-  limit?: number;
 }
 
-export function workers({ runtime, workspace, ...query }: WorkerFilter): Promise<WorkerPage> {
-  const segments = runtime ? ["runtimes", runtime, "workers"] : ["workers"];
+type WorkerQuery = NonNullable<paths["/api/workers"]["get"]["parameters"]["query"]>;
+
+export function workers({ runtime, workspace, ...rest }: WorkerFilter) {
   // The Workers of a workspace have its name as a label.
-  const label = workspace ? `workspace:${workspace}` : undefined;
-  return ask<WorkerPage>("GET", pathOf(segments, { ...query, label }));
+  const query = { ...rest, label: workspace ? [`workspace:${workspace}`] : undefined };
+  return runtime ? ask("get", WORKERS, { at: { runtime_id: runtime }, query }) : ask("get", "/api/workers", { query });
 }
 
 /** Where one Worker is. */
@@ -111,30 +130,29 @@ export interface WorkerPlace {
   worker: string;
 }
 
-const ofWorker = ({ runtime, worker }: WorkerPlace, rest: string[] = [], query: Query = {}) =>
-  pathOf(["runtimes", runtime, "workers", worker, ...rest], query);
+const of = ({ runtime, worker }: WorkerPlace) => ({ runtime_id: runtime, worker_id: worker });
 
 /** Creates a Worker; asking again with the same key creates no second one. */
-export const create = (runtime: string, body: CreateBody, key: string) =>
-  ask<WorkerView>("POST", pathOf(["runtimes", runtime, "workers"]), body, key);
-export const worker = (place: WorkerPlace) => ask<WorkerView>("GET", ofWorker(place));
+export const create = (runtime_id: string, body: CreateBody, key: string) =>
+  ask("post", WORKERS, { at: { runtime_id }, body, key });
+export const worker = (place: WorkerPlace) => ask("get", WORKER, { at: of(place) });
 export const send = (place: WorkerPlace, text: string, if_busy: IfBusy, key: string) =>
-  ask<Accepted>("POST", ofWorker(place, ["input"]), { text, if_busy }, key);
-export const cancel = (place: WorkerPlace, turn_id: string | undefined) =>
-  ask<unknown>("POST", ofWorker(place, ["cancel"]), { turn_id });
-export const stop = (place: WorkerPlace) => ask<unknown>("POST", ofWorker(place, ["stop"]));
-export const start = (place: WorkerPlace) => ask<unknown>("POST", ofWorker(place, ["start"]));
-export const remove = (place: WorkerPlace) => ask<unknown>("DELETE", ofWorker(place));
+  ask("post", `${WORKER}/input`, { at: of(place), body: { text, if_busy }, key });
+export const cancel = (place: WorkerPlace, turn_id: TurnId | undefined) =>
+  ask("post", `${WORKER}/cancel`, { at: of(place), body: turn_id === undefined ? {} : { turn_id } });
+export const stop = (place: WorkerPlace) => ask("post", `${WORKER}/stop`, { at: of(place) });
+export const start = (place: WorkerPlace) => ask("post", `${WORKER}/start`, { at: of(place) });
+export const remove = (place: WorkerPlace) => ask("delete", WORKER, { at: of(place) });
 export const transcript = (place: WorkerPlace, before?: number) =>
-  ask<TranscriptPage>("GET", ofWorker(place, ["transcript"], { before }));
+  ask("get", `${WORKER}/transcript`, { at: of(place), query: { before } });
 /** One item, all of it. */
-export const item = (place: WorkerPlace, id: number) =>
-  ask<Item>("GET", ofWorker(place, ["items", String(id)]));
+export const item = (place: WorkerPlace, item_id: number) =>
+  ask("get", `${WORKER}/items/{item_id}`, { at: { ...of(place), item_id } });
 /** How the newest turns ended: enough for those on the screen. */
 export const usage = (place: WorkerPlace) =>
-  ask<WorkerUsage>("GET", ofWorker(place, ["usage"], { limit: 1000 }));
+  ask("get", `${WORKER}/usage`, { at: of(place), query: { limit: 1000 } });
 const eventPage = (place: WorkerPlace, after: string) =>
-  ask<EventPage>("GET", ofWorker(place, ["events"], { after, limit: 1000 }));
+  ask("get", `${WORKER}/events`, { at: of(place), query: { after, limit: 1000 } });
 
 /** The newest durable events up to `lastSeq`: enough to know what waits for its turn. */
 export async function newestEvents(place: WorkerPlace, lastSeq: number): Promise<EventPage["events"]> {
@@ -157,5 +175,4 @@ export async function newestEvents(place: WorkerPlace, lastSeq: number): Promise
 }
 
 /** The Workers of one Runtime, oldest first. */
-export const workersOf = (runtime: string, after?: string) =>
-  ask<WorkerPage>("GET", pathOf(["runtimes", runtime, "workers"], { after, limit: 1000 }));
+export const workersOf = (runtime: string, after?: string) => workers({ runtime, limit: 1000, ...(after && { after }) });

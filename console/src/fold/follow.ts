@@ -2,7 +2,7 @@
 
 import * as api from "../api/client.ts";
 import { ApiError, type WorkerPlace } from "../api/client.ts";
-import type { ProblemBody, WorkerEvent, WorkerUsage, WorkerView } from "../api/types.ts";
+import { type ProblemBody, type TranscriptPage, type TurnId, turnOf, type WorkerEvent, type WorkerUsage, type WorkerView } from "../api/types.ts";
 import type { Follower, Link } from "../stream/link.ts";
 import { Transcript } from "./transcript.ts";
 
@@ -19,7 +19,7 @@ export interface Followed {
   usage: WorkerUsage | null;
   /** What it is doing; values that this page does not know count as busy. */
   status: string;
-  turn: string | undefined;
+  turn: TurnId | undefined;
   /** Older items lie before those that are here. */
   hasEarlier: boolean;
   loading: boolean;
@@ -89,8 +89,8 @@ export class FollowedWorker implements Follower {
       transcript.page(page);
       for (const { turn_id, outcome } of usage.turns) transcript.end(turn_id, outcome);
       for (const event of events) transcript.waitingOnly(event);
-      const { status, turn } = worker;
-      Object.assign(this.state, nothingYet(), { worker, usage, transcript, status, turn });
+      const { status } = worker;
+      Object.assign(this.state, nothingYet(), { worker, usage, transcript, status, turn: turnOf(worker) });
       this.state.loading = false;
       this.#showOldest(page);
       this.#cursor = page.cursor;
@@ -130,7 +130,7 @@ export class FollowedWorker implements Follower {
 
   event(event: WorkerEvent): void {
     if (this.#stale) return;
-    if (event.seq !== undefined) {
+    if ("seq" in event) {
       if (this.#seq !== null && event.seq <= this.#seq) return;
       // Another tab knew more than this one, and the stream went on from its place.
       if (this.#seq !== null && event.seq > this.#seq + 1) {
@@ -158,8 +158,8 @@ export class FollowedWorker implements Follower {
     else this.#openLater(error);
   }
 
-  #showOldest(page: { more_before: boolean; first_item: number | null }): void {
-    this.#oldest = page.more_before ? page.first_item : null;
+  #showOldest(page: TranscriptPage): void {
+    this.#oldest = page.more_before ? (page.first_item ?? null) : null;
     this.state.hasEarlier = this.#oldest !== null;
   }
 
@@ -173,7 +173,7 @@ export class FollowedWorker implements Follower {
         break;
       case "turn.ended": {
         // One that waited and never ran says nothing about the one that runs.
-        if (event.turn_id && state.transcript.isQueued(event.turn_id)) break;
+        if (state.transcript.isQueued(event.turn_id)) break;
         const next = state.transcript.nextQueued;
         if (state.status !== "stopped") state.status = next ? "running" : "idle";
         state.turn = next;

@@ -1,6 +1,6 @@
 // What a Worker's transcript says: pages and events, folded. It knows nothing of how that is shown.
 
-import type { InputPart, Item, Outcome, TranscriptPage, WorkerEvent } from "../api/types.ts";
+import type { InputPart, Item, Outcome, TranscriptPage, TurnId, WorkerEvent } from "../api/types.ts";
 
 /** An item as it is now. It is replaced, never changed: whoever has it can tell by that. */
 export interface Entry {
@@ -16,7 +16,7 @@ export interface Entry {
 }
 
 export interface Turn {
-  readonly id: string;
+  readonly id: TurnId;
   /** In the order of their ids. */
   readonly entries: readonly Entry[];
   readonly outcome: Outcome | null;
@@ -28,6 +28,8 @@ export interface Waiting {
   readonly parts: readonly InputPart[];
 }
 
+type Of<Type extends WorkerEvent["type"]> = Extract<WorkerEvent, { type: Type }>;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -35,9 +37,9 @@ const textOf = (item: Item): string => ("text" in item ? item.text : "");
 
 export class Transcript {
   readonly #entries = new Map<number, Entry>();
-  readonly #outcomes = new Map<string, Outcome>();
+  readonly #outcomes = new Map<TurnId, Outcome>();
   /** In the queue by their turns, and for the running turn by their events. */
-  readonly #queued = new Map<string, InputPart[]>();
+  readonly #queued = new Map<TurnId, InputPart[]>();
   readonly #steering = new Map<number, InputPart[]>();
   #turns: readonly Turn[] | null = null;
 
@@ -48,7 +50,7 @@ export class Transcript {
   }
 
   /** Says how a turn ended. */
-  end(turnId: string, outcome: Outcome): void {
+  end(turnId: TurnId, outcome: Outcome): void {
     this.#outcomes.set(turnId, outcome);
     this.#turns = null;
   }
@@ -69,10 +71,10 @@ export class Transcript {
       case "input.accepted":
       case "item.started":
       case "item.completed":
-        if (event.item) this.put(event.item);
+        this.put(event.item);
         break;
       case "turn.ended":
-        if (event.turn_id && event.outcome) this.end(event.turn_id, event.outcome);
+        this.end(event.turn_id, event.outcome);
         break;
       case "item.delta":
         this.#delta(event);
@@ -94,7 +96,7 @@ export class Transcript {
    */
   get turns(): readonly Turn[] {
     if (this.#turns) return this.#turns;
-    const byTurn = new Map<string, Entry[]>();
+    const byTurn = new Map<TurnId, Entry[]>();
     const inOrder = [...this.#entries.values()].sort((a, b) => a.item.id - b.item.id);
     for (const entry of inOrder) {
       const entries = byTurn.get(entry.item.turn_id);
@@ -116,11 +118,11 @@ export class Transcript {
   }
 
   /** The turn that is next in the queue. */
-  get nextQueued(): string | undefined {
+  get nextQueued(): TurnId | undefined {
     return this.#queued.keys().next().value;
   }
 
-  isQueued(turnId: string): boolean {
+  isQueued(turnId: TurnId): boolean {
     return this.#queued.has(turnId);
   }
 
@@ -138,8 +140,8 @@ export class Transcript {
   }
 
   /** Adds a piece of an open item's text. Pieces may repeat what is here; offsets are bytes. */
-  #delta({ item_id: id, offset = 0, text = "" }: WorkerEvent): void {
-    const entry = id === undefined ? undefined : this.#entries.get(id);
+  #delta({ item_id, offset, text }: Of<"item.delta">): void {
+    const entry = this.#entries.get(item_id);
     // Without the piece before this one, the snapshot or the finished item will bring both.
     if (!entry || entry.item.status !== "in_progress" || offset > entry.bytes) return;
     const piece = encoder.encode(text);
@@ -149,8 +151,8 @@ export class Transcript {
     this.#say(entry, grown, entry.bytes + fresh.length);
   }
 
-  #snapshot({ item_id: id, text = "" }: WorkerEvent): void {
-    const entry = id === undefined ? undefined : this.#entries.get(id);
+  #snapshot({ item_id, text }: Of<"item.snapshot">): void {
+    const entry = this.#entries.get(item_id);
     if (!entry || entry.item.status !== "in_progress" || entry.text === text) return;
     this.#say(entry, text, encoder.encode(text).length);
   }
@@ -160,24 +162,24 @@ export class Transcript {
     this.#turns = null;
   }
 
-  #foldWaiting({ type, seq, turn_id: turn, parts, item }: WorkerEvent): void {
-    switch (type) {
+  #foldWaiting(event: WorkerEvent): void {
+    switch (event.type) {
       case "input.queued":
-        if (turn && parts) this.#queued.set(turn, parts);
+        this.#queued.set(event.turn_id, event.parts);
         break;
       case "input.steered":
-        if (seq !== undefined && parts) this.#steering.set(seq, parts);
+        this.#steering.set(event.seq, event.parts);
         break;
       case "input.accepted":
-        if (turn) this.#queued.delete(turn);
+        this.#queued.delete(event.turn_id);
         break;
       case "turn.ended":
         // What it did not take in is in the queue.
-        if (turn && !this.#queued.delete(turn)) this.#steering.clear();
+        if (!this.#queued.delete(event.turn_id)) this.#steering.clear();
         break;
       case "item.completed": {
-        if (item?.kind !== "user_message") break;
-        const taken = JSON.stringify(item.parts);
+        if (event.item.kind !== "user_message") break;
+        const taken = JSON.stringify(event.item.parts);
         const found = [...this.#steering].find(([, waiting]) => JSON.stringify(waiting) === taken);
         if (found) this.#steering.delete(found[0]);
         break;

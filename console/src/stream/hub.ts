@@ -157,7 +157,7 @@ export class Hub {
   #hand(key: Key, event: WorkerEvent): void {
     const followed = this.#followed.get(key);
     if (!followed) return;
-    if (event.cursor !== undefined) followed.cursor = event.cursor;
+    if ("cursor" in event && event.cursor !== undefined) followed.cursor = event.cursor;
     for (const tab of followed.tabs) tab({ kind: "event", key, event });
   }
 

@@ -1,14 +1,12 @@
 // A tab's side of the event stream.
 
-import type { ProblemBody, WorkerEvent } from "../api/types.ts";
+import type { ProblemBody, RuntimeChanged, WorkerChanged, WorkerEvent } from "../api/types.ts";
 import { Hub } from "./hub.ts";
 import {
   CHANNEL,
-  type Changed,
   type ConnectionState,
   type FromTab,
   type Key,
-  type RuntimeChanged,
   type ToTab,
 } from "./messages.ts";
 import { openEventSource, probe } from "./wire.ts";
@@ -59,7 +57,7 @@ export class Link {
   readonly #say: Say;
   readonly #followers = new Map<Key, Follower>();
   readonly #onState = new Set<Listener<ConnectionState>>();
-  readonly #onChanged = new Set<Listener<Changed>>();
+  readonly #onChanged = new Set<Listener<WorkerChanged>>();
   readonly #onRuntime = new Set<Listener<RuntimeChanged>>();
   readonly #onMissed = new Set<Listener<void>>();
   #state: ConnectionState = "connecting";
@@ -94,7 +92,7 @@ export class Link {
     return listen(this.#onState, listener);
   }
 
-  onChanged(listener: Listener<Changed>): () => void {
+  onChanged(listener: Listener<WorkerChanged>): () => void {
     return listen(this.#onChanged, listener);
   }
 

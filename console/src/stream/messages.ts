@@ -1,6 +1,6 @@
 // What the tabs of a browser and the one holder of its event stream say to each other.
 
-import type { ProblemBody, WorkerEvent } from "../api/types.ts";
+import type { ProblemBody, RuntimeChanged, WorkerChanged, WorkerEvent } from "../api/types.ts";
 
 /** A new meaning of these messages needs a new name: tabs of both versions may be open at once. */
 export const CHANNEL = "yoi-stream-1";
@@ -18,26 +18,13 @@ export type FromTab =
 
 export type ConnectionState = "connecting" | "live" | "lost" | "signed-out";
 
-/** A Worker has something new. Missed ones are not repeated. */
-export interface Changed {
-  runtime_id: string;
-  worker_id: string;
-  seq: number;
-  type: string;
-}
-
-/** Absent is the status of one that was removed. */
-export interface RuntimeChanged {
-  runtime_id: string;
-  status?: string;
-}
-
 export type ToTab =
   | { kind: "connection"; state: ConnectionState }
   | { kind: "event"; key: Key; event: WorkerEvent }
   /** The stream of this Worker goes on from another place: some events may come again. */
   | { kind: "moved"; key: Key; cursor: string }
   | { kind: "failed"; key: Key; problem: ProblemBody }
-  | { kind: "changed"; changed: Changed }
+  /** Hints, of which none is repeated. */
+  | { kind: "changed"; changed: WorkerChanged }
   | { kind: "runtime"; runtime: RuntimeChanged }
   | { kind: "missed" };

@@ -1,7 +1,7 @@
 // The connection below the hub: one event stream for all that is followed.
 
-import type { ProblemBody, WorkerEvent } from "../api/types.ts";
-import type { Changed, Key, RuntimeChanged } from "./messages.ts";
+import type { ProblemBody, RuntimeChanged, WorkerChanged, WorkerEvent } from "../api/types.ts";
+import type { Key } from "./messages.ts";
 
 export interface Follow {
   key: Key;
@@ -12,7 +12,7 @@ export interface WireListener {
   opened(): void;
   event(key: Key, event: WorkerEvent): void;
   failed(key: Key, problem: ProblemBody): void;
-  changed(changed: Changed): void;
+  changed(changed: WorkerChanged): void;
   runtime(runtime: RuntimeChanged): void;
   /** Some of what changed was not told. */
   missed(): void;
@@ -30,33 +30,31 @@ export type OpenWire = (follows: Follow[], on: WireListener) => Wire;
 export type Probe = () => Promise<"ok" | "signed-out" | "unreachable">;
 
 /** What a Worker's log may have, and the pieces of open items. Others cannot be listened to. */
-export const EVENT_TYPES = [
-  "worker.created",
-  "worker.stopped",
-  "worker.started",
-  "worker.upgraded",
-  "worker.deleted",
-  "worker.trimmed",
-  "grant.revoked",
-  "input.accepted",
-  "input.queued",
-  "input.steered",
-  "turn.started",
-  "turn.ended",
-  "item.started",
-  "item.completed",
-  "usage.recorded",
-  "state.set",
-  "notice",
-  "unknown",
-  "item.delta",
-  "item.snapshot",
-] as const;
+const LISTENED: Record<WorkerEvent["type"], true> = {
+  "worker.created": true,
+  "worker.stopped": true,
+  "worker.started": true,
+  "worker.upgraded": true,
+  "worker.deleted": true,
+  "worker.trimmed": true,
+  "grant.revoked": true,
+  "input.accepted": true,
+  "input.queued": true,
+  "input.steered": true,
+  "turn.started": true,
+  "turn.ended": true,
+  "item.started": true,
+  "item.completed": true,
+  "usage.recorded": true,
+  "state.set": true,
+  notice: true,
+  unknown: true,
+  "item.delta": true,
+  "item.snapshot": true,
+};
+export const EVENT_TYPES = Object.keys(LISTENED) as readonly WorkerEvent["type"][];
 
-interface OfWorker {
-  runtime_id: string;
-  worker_id: string;
-}
+type OfWorker = Pick<WorkerChanged, "runtime_id" | "worker_id">;
 
 const keyOf = ({ runtime_id, worker_id }: OfWorker): Key => `${runtime_id}/${worker_id}`;
 
@@ -74,12 +72,13 @@ export const openEventSource: OpenWire = (follows, on) => {
     on.closed();
   };
   for (const type of EVENT_TYPES) {
-    listen<WorkerEvent & OfWorker>(type, (data) => on.event(keyOf(data), { ...data, type }));
+    // A live piece says what it is by the name of its message alone.
+    listen<OfWorker>(type, (data) => on.event(keyOf(data), { ...data, type } as OfWorker & WorkerEvent));
   }
   listen<OfWorker & { problem: ProblemBody }>("follow.failed", (data) =>
     on.failed(keyOf(data), data.problem),
   );
-  listen<Changed>("changed", (data) => on.changed(data));
+  listen<WorkerChanged>("changed", (data) => on.changed(data));
   listen<RuntimeChanged>("runtime", (data) => on.runtime(data));
   // More hints than this browser could take: what they would have said is to be asked.
   listen("missed", () => on.missed());

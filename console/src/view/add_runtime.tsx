@@ -3,11 +3,11 @@
 import { useState } from "preact/hooks";
 
 import * as api from "../api/client.ts";
-import type { RegisterBody, TestResult } from "../api/types.ts";
+import type { ConnectionTest, RemoteDefinition } from "../api/types.ts";
 import { Dialog, Problem, Select } from "./parts.tsx";
 import { useAttempt } from "./state.ts";
 
-export const reachedInWords = ({ display_name, runtime_id, version, latency_ms }: TestResult): string =>
+export const reachedInWords = ({ display_name, runtime_id, version, latency_ms }: ConnectionTest): string =>
   `Reached ${display_name} (${runtime_id}), version ${version}, in ${latency_ms} ms.`;
 
 type Source = "env" | "file";
@@ -22,12 +22,12 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
   const [endpoint, setEndpoint] = useState("");
   const [source, setSource] = useState<Source>("env");
   const [reference, setReference] = useState("");
-  const [result, setResult] = useState<TestResult | null>(null);
+  const [result, setResult] = useState<ConnectionTest | null>(null);
   const [busy, setBusy] = useState(false);
   const { problem, dismiss, attempt } = useAttempt();
   const complete = [id, endpoint, reference].every((field) => field.trim() !== "");
 
-  const body = (): RegisterBody => ({
+  const body = (): RemoteDefinition => ({
     runtime_id: id.trim(),
     endpoint: endpoint.trim(),
     token: source === "env" ? { env: reference.trim() } : { file: reference.trim() },

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 
 import * as api from "../api/client.ts";
 import { ApiError } from "../api/client.ts";
-import type { RuntimeListing, TestResult } from "../api/types.ts";
+import type { ConnectionTest, Limits, RuntimeListing } from "../api/types.ts";
 import { count, duration, plural, size } from "../text/words.ts";
 import { AddRuntimeDialog, reachedInWords } from "./add_runtime.tsx";
 import { Page } from "./page.tsx";
@@ -41,12 +41,13 @@ export function RuntimesPage() {
 const KINDS = {
   embedded: "runs inside this Backend",
   remote: "runs in a process of its own",
+  unknown: "runs elsewhere",
 };
 
 function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed(): void }) {
   const id = runtime.runtime_id;
   const { problem, dismiss, attempt } = useAttempt();
-  const [result, setResult] = useState<TestResult | null>(null);
+  const [result, setResult] = useState<ConnectionTest | null>(null);
   const [removing, setRemoving] = useState<"ask" | "force" | null>(null);
   const remote = runtime.source_kind === "remote";
 
@@ -103,7 +104,7 @@ function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed():
         <Capabilities runtime={runtime} />
         <Offers runtime={runtime} />
       </div>
-      {runtime.limits && <Limits limits={runtime.limits} />}
+      {runtime.limits && <Bounds limits={runtime.limits} />}
       {removing === "ask" && (
         <Confirm
           title={`Remove ${id}?`}
@@ -129,7 +130,7 @@ function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed():
 function Overview({ runtime }: { runtime: RuntimeListing }) {
   const { overview, runtime_id: id } = runtime;
   if (!overview) return null;
-  const { idle, running, stopped, unavailable } = overview;
+  const { idle, running, stopped, unavailable = 0 } = overview;
   const all = idle + running + stopped + unavailable;
   const counts = Object.entries({ running, idle, stopped, unavailable }).filter(([, value]) => value > 0);
   return (
@@ -213,7 +214,7 @@ function Offers({ runtime }: { runtime: RuntimeListing }) {
   );
 }
 
-function Limits({ limits }: { limits: Record<string, number> }) {
+function Bounds({ limits }: { limits: Limits }) {
   return (
     <details>
       <summary>Limits</summary>

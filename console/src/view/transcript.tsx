@@ -73,22 +73,26 @@ function TurnView({ turn, ...rest }: TurnProps) {
 /** How a turn ended, where that is not plain to see. */
 function OutcomeLine({ outcome }: { outcome: Outcome | null }) {
   if (!outcome || outcome.status === "completed") return null;
-  const says: Record<string, string> = {
-    failed: `This turn failed: ${outcome.message ?? "nobody said why"}`,
-    cancelled: CANCELLED[outcome.reason ?? ""] ?? "Cancelled.",
-    interrupted: "Interrupted: the Runtime went away before the turn ended.",
-  };
   return (
     <p class="outcome" data-outcome={outcome.status}>
-      {says[outcome.status] ?? `Ended: ${outcome.status}.`}
+      {endInWords(outcome)}
     </p>
   );
 }
 
-const CANCELLED: Record<string, string> = {
-  stop: "Stopped.",
-  grant_revoked: "Cancelled: a grant was taken away.",
-};
+function endInWords(outcome: Outcome): string {
+  switch (outcome.status) {
+    case "failed":
+      return `This turn failed: ${outcome.message}`;
+    case "cancelled":
+      if (outcome.reason === "stop") return "Stopped.";
+      return outcome.reason === "grant_revoked" ? "Cancelled: a grant was taken away." : "Cancelled.";
+    case "interrupted":
+      return "Interrupted: the Runtime went away before the turn ended.";
+    default:
+      return `Ended: ${outcome.status}.`;
+  }
+}
 
 interface ItemProps extends Omit<Props, "transcript"> {
   entry: Entry;

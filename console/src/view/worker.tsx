@@ -190,16 +190,18 @@ function UsageView({ worker, usage }: { worker: WorkerView; usage: WorkerUsage |
         <dd>{count(total.model_calls)}</dd>
         <dt>Time</dt>
         <dd>{duration(total.wall_us)}</dd>
-        {total.input !== undefined && <Tokens name="Tokens read" value={total.input} />}
-        {total.cached_input !== undefined && <Tokens name="From the cache" value={total.cached_input} />}
-        {total.output !== undefined && <Tokens name="Tokens written" value={total.output} />}
+        <Tokens name="Tokens read" value={total.input} />
+        <Tokens name="From the cache" value={total.cached_input} />
+        <Tokens name="Tokens written" value={total.output} />
       </dl>
       {usage && usage.turns.length > 1 && <TurnBars usage={usage} />}
     </>
   );
 }
 
-function Tokens({ name, value }: { name: string; value: number }) {
+/** A count, if anybody counted. */
+function Tokens({ name, value }: { name: string; value: number | null | undefined }) {
+  if (value === null || value === undefined) return null;
   return (
     <>
       <dt>{name}</dt>

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 
 import * as api from "../api/client.ts";
-import type { Diagnostic, RuntimeListing, WorkerView } from "../api/types.ts";
+import type { Diagnostic, RuntimeListing, WorkerStatus, WorkerView } from "../api/types.ts";
 import { count, plural, titleOf, when } from "../text/words.ts";
 import { CreateDialog } from "./create.tsx";
 import { Page } from "./page.tsx";
@@ -11,7 +11,7 @@ import { Diagnostics, Problem, Select, Status } from "./parts.tsx";
 import { go, workerAddress, workersAddress } from "./route.ts";
 import { useChanges, useLoaded } from "./state.ts";
 
-const STATUSES = ["idle", "running", "waiting", "stopped", "unavailable"];
+const STATUSES: WorkerStatus[] = ["idle", "running", "stopped", "unavailable"];
 const FILTERS = ["runtime", "status", "workspace", "profile"] as const;
 type FilterName = (typeof FILTERS)[number];
 
@@ -20,20 +20,23 @@ const PAGE = 200;
 
 interface Found {
   workers: WorkerView[];
-  next: string | null;
+  /** Where to go on; absent at the end. */
+  next: string | undefined;
   diagnostics: Diagnostic[];
 }
 
 async function load(filter: Partial<Record<FilterName, string>>, pages: number): Promise<Found> {
-  const { profile, ...asked } = filter;
-  const found: Found = { workers: [], next: null, diagnostics: [] };
+  const { profile, status, ...place } = filter;
+  // Anybody can write an address: the Backend says what is no status.
+  const asked = { ...place, status: status as WorkerStatus, limit: PAGE };
+  const found: Found = { workers: [], next: undefined, diagnostics: [] };
   for (let page = 0; page < pages; page += 1) {
-    const answer = await api.workers({ ...asked, limit: PAGE, ...(found.next ? { after: found.next } : {}) });
+    const answer = await api.workers({ ...asked, ...(found.next && { after: found.next }) });
     const fitting = answer.workers.filter((worker) => !profile || worker.profile === profile);
     found.workers.push(...fitting);
     found.diagnostics = answer.diagnostics ?? [];
-    found.next = answer.next;
-    if (found.next === null) break;
+    found.next = answer.next ?? undefined;
+    if (found.next === undefined) break;
   }
   return found;
 }

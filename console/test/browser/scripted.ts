@@ -6,21 +6,21 @@ import type { Item, TranscriptPage, WorkerUsage } from "../../src/api/types.ts";
 
 type Body = Item extends infer One ? (One extends Item ? Omit<One, "id" | "turn_id" | "origin" | "status"> : never) : never;
 
-const bodies: (readonly [turn: string, origin: Item["origin"], body: Body])[] = [
-  ["1", "host", { kind: "user_message", parts: [{ type: "text", text: "How many tests does the project have?" }] }],
-  ["1", "host", { kind: "reasoning", text: "They stand in files that end in `.test.ts`. I count those." }],
+const bodies: (readonly [turn: number, origin: Item["origin"], body: Body])[] = [
+  [1, "host", { kind: "user_message", parts: [{ type: "text", text: "How many tests does the project have?" }] }],
+  [1, "host", { kind: "reasoning", text: "They stand in files that end in `.test.ts`. I count those." }],
   [
-    "1",
+    1,
     "guest",
     { kind: "tool_call", call_id: "c1", name: "shell", arguments: { script: "find . -name '*.test.ts' | xargs grep -c '^test('" } },
   ],
   [
-    "1",
+    1,
     "host",
     { kind: "tool_result", call_id: "c1", outcome: "ok", text: "./hub.test.ts:8\n./transcript.test.ts:8\n./follow.test.ts:6\n" },
   ],
   [
-    "1",
+    1,
     "host",
     {
       kind: "assistant_message",
@@ -28,13 +28,13 @@ const bodies: (readonly [turn: string, origin: Item["origin"], body: Body])[] = 
       text: "There are **22 tests** in three files:\n\n| file | tests |\n|---|--:|\n| `hub.test.ts` | 8 |\n| `transcript.test.ts` | 8 |\n| `follow.test.ts` | 6 |\n\n- Each states a behaviour in its name.\n- None of them sleeps.",
     },
   ],
-  ["2", "host", { kind: "user_message", parts: [{ type: "text", text: "Run them." }] }],
-  ["2", "guest", { kind: "tool_call", call_id: "c2", name: "shell", arguments: { script: "npm run unit" } }],
-  ["2", "host", { kind: "tool_result", call_id: "c2", outcome: "error", text: "npm: command not found\n" }],
-  ["2", "guest", { kind: "notice", level: "warning", text: "There is no npm in the sandbox." }],
+  [2, "host", { kind: "user_message", parts: [{ type: "text", text: "Run them." }] }],
+  [2, "guest", { kind: "tool_call", call_id: "c2", name: "shell", arguments: { script: "npm run unit" } }],
+  [2, "host", { kind: "tool_result", call_id: "c2", outcome: "error", text: "npm: command not found\n" }],
+  [2, "guest", { kind: "notice", level: "warning", text: "There is no npm in the sandbox." }],
 ];
 
-const turn = (turn_id: string, wall_us: number, outcome: WorkerUsage["turns"][number]["outcome"]) => ({
+const turn = (turn_id: number, wall_us: number, outcome: WorkerUsage["turns"][number]["outcome"]) => ({
   turn_id,
   ended_at: "2026-01-01T00:00:00Z",
   outcome,
@@ -54,9 +54,9 @@ export async function withScriptedTranscript(page: Page, worker: string): Promis
       json: {
         total: { turns: 6, wall_us: 91e6, cpu_us: 9e6, model_calls: 11, input: 18_240, output: 2_113 },
         turns: [
-          ...[8e6, 21e6, 13e6, 5e6].map((wall, place) => turn(`${place + 10}`, wall, { status: "completed" })),
-          turn("1", 31e6, { status: "completed" }),
-          turn("2", 4e6, { status: "failed", message: "the tool that it needs is not there" }),
+          ...[8e6, 21e6, 13e6, 5e6].map((wall, place) => turn(place + 10, wall, { status: "completed" })),
+          turn(1, 31e6, { status: "completed" }),
+          turn(2, 4e6, { status: "failed", kind: "guest", message: "the tool that it needs is not there" }),
         ],
         more_before: false,
       } satisfies WorkerUsage,

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 
-import type { WorkerEvent } from "../../src/api/types.ts";
+import type { RuntimeChanged, WorkerEvent } from "../../src/api/types.ts";
 import { FollowedWorker } from "../../src/fold/follow.ts";
 import type { Follower, Link } from "../../src/stream/link.ts";
-import type { RuntimeChanged } from "../../src/stream/messages.ts";
 
 const realFetch = globalThis.fetch;
 const followers: FollowedWorker[] = [];
@@ -52,9 +51,10 @@ async function opened(cursor: string): Promise<{
 
 const accepted = (seq: number, id: number): WorkerEvent => ({
   type: "item.completed",
+  turn_id: 1,
   seq,
   cursor: `log.${seq}`,
-  item: { id, turn_id: "t", origin: "host", status: "completed", kind: "notice", level: "info", text: `${id}` },
+  item: { id, turn_id: 1, origin: "host", status: "completed", kind: "notice", level: "info", text: `${id}` },
 });
 
 const shown = (followed: FollowedWorker) =>
@@ -70,10 +70,10 @@ test("what comes again is dropped", async () => {
   for (const seq of [8, 9, 8, 9, 10]) followed.event(accepted(seq, seq));
   assert.deepEqual(shown(followed), ["8", "9", "10"]);
   // The beginning of an answer, after its end.
-  const item = { id: 11, turn_id: "t", origin: "host", kind: "assistant_message", text: "" } as const;
-  followed.event({ type: "item.started", seq: 11, item: { ...item, status: "in_progress" } });
-  followed.event({ type: "item.completed", seq: 12, item: { ...item, text: "all", status: "completed" } });
-  followed.event({ type: "item.started", seq: 11, item: { ...item, status: "in_progress" } });
+  const item = { id: 11, turn_id: 1, origin: "host", kind: "assistant_message", text: "" } as const;
+  followed.event({ type: "item.started", seq: 11, turn_id: 1, item: { ...item, status: "in_progress" } });
+  followed.event({ type: "item.completed", seq: 12, turn_id: 1, item: { ...item, text: "all", status: "completed" } });
+  followed.event({ type: "item.started", seq: 11, turn_id: 1, item: { ...item, status: "in_progress" } });
   assert.deepEqual(shown(followed), ["8", "9", "10", "all"]);
   assert.equal(loads(), 1);
 });
@@ -118,20 +118,21 @@ test("it is read anew when its Runtime is there again, and not when another one 
 
 test("the end of a turn leads to the next that waits, and the end of one that waited to nothing", async () => {
   const { followed } = await opened("log.7");
-  const ended = (seq: number, turn_id: string): WorkerEvent => ({
+  const ended = (seq: number, turn_id: number): WorkerEvent => ({
     type: "turn.ended",
     seq,
     turn_id,
     outcome: { status: "completed" },
+    receipt: { wall_us: 1, cpu_us: 1 },
   });
-  followed.event({ type: "turn.started", seq: 8, turn_id: "t1" });
-  followed.event({ type: "input.queued", seq: 9, turn_id: "t2", parts: [] });
-  followed.event({ type: "input.queued", seq: 10, turn_id: "t3", parts: [] });
-  followed.event(ended(11, "t2"));
-  assert.deepEqual([followed.state.status, followed.state.turn], ["running", "t1"]);
-  followed.event(ended(12, "t1"));
-  assert.deepEqual([followed.state.status, followed.state.turn], ["running", "t3"]);
-  followed.event({ type: "turn.started", seq: 13, turn_id: "t3" });
+  followed.event({ type: "turn.started", seq: 8, turn_id: 1 });
+  followed.event({ type: "input.queued", seq: 9, turn_id: 2, parts: [] });
+  followed.event({ type: "input.queued", seq: 10, turn_id: 3, parts: [] });
+  followed.event(ended(11, 2));
+  assert.deepEqual([followed.state.status, followed.state.turn], ["running", 1]);
+  followed.event(ended(12, 1));
+  assert.deepEqual([followed.state.status, followed.state.turn], ["running", 3]);
+  followed.event({ type: "turn.started", seq: 13, turn_id: 3 });
   followed.event({ type: "worker.stopped", seq: 14 });
   assert.equal(followed.state.status, "stopped");
 });

@@ -53,9 +53,9 @@ class Bench {
   }
 }
 
-const durable = (seq: number): WorkerEvent => ({ type: "notice", seq, cursor: `log.${seq}` });
+const durable = (seq: number): WorkerEvent => ({ type: "notice", level: "info", text: "", seq, cursor: `log.${seq}` });
 const seqs = (heard: ToTab[]) =>
-  heard.flatMap((message) => (message.kind === "event" ? [message.event.seq] : []));
+  heard.flatMap((message) => (message.kind === "event" && "seq" in message.event ? [message.event.seq] : []));
 
 test("tabs that follow several Workers share one connection", () => {
   const bench = new Bench();

@@ -6,14 +6,14 @@ import { Transcript } from "../../src/fold/transcript.ts";
 
 const answer = (id: number, text: string, status: Item["status"] = "in_progress"): Item => ({
   id,
-  turn_id: "t1",
+  turn_id: 1,
   origin: "host",
   status,
   kind: "assistant_message",
   text,
 });
 
-const user = (id: number, turn_id: string, text: string): Item => ({
+const user = (id: number, turn_id: number, text: string): Item => ({
   id,
   turn_id,
   origin: "host",
@@ -25,11 +25,13 @@ const user = (id: number, turn_id: string, text: string): Item => ({
 const texts = (transcript: Transcript) =>
   transcript.turns.flatMap(({ entries }) => entries.map(({ text }) => text));
 
+const receipt = { wall_us: 1, cpu_us: 1 };
+
 const delta = (offset: number, text: string): WorkerEvent => ({ type: "item.delta", item_id: 2, offset, text });
 
 test("pieces are placed by their bytes: repeated ones change nothing, and one after a gap is left", () => {
   const transcript = new Transcript();
-  transcript.event({ type: "item.started", seq: 1, item: answer(2, "") });
+  transcript.event({ type: "item.started", seq: 1, turn_id: 1, item: answer(2, "") });
   for (const piece of [delta(0, "grü"), delta(0, "grü"), delta(2, "üße"), delta(100, "!")]) {
     transcript.event(piece);
   }
@@ -41,7 +43,7 @@ test("pieces are placed by their bytes: repeated ones change nothing, and one af
 
 test("a late piece does not change an item that is finished", () => {
   const transcript = new Transcript();
-  transcript.event({ type: "item.completed", seq: 1, item: answer(2, "done", "completed") });
+  transcript.event({ type: "item.completed", seq: 1, turn_id: 1, item: answer(2, "done", "completed") });
   transcript.event(delta(4, "?"));
   transcript.event({ type: "item.snapshot", item_id: 2, text: "?" });
   assert.deepEqual(texts(transcript), ["done"]);
@@ -49,7 +51,7 @@ test("a late piece does not change an item that is finished", () => {
 
 test("an event that comes twice is folded once", () => {
   const transcript = new Transcript();
-  const event: WorkerEvent = { type: "item.completed", seq: 3, item: answer(2, "done", "completed") };
+  const event: WorkerEvent = { type: "item.completed", seq: 3, turn_id: 1, item: answer(2, "done", "completed") };
   transcript.event(event);
   const [before] = transcript.turns;
   transcript.event(event);
@@ -58,7 +60,7 @@ test("an event that comes twice is folded once", () => {
 
 test("only what changed is another object", () => {
   const transcript = new Transcript();
-  transcript.put(user(1, "t1", "hello"));
+  transcript.put(user(1, 1, "hello"));
   transcript.put(answer(2, "a"));
   const [first, second] = transcript.turns[0]?.entries ?? [];
   transcript.event(delta(1, "b"));
@@ -70,29 +72,29 @@ test("only what changed is another object", () => {
 test("messages wait in their order until their turn, or until they are taken in", () => {
   const transcript = new Transcript();
   const parts = (text: string) => [{ type: "text" as const, text }];
-  transcript.event({ type: "input.queued", seq: 1, turn_id: "t2", parts: parts("later") });
-  transcript.event({ type: "input.steered", seq: 2, turn_id: "t1", parts: parts("now") });
+  transcript.event({ type: "input.queued", seq: 1, turn_id: 2, parts: parts("later") });
+  transcript.event({ type: "input.steered", seq: 2, turn_id: 1, parts: parts("now") });
   assert.deepEqual(transcript.waiting.map(({ how }) => how), ["steered", "queued"]);
-  assert.equal(transcript.nextQueued, "t2");
+  assert.equal(transcript.nextQueued, 2);
   transcript.put(answer(2, "…"));
-  transcript.event({ type: "item.completed", seq: 3, item: user(3, "t1", "now") });
+  transcript.event({ type: "item.completed", seq: 3, turn_id: 1, item: user(3, 1, "now") });
   assert.deepEqual(transcript.waiting.map(({ how }) => how), ["queued"]);
   assert.equal(transcript.turns[0]?.entries[1]?.steered, true);
-  transcript.event({ type: "input.accepted", seq: 4, turn_id: "t2", item: user(4, "t2", "later") });
+  transcript.event({ type: "input.accepted", seq: 4, turn_id: 2, item: user(4, 2, "later") });
   assert.deepEqual(transcript.waiting, []);
 });
 
 test("what a turn did not take in is not shown as steering any more when it has ended", () => {
   const transcript = new Transcript();
-  transcript.event({ type: "input.steered", seq: 1, turn_id: "t1", parts: [] });
-  transcript.event({ type: "turn.ended", seq: 2, turn_id: "t1", outcome: { status: "cancelled", reason: "cancel" } });
+  transcript.event({ type: "input.steered", seq: 1, turn_id: 1, parts: [] });
+  transcript.event({ type: "turn.ended", seq: 2, turn_id: 1, outcome: { status: "cancelled", reason: "cancel" }, receipt });
   assert.deepEqual(transcript.waiting, []);
 });
 
 test("turns stand in the order of their items, with their ends", () => {
   const transcript = new Transcript();
   transcript.page({
-    items: [user(5, "t2", "b"), user(1, "t1", "a")],
+    items: [user(5, 2, "b"), user(1, 1, "a")],
     cut: [{ item_id: 5, bytes: 9000 }],
     first_item: 1,
     last_item: 5,
@@ -100,18 +102,18 @@ test("turns stand in the order of their items, with their ends", () => {
     more_after: false,
     cursor: "log.9",
   });
-  transcript.end("t1", { status: "interrupted" });
+  transcript.end(1, { status: "interrupted" });
   assert.deepEqual(transcript.turns.map(({ id, outcome }) => [id, outcome?.status]), [
-    ["t1", "interrupted"],
-    ["t2", undefined],
+    [1, "interrupted"],
+    [2, undefined],
   ]);
   assert.equal(transcript.turns[1]?.entries[0]?.cutOf, 9000);
-  transcript.put(user(5, "t2", "all of b"));
+  transcript.put(user(5, 2, "all of b"));
   assert.equal(transcript.turns[1]?.entries[0]?.cutOf, null);
 });
 
 test("an event of an unknown kind changes nothing", () => {
   const transcript = new Transcript();
-  transcript.event({ type: "worker.painted", seq: 1 });
+  transcript.event({ type: "worker.painted", seq: 1 } as unknown as WorkerEvent);
   assert.equal(transcript.isEmpty, true);
 });

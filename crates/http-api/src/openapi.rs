@@ -11,7 +11,7 @@ use utoipa::{
     openapi::{
         Components, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema,
         header::HeaderBuilder,
-        schema::{ObjectBuilder, Type},
+        schema::{ObjectBuilder, RefBuilder, Type},
     },
 };
 use worker_types::RuntimeError;
@@ -144,14 +144,16 @@ impl PartialSchema for Problem {
         let mut problem = ObjectBuilder::new()
             .schema_type(Type::Object)
             .description(Some(
-                "An error (RFC 9457). Some codes have fields of their own, such as `turn_id` of `busy`.",
+                "An error (RFC 9457). Some codes have fields of their own; those that programs go by are named.",
             ))
             .property("type", text("What kind of error: always `about:blank`."))
             .property("title", text("What the status is called."))
             .property("status", status)
             .property("code", code)
             .property("detail", text("What went wrong, for people."))
-            .property("retryable", retryable);
+            .property("retryable", retryable)
+            .property("turn_id", refer_to("TurnId", "Of `busy`: the turn that runs."))
+            .property("oldest", refer_to("Cursor", "Of `cursor_gap`: where the log begins now."));
         for field in ["type", "title", "status", "code", "detail", "retryable"] {
             problem = problem.required(field);
         }
@@ -160,6 +162,10 @@ impl PartialSchema for Problem {
 }
 
 impl ToSchema for Problem {}
+
+fn refer_to(schema: &str, description: &str) -> RefBuilder {
+    RefBuilder::new().ref_location_from_schema_name(schema).description(Some(description))
+}
 
 /// Every code there is.
 fn codes() -> Vec<Value> {

@@ -5,7 +5,7 @@ use http_api::openapi::{Document, TokenRefusals, add_problems};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        OpenApi,
+        Components, OpenApi, RefOr, Schema,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -38,6 +38,26 @@ pub(super) fn begun() -> OpenApi {
     ));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     openapi
+}
+
+/// The document of all routes.
+pub(super) fn finished(mut openapi: OpenApi) -> Document {
+    leave_out_details(openapi.components.get_or_insert_default());
+    Document::of(&openapi)
+}
+
+/// A Runtime that does not answer is listed without each of its details. Of the flattened option the derive says
+/// that the whole may be `null`.
+fn leave_out_details(components: &mut Components) {
+    let details = components.schemas.remove("RuntimeDetails");
+    let listing = components.schemas.get_mut("RuntimeListing");
+    if let Some(RefOr::T(Schema::Object(mut details))) = details
+        && let Some(RefOr::T(Schema::AllOf(listing))) = listing
+        && let Some(part) = listing.items.first_mut()
+    {
+        details.required.clear();
+        *part = details.into();
+    }
 }
 
 /// This document.

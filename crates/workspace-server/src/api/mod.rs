@@ -19,7 +19,7 @@ use axum::{
     routing::{MethodRouter, any},
 };
 use http::request::Parts;
-use http_api::{ApiPath, Problem, openapi::Document};
+use http_api::{ApiPath, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -34,7 +34,7 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
     routes
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .layer(Extension(Document::of(&openapi)))
+        .layer(Extension(description::finished(openapi)))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
 }
 

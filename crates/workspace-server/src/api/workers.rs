@@ -120,6 +120,7 @@ pub(super) struct CreateBody {
     display_name: Option<String>,
     /// What to file it under.
     #[serde(default)]
+    #[schema(value_type = std::collections::BTreeMap<String, String>)]
     labels: Labels,
     /// The first input, accepted in the same commit.
     input: Option<Input>,
