@@ -25,6 +25,8 @@ export interface Followed {
   loading: boolean;
   /** Why it cannot be shown. */
   problem: unknown;
+  /** Its Runtime cannot be reached, so nothing new is heard of it. */
+  away: boolean;
   /** It does not exist, or not any more. */
   gone: boolean;
 }
@@ -38,6 +40,7 @@ const nothingYet = (): Followed => ({
   hasEarlier: false,
   loading: true,
   problem: null,
+  away: false,
   gone: false,
 });
 
@@ -67,9 +70,11 @@ export class FollowedWorker implements Follower {
     this.#link = link;
     this.#changed = changed;
     this.#key = `${place.runtime}/${place.worker}`;
-    // Its stream ended with the Runtime, and the Backend opens none anew by itself.
     this.#stopListening = link.onRuntime(({ runtime_id, status }) => {
-      if (runtime_id === place.runtime && status === "ready" && !this.#stale) void this.open();
+      if (runtime_id !== place.runtime || this.#stale) return;
+      // Its stream may have ended with the Runtime, and the Backend opens none anew by itself.
+      if (status === "ready") void this.open();
+      else if (status === "unavailable") this.#showAway();
     });
   }
 
@@ -130,6 +135,7 @@ export class FollowedWorker implements Follower {
 
   event(event: WorkerEvent): void {
     if (this.#stale) return;
+    this.state.away = false;
     if ("seq" in event) {
       if (this.#seq !== null && event.seq <= this.#seq) return;
       // Another tab knew more than this one, and the stream went on from its place.
@@ -156,6 +162,11 @@ export class FollowedWorker implements Follower {
     // The log does not go back as far any more, or it is another one: what was said is read anew.
     else if (error.code === "cursor_gap" || error.code === "invalid_cursor") void this.open();
     else this.#openLater(error);
+  }
+
+  #showAway(): void {
+    this.state.away = true;
+    this.#changed();
   }
 
   #showOldest(page: TranscriptPage): void {

@@ -1,6 +1,6 @@
 // The box to write in.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { IfBusy } from "../api/types.ts";
 import { isRunning } from "../fold/follow.ts";
@@ -32,7 +32,8 @@ export function Composer({ status, choice, send, cancel, subject }: Props) {
   const running = isRunning(status);
   const closed = status === "stopped" || status === "unavailable";
 
-  useEffect(() => {
+  // Before the box is seen: what is written into it then stays.
+  useLayoutEffect(() => {
     setText("");
     input.current?.focus();
   }, [subject]);

@@ -73,6 +73,9 @@ export function Conversation(props: Props) {
 
   const reason = state?.worker?.diagnostics.at(-1)?.message ?? "unknown";
   const trouble = problem ?? (state?.problem ? api.messageOf(state.problem) : null);
+  const away = state?.away
+    ? `The Runtime ${followed?.place.runtime} cannot be reached. What this Worker says is shown once it can.`
+    : null;
   return (
     <div class="conversation">
       <div
@@ -101,7 +104,7 @@ export function Conversation(props: Props) {
         {!state?.loading && (state?.transcript.isEmpty ?? true) && <p class="welcome">{welcome}</p>}
       </div>
       <div class="foot">
-        <Problem text={trouble ?? remark} {...(problem ? { dismiss } : {})} />
+        <Problem text={trouble ?? away ?? remark} {...(problem ? { dismiss } : {})} />
         {status === "stopped" && followed && (
           <p class="stopped">
             This Worker was stopped.{" "}

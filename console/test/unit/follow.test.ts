@@ -116,6 +116,20 @@ test("it is read anew when its Runtime is there again, and not when another one 
   assert.equal(loads(), 2);
 });
 
+test("while its Runtime cannot be reached it says so, until something comes or it is read anew", async () => {
+  const { followed, tell } = await opened("log.7");
+  tell({ runtime_id: "other", status: "unavailable" });
+  assert.equal(followed.state.away, false);
+  tell({ runtime_id: "r", status: "unavailable" });
+  assert.equal(followed.state.away, true);
+  followed.event(accepted(8, 8));
+  assert.equal(followed.state.away, false);
+  tell({ runtime_id: "r", status: "unavailable" });
+  tell({ runtime_id: "r", status: "ready" });
+  await followed.open();
+  assert.equal(followed.state.away, false);
+});
+
 test("the end of a turn leads to the next that waits, and the end of one that waited to nothing", async () => {
   const { followed } = await opened("log.7");
   const ended = (seq: number, turn_id: number): WorkerEvent => ({
