@@ -10,12 +10,13 @@ import { AddRuntimeDialog, reachedInWords } from "./add_runtime.tsx";
 import { Page } from "./page.tsx";
 import { Confirm, Diagnostics, Meter, Problem, Status } from "./parts.tsx";
 import { workersAddress } from "./route.ts";
-import { useAttempt, useChanges, useLoaded } from "./state.ts";
+import { useAgain, useAttempt, useChanges, useLoaded } from "./state.ts";
 
 export function RuntimesPage() {
   const found = useLoaded("runtimes", api.runtimes);
   const [adding, setAdding] = useState(false);
   useChanges(found.reload, 1_000);
+  useAgain(found.value?.some(({ status }) => status !== "ready") ?? false, found.reload);
   return (
     <Page
       current="runtimes"

@@ -145,6 +145,17 @@ export function useChanges(act: () => void, gatherMs = 500): void {
   }, [link, gatherMs]);
 }
 
+const AGAIN_MS = 5_000;
+
+/** Calls now and then while something is missing, such as a Runtime that was late: of that no hint tells. */
+export function useAgain(missing: boolean, act: () => void): void {
+  useEffect(() => {
+    if (!missing) return undefined;
+    const timer = setInterval(() => document.hidden || act(), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [missing, act]);
+}
+
 /** Does what a person asked for; what goes wrong is kept for them to read. */
 export function useAttempt(): {
   problem: string | null;

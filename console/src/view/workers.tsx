@@ -9,7 +9,7 @@ import { CreateDialog } from "./create.tsx";
 import { Page } from "./page.tsx";
 import { Diagnostics, Problem, Select, Status } from "./parts.tsx";
 import { go, workerAddress, workersAddress } from "./route.ts";
-import { useChanges, useLoaded } from "./state.ts";
+import { useAgain, useChanges, useLoaded } from "./state.ts";
 
 const STATUSES: WorkerStatus[] = ["idle", "running", "stopped", "unavailable"];
 const FILTERS = ["runtime", "status", "workspace", "profile"] as const;
@@ -63,7 +63,10 @@ export function WorkersPage({ filter }: { filter: Record<string, string> }) {
   const found = useLoaded(key, () => load(wanted, pages));
   const choices = useLoaded("choices", loadChoices);
   useChanges(found.reload);
+  useAgain((found.value?.diagnostics.length ?? 0) > 0, found.reload);
   const { runtimes = [], workspaces = [] } = choices.value ?? {};
+  // Only one that is there can be chosen for a new Worker.
+  useAgain(runtimes.some(({ status }) => status !== "ready"), choices.reload);
   const profiles = [...new Set(runtimes.flatMap(({ profiles: names = [] }) => names))].sort();
   const options: Record<FilterName, string[]> = {
     runtime: runtimes.map(({ runtime_id }) => runtime_id),
