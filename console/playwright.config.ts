@@ -11,8 +11,8 @@ export default defineConfig({
   // Never retried: a test that passes the second time has found a defect.
   retries: 0,
   // Long enough for a machine under load; a test that waits this long has failed.
-  timeout: 90_000,
-  expect: { timeout: 30_000 },
+  timeout: 240_000,
+  expect: { timeout: 60_000 },
   reporter: process.env["CI"] ? "dot" : "list",
   use: {
     // Links and errors of a failed test are told from its trace.

@@ -3,6 +3,7 @@
 import type { Page } from "@playwright/test";
 
 import type { Item, TranscriptPage, WorkerUsage } from "../../src/api/types.ts";
+import { ask, type Made } from "./backend.ts";
 
 type Body = Item extends infer One ? (One extends Item ? Omit<One, "id" | "turn_id" | "origin" | "status"> : never) : never;
 
@@ -41,15 +42,15 @@ const turn = (turn_id: number, wall_us: number, outcome: WorkerUsage["turns"][nu
   receipt: { wall_us, cpu_us: wall_us / 9, peak_memory_bytes: 61 << 20, model_calls: 1 },
 });
 
-export async function withScriptedTranscript(page: Page, worker: string): Promise<void> {
-  await page.route(`**/workers/${worker}/transcript*`, async (route) => {
-    const real = (await (await route.fetch({ maxRetries: 3 })).json()) as TranscriptPage;
-    const items = bodies.map(
-      ([turn_id, origin, body], place) => ({ id: place + 1, turn_id, origin, status: "completed", ...body }) as Item,
-    );
-    await route.fulfill({ json: { ...real, items } satisfies TranscriptPage });
-  });
-  await page.route(`**/workers/${worker}/usage*`, (route) =>
+export async function withScriptedTranscript(page: Page, { runtime_id, worker_id }: Made): Promise<void> {
+  const path = `/api/runtimes/${runtime_id}/workers/${worker_id}/transcript`;
+  const real = await ask<TranscriptPage>(page, "GET", path);
+  const items = bodies.map(
+    ([turn_id, origin, body], place) => ({ id: place + 1, turn_id, origin, status: "completed", ...body }) as Item,
+  );
+  // Answered at once: a handler that asked the Backend itself could outlive its test.
+  await page.route(`**${path}*`, (route) => route.fulfill({ json: { ...real, items } satisfies TranscriptPage }));
+  await page.route(`**/workers/${worker_id}/usage*`, (route) =>
     route.fulfill({
       json: {
         total: { turns: 6, wall_us: 91e6, cpu_us: 9e6, model_calls: 11, input: 18_240, output: 2_113 },

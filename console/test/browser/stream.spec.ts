@@ -1,6 +1,6 @@
 // The event stream: one for all tabs, and what happens when the Backend goes away.
 
-import { answers, countStreams, expect, items, live, LONG, running, say, signIn, test, transcript } from "./backend.ts";
+import { answers, BEGUN, countStreams, expect, items, live, LONG, running, say, signIn, test, transcript } from "./backend.ts";
 
 test("tabs show the same conversation over one stream", async ({ page, context, browser, backend, consoleErrors }) => {
   const streams = countStreams(context);
@@ -14,10 +14,10 @@ test("tabs show the same conversation over one stream", async ({ page, context, 
 
   // A tab that is loaded in the middle of an answer has all of it, and the other loses nothing.
   await say(second, LONG);
-  await expect(running(page)).toContainText("again and again");
+  await expect(running(page)).toContainText(BEGUN);
   const third = await context.newPage();
   await third.goto(page.url());
-  await expect(running(third)).toContainText("again and again");
+  await expect(running(third)).toContainText(BEGUN);
   const tabs = [page, second, third];
   for (const tab of tabs) {
     await expect(answers(tab)).toHaveCount(2);
@@ -47,11 +47,11 @@ test("without a SharedWorker a tab follows by itself", async ({ page, context, b
 test("a Backend that was killed in the middle of an answer is missed, and found again", async ({ page, context, backend }) => {
   await signIn(page, backend);
   await say(page, LONG);
-  await expect(running(page)).toContainText("again and again");
+  await expect(running(page)).toContainText(BEGUN);
   await backend.kill();
   const bar = page.getByRole("main").locator(".connection");
   await expect(bar).toContainText("Connection lost");
-  await backend.restart();
+  await backend.start();
   // The sessions were the other process's: another tab signs in again, and this one comes back by itself.
   const other = await context.newPage();
   await other.goto(backend.link);
