@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,9 @@ import { promisify } from "node:util";
 
 /** The binary that is tested. */
 const YOI = process.env["YOI"] ?? join(import.meta.dirname, "../../../target/debug/yoi");
+
+/** What is made once and kept for the next run. */
+const KEPT = join(import.meta.dirname, "../../../target/console/cache");
 
 /** How much of its log is shown of a server whose test failed. */
 const LOG_SHOWN = 4_000;
@@ -97,8 +100,20 @@ export class Backend extends Server {
     const backend = new Backend(...(await place()));
     await mkdir(join(backend.home, "project"));
     await writeFile(backend.config, config.replaceAll("HOME", backend.home));
+    if (config.includes("shell = true")) await backend.#takeShell();
     await backend.start();
     return backend;
+  }
+
+  /** Takes over the compiled shell: to compile it takes twenty seconds, and minutes of a machine under load. */
+  async #takeShell(): Promise<void> {
+    await mkdir(KEPT, { recursive: true });
+    const config = join(this.home, "shell.toml");
+    await writeFile(config, "[limits]\ncompile_ms = 600000\n");
+    const env = { HOME: this.home, XDG_CACHE_HOME: KEPT };
+    await promisify(execFile)(YOI, ["--config", config, "shell", "-c", "true"], { env });
+    await mkdir(this.data, { mode: 0o700 });
+    await cp(join(KEPT, "yoi/components"), join(this.data, "components"), { recursive: true });
   }
 
   get origin(): string {
@@ -108,6 +123,11 @@ export class Backend extends Server {
   async start(): Promise<void> {
     const env = { YOI_TOKEN_WRONG: "not-a-token" };
     this.link = await this.launch("up", /http:\/\/\S+\/\?token=\S+/, env);
+  }
+
+  /** Puts an empty file into `project`. */
+  async put(name: string): Promise<void> {
+    await writeFile(join(this.home, "project", name), "");
   }
 
   /** Puts a token where the Backend looks for it by this name. */

@@ -13,6 +13,7 @@
 //! - `leave: SCRIPT`: takes one piece and nothing more, and sleeps.
 //! - `at-once: N`: N sessions, each with a script that waits; says how many were started.
 //! - `sessions: N`: says how many were opened.
+//! - `tool: SCRIPT`: as a tool that it calls; says what the script writes as it comes, before the call ends.
 
 use std::{thread, time::Duration};
 
@@ -100,8 +101,25 @@ pub fn run(turn: &Turn) -> Result<(), Failure> {
             let (shells, refused) = shells(turn, Command { name, argument }.number()?);
             turn.say(&format!("{}: {refused}", shells.len()))?;
         }
+        "tool" => tool(turn, argument)?,
         _ => turn.say(&text)?,
     }
+    Ok(())
+}
+
+fn tool(turn: &Turn, script: &str) -> Result<(), Failure> {
+    let call = turn.begin_tool("shell", format_args!("{script:?}"))?;
+    let mut message = turn.utter()?;
+    let mut output = String::new();
+    for piece in turn.shell()?.start(script)? {
+        if let Piece::Stdout(bytes) = piece {
+            let text = String::from_utf8_lossy(&bytes);
+            message.delta(&text)?;
+            output.push_str(&text);
+        }
+    }
+    message.end()?;
+    call.end(Ok(&output))?;
     Ok(())
 }
 
