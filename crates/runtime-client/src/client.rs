@@ -5,9 +5,9 @@ use std::{fmt, net::IpAddr, time::Duration};
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
 use serde::de::DeserializeOwned;
 
-use worker_types::{RuntimeError, RuntimeId};
+use worker_types::RuntimeId;
 
-use crate::ClientError;
+use crate::{ClientError, events::STREAM_TRIES};
 
 /// The token that a Runtime gave out.
 #[derive(Clone)]
@@ -82,6 +82,7 @@ pub struct RuntimeClient {
     token: AuthToken,
     http: reqwest::Client,
     answer_timeout: Duration,
+    pub(crate) stream_tries: u32,
 }
 
 impl RuntimeClient {
@@ -119,7 +120,8 @@ impl RuntimeClient {
         }
         let http = http.build().map_err(InvalidEndpoint::Setup)?;
         let (prefix, summary) = ("/v1".to_owned(), "/v1/runtime".to_owned());
-        Ok(Self { base, prefix, summary, token, http, answer_timeout })
+        let stream_tries = STREAM_TRIES;
+        Ok(Self { base, prefix, summary, token, http, answer_timeout, stream_tries })
     }
 
     /// The same, where a Backend answers at the endpoint: a client of its Runtime called `id`. What only a
@@ -128,6 +130,20 @@ impl RuntimeClient {
     pub fn behind_backend(mut self, id: &RuntimeId) -> Self {
         self.prefix = format!("/api/runtimes/{id}");
         self.summary.clone_from(&self.prefix);
+        self
+    }
+
+    /// The same with another patience for streams of events: one that broke is taken up again at most so often in
+    /// a row. Default: 10 times, for some half a minute.
+    #[must_use]
+    pub fn stream_tries(mut self, tries: u32) -> Self {
+        self.stream_tries = tries;
+        self
+    }
+
+    /// A client of what lies below `prefix`.
+    pub(crate) fn below(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.prefix);
         self
     }
 
@@ -163,10 +179,7 @@ impl RuntimeClient {
     pub(crate) async fn stream(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let answer = request.timeout(Duration::MAX).header(header::ACCEPT, "text/event-stream");
         let answer = tokio::time::timeout(self.answer_timeout, self.send(answer)).await;
-        answer.unwrap_or_else(|_| {
-            let reason = "no stream of events began in time".to_owned();
-            Err(RuntimeError::RuntimeUnavailable { reason }.into())
-        })
+        answer.unwrap_or(Err(ClientError::Silent))
     }
 
     pub(crate) async fn ask<T: DeserializeOwned>(

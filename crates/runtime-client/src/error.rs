@@ -23,6 +23,9 @@ pub enum ClientError {
     /// an idempotency key, asking again with the same one is safe.
     #[error("the connection to the Runtime broke off before it answered")]
     Broken(#[source] reqwest::Error),
+    /// A stream of events did not begin, ended, or said nothing for longer than one that is well.
+    #[error("the stream of events broke off")]
+    Silent,
     /// What is no refusal of a Runtime's operation, but of its server: such as too many wrong tokens.
     #[error("{detail}")]
     Problem {
@@ -60,6 +63,7 @@ impl ClientError {
         struct Problem {
             code: String,
             detail: String,
+            #[serde(default)]
             retryable: bool,
         }
         if let Ok(error) = serde_json::from_slice(body) {
@@ -81,7 +85,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Refused(error) => error.is_retryable(),
-            Self::Unreachable(_) | Self::Broken(_) => true,
+            Self::Unreachable(_) | Self::Broken(_) | Self::Silent => true,
             Self::Problem { retryable, .. } => *retryable,
             Self::Tls(_) | Self::Answer { .. } => false,
         }

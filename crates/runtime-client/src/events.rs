@@ -5,7 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
-use worker_types::{Cursor, Event, EventBody, FeedCursor, LiveEvent, RuntimeError, WorkerId};
+use worker_types::{Cursor, Event, EventBody, FeedCursor, LiveEvent, WorkerId};
 
 use crate::{ClientError, RuntimeClient, SseEvent, SseParser};
 
@@ -16,8 +16,8 @@ const SILENCE: Duration = Duration::from_secs(40);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// How often in a row it is tried: some half a minute.
-const TRIES: u32 = 10;
+/// How often in a row it is tried by default: some half a minute.
+pub(crate) const STREAM_TRIES: u32 = 10;
 
 /// A Worker's events. See `worker_runtime::Events`.
 #[derive(Debug)]
@@ -228,11 +228,9 @@ impl Stream {
         let Some(response) = &mut self.response else { return Ok(()) };
         let piece = match tokio::time::timeout_at(self.heard_at + SILENCE, response.chunk()).await {
             Ok(Ok(Some(piece))) => piece,
-            // It ended, broke off, or is dead.
-            Ok(Ok(None) | Err(_)) | Err(_) => {
-                let reason = "the stream of events ends again and again".to_owned();
-                return Err(RuntimeError::RuntimeUnavailable { reason }.into());
-            }
+            Ok(Err(error)) => return Err(ClientError::of(error)),
+            // It ended, or is dead.
+            Ok(Ok(None)) | Err(_) => return Err(ClientError::Silent),
         };
         self.heard_at = Instant::now();
         self.failures = 0;
@@ -246,7 +244,7 @@ impl Stream {
     fn failed(&mut self, error: ClientError) -> Option<ClientError> {
         self.response = None;
         self.failures += 1;
-        if !error.is_retryable() || self.failures > TRIES {
+        if !error.is_retryable() || self.failures > self.client.stream_tries {
             self.is_over = true;
             return Some(error);
         }

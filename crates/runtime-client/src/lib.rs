@@ -1,5 +1,6 @@
 //! A Runtime in another process, as if it were in this one: every operation of
-//! `worker_runtime::Runtime`, over HTTP, with the same types and the same errors.
+//! `worker_runtime::Runtime`, over HTTP, with the same types and the same errors. Those of a Backend are reached
+//! through a [`BackendClient`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,12 +20,14 @@
 //! # }
 //! ```
 
+mod backend;
 mod client;
 mod error;
 mod events;
 mod operations;
 mod sse;
 
+pub use backend::BackendClient;
 pub use client::{AuthToken, ClientOptions, InvalidEndpoint, RuntimeClient};
 pub use error::ClientError;
 pub use events::{RemoteEvents, RemoteFeed};

@@ -112,6 +112,23 @@ async fn a_runtime_that_does_not_come_back_is_an_error_in_the_end() {
 }
 
 #[tokio::test]
+async fn who_wants_no_second_try_hears_of_the_first_break() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let worker = WorkerId::generate();
+    let client = RuntimeClient::new(&url, AuthToken::new("sesame")).expect("a client");
+    let serving = serve(listener, vec![stream(&[event(worker, 1)])]);
+    let opened = async { client.stream_tries(0).events(worker, Cursor::START).await };
+    let (_, events) = tokio::join!(serving, opened);
+    let mut events = events.expect("a stream");
+    assert!(matches!(events.next().await, Some(Ok(_))));
+    let broken = events.next().await;
+    assert!(matches!(broken, Some(Err(ClientError::Silent))), "{broken:?}");
+    assert_eq!(events.cursor().seq, Seq::new(1));
+    assert!(events.next().await.is_none());
+}
+
+#[tokio::test]
 async fn what_is_damaged_in_the_feed_is_told_once_and_the_rest_follows() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));

@@ -233,6 +233,7 @@ pub(crate) fn translated(runtime_id: &RuntimeId, error: ClientError) -> RuntimeE
         ClientError::Broken(_) => {
             unavailable("the connection broke off; a command may have been carried out")
         }
+        ClientError::Silent => unavailable("its stream of events broke off"),
         ClientError::Tls(_) => RuntimeError::RemoteIncompatible {
             runtime_id,
             reason: "no encrypted connection can be had: its certificate is not trusted here, has \

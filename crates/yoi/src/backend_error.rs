@@ -1,34 +1,51 @@
-//! Why a Backend did not do what it was asked to, for people.
+//! Why a Backend, or a Runtime that is asked by itself, did not do what it was asked to, for people.
 
-use runtime_client::ClientError;
-use serde::Deserialize;
+use std::error::Error;
+
 use worker_types::{RuntimeError, WorkerId};
 
-use crate::{backend_client::ANSWER_TIMEOUT, cli::own_name};
+use crate::cli::own_name;
 
-/// Why a Backend did not do what it was asked to.
+type Source = Box<dyn Error + Send + Sync>;
+
+/// Why it was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BackendError {
-    /// There is none.
+    /// There is no Backend.
     #[error("no Backend is running: start one with `yoi up`")]
     NotRunning,
-    /// Nobody answers where there should be one.
-    #[error("the Backend at {url} does not answer")]
+    /// Nobody answers where there should be somebody.
+    #[error("{whom} does not answer")]
     Unreachable {
-        /// Its address.
-        url: String,
+        /// Who, and the address.
+        whom: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: Source,
+    },
+    /// Who answers cannot be trusted.
+    #[error("no encrypted connection to {whom} can be had")]
+    Tls {
+        /// Who, and the address.
+        whom: String,
+        /// Why.
+        #[source]
+        source: Source,
     },
     /// It has the request, and says nothing.
-    #[error(
-        "the Backend at {url} has not answered for {} s: it is suspended, or has too much to do",
-        ANSWER_TIMEOUT.as_secs()
-    )]
+    #[error("{whom} has not answered in time: it is suspended, or has too much to do")]
     Silent {
-        /// Its address.
-        url: String,
+        /// Who, and the address.
+        whom: String,
+    },
+    /// It went away while it answered.
+    #[error("the connection to {whom} broke off")]
+    Broken {
+        /// Who, and the address.
+        whom: String,
+        /// Why, where that is known.
+        #[source]
+        source: Option<Source>,
     },
     /// It may have done what it was asked to do.
     #[error("there was no answer, so it is not known whether this was done")]
@@ -40,12 +57,11 @@ pub(crate) enum BackendError {
     /// It refuses.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// A Runtime that was asked by itself does not answer.
-    #[error(transparent)]
-    Remote(ClientError),
     /// It answers something else than it should.
-    #[error("the Backend's answer makes no sense: {what}")]
+    #[error("the answer of {whom} makes no sense: {what}")]
     Answer {
+        /// Who, and the address.
+        whom: String,
         /// What is wrong with it.
         what: String,
     },
@@ -64,27 +80,36 @@ impl BackendError {
     /// have been carried out.
     pub(crate) fn in_doubt(self) -> Self {
         match self {
-            Self::Unreachable { ref source, .. } if source.is_connect() => self,
-            Self::Unreachable { .. } | Self::Silent { .. } => {
-                Self::InDoubt { source: Box::new(self) }
-            }
-            Self::Remote(ClientError::Broken(_)) => Self::InDoubt { source: Box::new(self) },
+            Self::Silent { .. } | Self::Broken { .. } => Self::InDoubt { source: Box::new(self) },
             Self::NotRunning
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
             | Self::InDoubt { .. }
             | Self::Refused(_)
-            | Self::Remote(_)
             | Self::Answer { .. } => self,
         }
     }
 
-    /// The same of what a Runtime was asked by itself.
-    pub(crate) fn in_doubt_of(error: ClientError) -> Self {
-        Self::from(error).in_doubt()
+    /// Whether nobody was there to answer.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        match self {
+            Self::NotRunning
+            | Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Broken { .. }
+            | Self::InDoubt { .. } => true,
+            Self::Tls { .. } | Self::Refused(_) | Self::Answer { .. } => false,
+        }
+    }
+
+    /// Whether it was refused with this word.
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.code() == Some(code))
     }
 
     /// Whether the one who asked may not do this.
     pub(crate) fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.code() == Some("forbidden"))
+        self.has_code("forbidden")
     }
 
     /// The same, and where the Worker's state is why, which command changes that.
@@ -106,43 +131,26 @@ impl BackendError {
     }
 }
 
-impl From<ClientError> for BackendError {
-    fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Refused(error) => Self::Refused(Refusal {
-                detail: error.to_string(),
-                code: Some(error.code().into()),
-            }),
-            other => Self::Remote(other),
-        }
-    }
-}
-
 impl Refusal {
     /// What we refuse ourselves, from what the Backend said.
     pub(crate) fn of_ours(detail: String) -> Self {
         Self { detail, code: None }
     }
 
+    /// What a server refused in its own words.
+    pub(crate) fn of_server(code: String, detail: String) -> Self {
+        Self { detail, code: Some(code) }
+    }
+
     /// The stable word for it.
     pub(crate) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
+}
 
-    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
-        #[derive(Deserialize)]
-        struct Problem {
-            detail: Option<String>,
-            code: Option<String>,
-        }
-        let problem: Option<Problem> = serde_json::from_slice(body).ok();
-        let (said, code) = problem.map(|found| (found.detail, found.code)).unwrap_or_default();
-        // Where it is an error we know, our words may be better than an older Backend's.
-        let known = serde_json::from_slice::<RuntimeError>(body).map(|error| error.to_string());
-        let detail = known
-            .ok()
-            .or(said)
-            .unwrap_or_else(|| format!("the Backend answered with status {status}"));
-        Self { detail, code }
+impl From<RuntimeError> for Refusal {
+    fn from(error: RuntimeError) -> Self {
+        // Our words may be better than an older Backend's.
+        Self::of_server(error.code().into(), error.to_string())
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{io, process::ExitCode};
 
-use runtime_client::ClientError;
 use worker_types::RuntimeError;
 
 use crate::backend_error::BackendError;
@@ -54,11 +53,11 @@ impl Exit {
                 BackendError::NotRunning
                 | BackendError::Unreachable { .. }
                 | BackendError::Silent { .. }
-                | BackendError::Remote(ClientError::Unreachable(_) | ClientError::Broken(_))
+                | BackendError::Broken { .. }
                 | BackendError::InDoubt { .. },
             ) => Self::Unreachable,
             Some(
-                BackendError::Refused(_) | BackendError::Remote(_) | BackendError::Answer { .. },
+                BackendError::Refused(_) | BackendError::Tls { .. } | BackendError::Answer { .. },
             )
             | None => Self::Failed,
         }

@@ -2,6 +2,7 @@
 //! itself.
 
 mod answer;
+mod asked;
 mod backend_client;
 mod backend_error;
 mod cli;

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use runtime_client::{AuthToken, RemoteEvents, RuntimeClient};
+use runtime_client::{RemoteEvents, RuntimeClient};
+use serde::Serialize;
 use worker_types::{
-    ComponentRef, CreateWorker, Cursor, Grant, Grants, Input, InputAccepted, InputOptions, Item,
-    ItemId, LiveEvent, LogPage, MAX_WORKERS, Outcome, TranscriptPage, TranscriptQuery, TurnId,
-    Upgraded, WorkerQuery, WorkerUsage, WorkerView,
+    ComponentRef, CreateWorker, Cursor, Diagnostic, Grant, Grants, Input, InputAccepted,
+    InputOptions, Item, ItemId, Labels, LiveEvent, LogPage, MAX_WORKERS, Outcome, ProfileName,
+    RuntimeId, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerQuery,
+    WorkerUsage, WorkerView,
 };
 use yoi_config::Config;
 
 use crate::{
-    backend_client::{
-        BackendClient, EventStream, FoundWorkers, NewWorker, WorkerAddress, token_from_environment,
-    },
-    backend_error::BackendError,
+    asked::Asked,
+    backend_client::{BackendClient, token_from_environment},
+    backend_error::{BackendError, Refusal},
     cli::{HostArgs, RuntimeArg},
     output::Output,
 };
@@ -22,19 +23,59 @@ use crate::{
 /// Turns on a page when all of them are read: what a Runtime gives at most.
 const ALL_TURNS: usize = 1_000;
 
+/// How often in a row a broken stream is taken up again: for some three seconds.
+const STREAM_TRIES: u32 = 5;
+
 /// Who has the Workers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum WorkerHost {
     Backend(BackendClient),
     /// Asked by itself. What new Workers may do is this configuration's policy.
-    Runtime(RuntimeClient),
+    Runtime(RuntimeClient, Asked),
+}
+
+/// Where a Worker is.
+#[derive(Debug, Clone)]
+pub(crate) struct WorkerAddress {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) worker: WorkerId,
+}
+
+/// A request for a Worker. What it may do is the Backend's decision.
+#[derive(Debug, Serialize)]
+pub(crate) struct NewWorker {
+    pub(crate) profile: ProfileName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) display_name: Option<String>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub(crate) labels: Labels,
+}
+
+/// The Workers of all Runtimes that answered.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct FoundWorkers {
+    pub(crate) workers: Vec<WorkerView>,
+    pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
 /// A Worker's events, from whoever has it.
 #[derive(Debug)]
-pub(crate) enum HostEvents {
-    Backend(EventStream),
-    Runtime(RemoteEvents),
+pub(crate) struct HostEvents {
+    events: RemoteEvents,
+    asked: Asked,
+}
+
+impl From<&WorkerView> for WorkerAddress {
+    fn from(view: &WorkerView) -> Self {
+        Self { runtime: view.runtime_id.clone(), worker: view.worker_id }
+    }
+}
+
+impl WorkerAddress {
+    /// A Worker of a Runtime process that is asked by itself: it has no others, so nobody looks at the name.
+    pub(crate) fn of_asked_runtime(worker: WorkerId) -> anyhow::Result<Self> {
+        Ok(Self { runtime: "runtime".parse()?, worker })
+    }
 }
 
 impl WorkerHost {
@@ -44,7 +85,7 @@ impl WorkerHost {
             return Ok(Self::Backend(BackendClient::find(&args.backend, config, output)?));
         };
         let token = token_from_environment("--runtime with an address", "the Runtime's")?;
-        Ok(Self::Runtime(RuntimeClient::new(url, AuthToken::new(token.reveal()))?))
+        Ok(Self::Runtime(RuntimeClient::new(url, token)?, Asked::runtime(url, output)))
     }
 
     /// All Workers that match, oldest first, and what is missing among them.
@@ -53,10 +94,6 @@ impl WorkerHost {
         status: Option<&str>,
         labels: &[(String, String)],
     ) -> Result<FoundWorkers, BackendError> {
-        let client = match self {
-            Self::Backend(client) => return client.workers(status, labels).await,
-            Self::Runtime(client) => client,
-        };
         let mut query = WorkerQuery {
             status: status.map(str::to_owned),
             labels: labels.iter().cloned().collect(),
@@ -65,8 +102,20 @@ impl WorkerHost {
         };
         let mut found = FoundWorkers::default();
         loop {
-            let page = client.workers(&query).await?;
+            let page = self.asked().wait(async {
+                match self {
+                    Self::Backend(backend) => backend.client.workers(&query).await,
+                    Self::Runtime(client, _) => client.workers(&query).await,
+                }
+            });
+            let page = page.await?;
             found.workers.extend(page.workers);
+            // Every page says what it lacks; once is enough.
+            for diagnostic in page.diagnostics {
+                if !found.diagnostics.contains(&diagnostic) {
+                    found.diagnostics.push(diagnostic);
+                }
+            }
             query.after = page.next;
             if query.after.is_none() {
                 return Ok(found);
@@ -83,28 +132,26 @@ impl WorkerHost {
         grants: Grants,
     ) -> Result<WorkerView, BackendError> {
         match self {
-            Self::Backend(client) => {
-                let wanted = match &args.runtime {
-                    Some(RuntimeArg::Id(id)) => Some(id),
-                    _ => None,
+            Self::Backend(backend) => {
+                let runtime = match &args.runtime {
+                    Some(RuntimeArg::Id(id)) => id.clone(),
+                    _ => only_runtime(backend).await?,
                 };
-                client.create(&client.runtime(wanted).await?, &new).await
+                let path = ["runtimes", runtime.as_str(), "workers"];
+                backend.asked.command(backend.client.post(&path, &new)).await
             }
-            Self::Runtime(client) => {
+            Self::Runtime(client, asked) => {
                 let NewWorker { profile, display_name, labels } = new;
                 let request = CreateWorker::profile(profile).grants(grants);
                 let request = CreateWorker { display_name, labels, ..request };
-                client.create(request).await.map_err(BackendError::in_doubt_of)
+                asked.command(client.create(request)).await
             }
         }
     }
 
     /// One Worker.
     pub(crate) async fn worker(&self, at: &WorkerAddress) -> Result<WorkerView, BackendError> {
-        match self {
-            Self::Backend(client) => client.worker(at).await,
-            Self::Runtime(client) => Ok(client.worker(at.worker).await?),
-        }
+        self.asked().wait(self.of(at).worker(at.worker)).await
     }
 
     /// Gives a Worker an input.
@@ -114,13 +161,8 @@ impl WorkerHost {
         input: &Input,
         options: &InputOptions,
     ) -> Result<InputAccepted, BackendError> {
-        match self {
-            Self::Backend(client) => client.input(at, input, options).await,
-            Self::Runtime(client) => {
-                let accepted = client.input(at.worker, input.clone(), options.clone()).await;
-                accepted.map_err(BackendError::in_doubt_of)
-            }
-        }
+        let client = self.of(at);
+        self.asked().command(client.input(at.worker, input.clone(), options.clone())).await
     }
 
     /// Cancels a turn of a Worker, or whichever runs.
@@ -129,22 +171,12 @@ impl WorkerHost {
         at: &WorkerAddress,
         turn: Option<TurnId>,
     ) -> Result<(), BackendError> {
-        match self {
-            Self::Backend(client) => client.cancel(at, turn).await,
-            Self::Runtime(client) => {
-                client.cancel(at.worker, turn).await.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).cancel(at.worker, turn)).await
     }
 
     /// Stops a Worker.
     pub(crate) async fn stop(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        match self {
-            Self::Backend(client) => client.stop(at).await,
-            Self::Runtime(client) => {
-                client.stop(at.worker).await.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).stop(at.worker)).await
     }
 
     /// Takes grants away from a Worker.
@@ -153,13 +185,7 @@ impl WorkerHost {
         at: &WorkerAddress,
         grants: &[Grant],
     ) -> Result<(), BackendError> {
-        match self {
-            Self::Backend(client) => client.revoke(at, grants).await,
-            Self::Runtime(client) => {
-                let revoked = client.revoke(at.worker, grants.to_vec()).await;
-                revoked.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).revoke(at.worker, grants.to_vec())).await
     }
 
     /// Moves a Worker to another component.
@@ -168,47 +194,26 @@ impl WorkerHost {
         at: &WorkerAddress,
         component: &ComponentRef,
     ) -> Result<Upgraded, BackendError> {
-        match self {
-            Self::Backend(client) => client.upgrade(at, component).await,
-            Self::Runtime(client) => {
-                client.upgrade(at.worker, component).await.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).upgrade(at.worker, component)).await
     }
 
     /// Starts a stopped Worker.
     pub(crate) async fn start(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        match self {
-            Self::Backend(client) => client.start(at).await,
-            Self::Runtime(client) => {
-                client.start(at.worker).await.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).start(at.worker)).await
     }
 
     /// Deletes a stopped Worker.
     pub(crate) async fn delete(&self, at: &WorkerAddress) -> Result<(), BackendError> {
-        match self {
-            Self::Backend(client) => client.delete(at).await,
-            Self::Runtime(client) => {
-                client.delete(at.worker).await.map_err(BackendError::in_doubt_of)
-            }
-        }
+        self.asked().command(self.of(at).delete(at.worker)).await
     }
 
-    /// The piece of a Worker's transcript after `after`.
+    /// A piece of a Worker's transcript.
     pub(crate) async fn transcript(
         &self,
         at: &WorkerAddress,
-        after: ItemId,
+        query: TranscriptQuery,
     ) -> Result<TranscriptPage, BackendError> {
-        match self {
-            Self::Backend(client) => client.transcript(at, after).await,
-            Self::Runtime(client) => {
-                let query = TranscriptQuery { after: Some(after), ..TranscriptQuery::default() };
-                Ok(client.transcript(at.worker, query).await?)
-            }
-        }
+        self.asked().wait(self.of(at).transcript(at.worker, query)).await
     }
 
     /// One item of a Worker's transcript, all of it.
@@ -217,10 +222,7 @@ impl WorkerHost {
         at: &WorkerAddress,
         item: ItemId,
     ) -> Result<Item, BackendError> {
-        match self {
-            Self::Backend(client) => client.item(at, item).await,
-            Self::Runtime(client) => Ok(client.item(at.worker, item).await?),
-        }
+        self.asked().wait(self.of(at).item(at.worker, item)).await
     }
 
     /// What the newest turns of a Worker before `before` took, at most `limit` of them.
@@ -230,10 +232,7 @@ impl WorkerHost {
         before: Option<TurnId>,
         limit: usize,
     ) -> Result<WorkerUsage, BackendError> {
-        match self {
-            Self::Backend(client) => client.usage(at, before, limit).await,
-            Self::Runtime(client) => Ok(client.usage(at.worker, before, limit).await?),
-        }
+        self.asked().wait(self.of(at).usage(at.worker, before, limit)).await
     }
 
     /// How the turns of a Worker ended that did not complete, as far as that is kept.
@@ -260,34 +259,76 @@ impl WorkerHost {
         at: &WorkerAddress,
         turn: Option<TurnId>,
     ) -> Result<LogPage, BackendError> {
-        match self {
-            Self::Backend(client) => client.logs(at, turn).await,
-            Self::Runtime(client) => Ok(client.logs(at.worker, turn).await?),
-        }
+        self.asked().wait(self.of(at).logs(at.worker, turn)).await
     }
 
-    /// A Worker's events after `after`, as they come.
+    /// A Worker's events after `after`, as they come. A stream that breaks is taken up again for a few seconds.
     pub(crate) async fn events(
         &self,
         at: &WorkerAddress,
         after: Cursor,
     ) -> Result<HostEvents, BackendError> {
-        Ok(match self {
-            Self::Backend(client) => HostEvents::Backend(client.events(at.clone(), after)),
-            Self::Runtime(client) => HostEvents::Runtime(client.events(at.worker, after).await?),
-        })
+        let client = self.of(at).stream_tries(STREAM_TRIES);
+        let asked = self.asked().clone();
+        let events = asked.wait(client.events(at.worker, after)).await?;
+        Ok(HostEvents { events, asked })
+    }
+
+    fn asked(&self) -> &Asked {
+        match self {
+            Self::Backend(backend) => &backend.asked,
+            Self::Runtime(_, asked) => asked,
+        }
+    }
+
+    /// Whoever answers for the Runtime that has the Worker.
+    fn of(&self, at: &WorkerAddress) -> RuntimeClient {
+        match self {
+            Self::Backend(backend) => backend.client.runtime(&at.runtime),
+            Self::Runtime(client, _) => client.clone(),
+        }
+    }
+}
+
+/// The Runtime that new Workers go to where none is named: the only one.
+async fn only_runtime(backend: &BackendClient) -> Result<RuntimeId, BackendError> {
+    match backend.runtimes().await?.as_slice() {
+        [only] => Ok(only.runtime_id.clone()),
+        many => {
+            let names: Vec<&str> = many.iter().map(|known| known.runtime_id.as_str()).collect();
+            let names = names.join(", ");
+            let detail = format!("name one of the Runtimes with --runtime: {names}");
+            Err(Refusal::of_ours(detail).into())
+        }
     }
 }
 
 impl HostEvents {
-    /// Waits for the next event. May be dropped at any time without losing one.
-    pub(crate) async fn next(&mut self) -> Result<LiveEvent, BackendError> {
-        match self {
-            Self::Backend(events) => events.next().await,
-            Self::Runtime(events) => match events.next().await {
-                Some(event) => Ok(event?),
-                None => Err(BackendError::Answer { what: "the Worker's events ended".into() }),
-            },
-        }
+    /// Waits for the next event; `None` after that of the Worker's deletion. May be dropped at any time without
+    /// losing one.
+    pub(crate) async fn next(&mut self) -> Option<Result<LiveEvent, BackendError>> {
+        Some(self.events.next().await?.map_err(|error| self.asked.error(error)))
     }
 }
+
+/// The Worker among `workers` that `id` means: a whole id, or a beginning or end of just one.
+pub(crate) fn pick<'a>(workers: &'a [WorkerView], id: &str) -> anyhow::Result<&'a WorkerView> {
+    let wanted = id.trim().to_lowercase();
+    let mut found = workers.iter().filter(|view| {
+        let id = view.worker_id.to_string();
+        !wanted.is_empty() && (id.starts_with(&wanted) || id.ends_with(&wanted))
+    });
+    match (found.next(), found.next()) {
+        (Some(worker), None) => Ok(worker),
+        (None, _) => {
+            Err(anyhow::anyhow!("there is no Worker `{id}`: `yoi worker ls` lists those there are"))
+        }
+        (Some(_), Some(_)) => Err(anyhow::anyhow!(
+            "more than one Worker's id begins or ends with `{id}`: write more of it"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[path = "worker_host_tests.rs"]
+mod tests;

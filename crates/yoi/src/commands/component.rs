@@ -7,7 +7,6 @@ use worker_runtime::{Import, Inspection, Takes, inspect_component};
 use yoi_config::Config;
 
 use crate::{
-    backend_error::BackendError,
     cli::{ComponentCommand, PushArgs, RemoveArgs},
     commands::runtime::client,
     exit::Exit,
@@ -28,11 +27,11 @@ pub(crate) async fn run(
 }
 
 async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi component push`", &args.runtime.url)?;
-    let limits = client.summary().await.map_err(BackendError::from)?.limits;
+    let (client, asked) = client("`yoi component push`", &args.runtime.url, output)?;
+    let limits = asked.wait(client.summary()).await?.limits;
     let bytes = read_component(&args.file, limits.component_bytes)
         .with_context(|| format!("failed to read {}", args.file.display()))?;
-    let kept = client.add_component(bytes.into()).await.map_err(BackendError::from)?;
+    let kept = asked.command(client.add_component(bytes.into())).await?;
     if output.is_json() {
         output.json(&kept)?;
     } else {
@@ -45,8 +44,8 @@ async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
 }
 
 async fn remove(args: &RemoveArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi component rm`", &args.runtime.url)?;
-    client.remove_component(args.digest).await.map_err(BackendError::from)?;
+    let (client, asked) = client("`yoi component rm`", &args.runtime.url, output)?;
+    asked.command(client.remove_component(args.digest)).await?;
     output.note("it is gone");
     Ok(Exit::Done)
 }

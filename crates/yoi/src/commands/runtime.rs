@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use runtime_client::{AuthToken, RuntimeClient};
+use runtime_client::RuntimeClient;
 use worker_types::DrainProgress;
 use yoi_config::Config;
 use yoi_workspace_server::{
@@ -10,8 +10,8 @@ use yoi_workspace_server::{
 };
 
 use crate::{
+    asked::Asked,
     backend_client::{BackendClient, token_from_environment},
-    backend_error::BackendError,
     cli::{AddRuntimeArgs, DrainArgs, RuntimeCommand},
     exit::Exit,
     output::Output,
@@ -135,14 +135,19 @@ fn tested(found: &ConnectionTest, output: Output) -> anyhow::Result<()> {
 }
 
 /// The Runtime process at `url`, for `command`, with the token of the environment.
-pub(super) fn client(command: &str, url: &str) -> anyhow::Result<RuntimeClient> {
+pub(super) fn client(
+    command: &str,
+    url: &str,
+    output: Output,
+) -> anyhow::Result<(RuntimeClient, Asked)> {
     let token = token_from_environment(command, "the Runtime's")?;
-    Ok(RuntimeClient::new(url, AuthToken::new(token.reveal()))?)
+    Ok((RuntimeClient::new(url, token)?, Asked::runtime(url, output)))
 }
 
 async fn drain(args: DrainArgs, output: Output) -> anyhow::Result<Exit> {
-    let client = client("`yoi runtime`", &args.runtime.url)?;
-    let ask = async |wait| client.drain(wait).await.map_err(BackendError::from);
+    let (client, asked) = client("`yoi runtime drain`", &args.runtime.url, output)?;
+    // It may take its time: that is what is asked for.
+    let ask = async |wait| client.drain(wait).await.map_err(|error| asked.error(error));
     let mut progress = ask(Duration::ZERO).await?;
     let mut told = None;
     while !progress.drained && !args.no_wait {

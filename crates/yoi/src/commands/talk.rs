@@ -9,13 +9,12 @@ use worker_types::{
 
 use crate::{
     answer::{self, AnswerPrinter},
-    backend_client::WorkerAddress,
     backend_error::BackendError,
     cli::own_name,
     exit::Exit,
     output::Output,
     signals::EndSignals,
-    worker_host::WorkerHost,
+    worker_host::{WorkerAddress, WorkerHost},
 };
 
 /// How an input is given.
@@ -174,10 +173,14 @@ impl Answer<'_> {
         let mut next = None;
         loop {
             let event = match events.next().await {
-                Ok(event) => event,
-                Err(error) => {
+                Some(Ok(event)) => event,
+                Some(Err(error)) => {
                     printer.end_line()?;
                     return Err(self.lost(error));
+                }
+                None => {
+                    printer.end_line()?;
+                    anyhow::bail!("the Worker was deleted");
                 }
             };
             if is_steering && let LiveEvent::Durable(event) = &event {
@@ -211,12 +214,8 @@ impl Answer<'_> {
 
     /// Why the answer cannot be printed any more, and where it is if it is that old.
     fn lost(&self, error: BackendError) -> anyhow::Error {
-        let is_trimmed = matches!(
-            &error,
-            BackendError::Refused(refusal) if refusal.code() == Some("cursor_gap")
-        );
         let worker = self.at.worker;
-        if is_trimmed {
+        if error.has_code("cursor_gap") {
             let look =
                 format!("look for the answer with `{} worker transcript {worker}`", own_name());
             return anyhow::Error::new(error).context(look);
@@ -225,8 +224,11 @@ impl Answer<'_> {
             return TalkError::Unseen { worker, turn: self.turn.get(), source: error }.into();
         }
         match error.with_way_out(worker) {
-            error @ (BackendError::Refused(_) | BackendError::Answer { .. }) => error.into(),
-            source => TalkError::Lost { worker, turn: self.turn.get(), source }.into(),
+            // Another Backend has its place, which knows nothing of this token.
+            source if source.is_of_the_connection() || source.has_code("unauthorized") => {
+                TalkError::Lost { worker, turn: self.turn.get(), source }.into()
+            }
+            error => error.into(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::json;
 use worker_types::{
-    CutItem, InputPart, Item, ItemBody, ItemId, ItemStatus, Outcome, ToolOutcome, TurnId,
-    WorkerView,
+    CutItem, InputPart, Item, ItemBody, ItemId, ItemStatus, Outcome, ToolOutcome, TranscriptQuery,
+    TurnId, WorkerView,
 };
 
 use crate::{answer::cancelled, cli::own_name, output::Output, worker_host::WorkerHost};
@@ -22,7 +22,8 @@ pub(super) async fn print(
     let mut after = ItemId::new(0);
     let mut begun = BTreeSet::new();
     loop {
-        let page = client.transcript(&at, after).await?;
+        let query = TranscriptQuery { after: Some(after), ..TranscriptQuery::default() };
+        let page = client.transcript(&at, query).await?;
         for item in &page.items {
             // A Worker's turns follow one another: what came before this one is over.
             while let Some(ended) = outcomes.first_entry()

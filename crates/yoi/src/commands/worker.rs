@@ -9,7 +9,6 @@ use worker_types::{
 use yoi_config::Config;
 
 use crate::{
-    backend_client::{NewWorker, WorkerAddress, pick},
     backend_error::BackendError,
     cli::{WorkerArgs, WorkerCommand},
     commands::{
@@ -21,7 +20,7 @@ use crate::{
     exit::Exit,
     output::Output,
     runtime_setup::Setup,
-    worker_host::WorkerHost,
+    worker_host::{NewWorker, WorkerAddress, WorkerHost, pick},
 };
 
 /// The fewest characters of an id that `ls` prints: enough that two rarely share them.
@@ -43,7 +42,7 @@ pub(crate) async fn run(
         WorkerCommand::Create { profile, input, name, labels, host } => {
             let client = WorkerHost::find(&host, config, output)?;
             let grants = match client {
-                WorkerHost::Runtime(_) => Setup::new(config)?.grants(&profile),
+                WorkerHost::Runtime(..) => Setup::new(config)?.grants(&profile),
                 // That is for the Backend to say.
                 WorkerHost::Backend(_) => Grants::none(),
             };

@@ -1,25 +1,23 @@
 use insta::assert_snapshot;
+use runtime_client::AuthToken;
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
-    matchers::{body_json, header, method, path, query_param},
+    matchers::{header, method, path, query_param},
 };
-use worker_types::{IdempotencyKey, InputDisposition, Seq};
 
 use super::*;
-use crate::worker_host::WorkerHost;
 use crate::{cli::own_name, logging::LogFormat};
-use worker_types::Outcome;
 
 const WORKER: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 const SIBLING: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 
-fn client(server: &MockServer) -> BackendClient {
-    client_at(&server.uri())
+fn client(server: &MockServer) -> WorkerHost {
+    WorkerHost::Backend(client_at(&server.uri(), false))
 }
 
-fn client_at(url: &str) -> BackendClient {
-    let token = Token::new("sesame".into());
-    BackendClient::new(url, token, false, Output::new(true, LogFormat::Text)).expect("a client")
+fn client_at(url: &str, is_announced: bool) -> BackendClient {
+    let asked = Asked::backend(url, is_announced, Output::new(true, LogFormat::Text));
+    BackendClient::new(url, AuthToken::new("sesame"), asked).expect("a client")
 }
 
 fn address() -> WorkerAddress {
@@ -40,10 +38,7 @@ fn view(id: &str) -> WorkerView {
     .expect("a Worker")
 }
 
-async fn input(
-    client: &BackendClient,
-    options: InputOptions,
-) -> Result<InputAccepted, BackendError> {
+async fn input(client: &WorkerHost, options: InputOptions) -> Result<InputAccepted, BackendError> {
     client.input(&address(), &Input::text("hi"), &options).await
 }
 
@@ -62,16 +57,6 @@ fn a_worker_is_found_by_any_end_of_its_id_that_is_its_own() {
         @"there is no Worker `ffff`: `yoi worker ls` lists those there are"
     );
     assert!(pick(&workers, "").is_err());
-}
-
-#[test]
-fn a_token_goes_to_this_machine_only() {
-    for url in ["http://127.0.0.1:1", "http://localhost:1/", "http://[::1]:1"] {
-        assert!(loopback_url(url).is_ok(), "{url}");
-    }
-    for url in ["http://192.0.2.1:1", "https://127.0.0.1:1", "http://127.0.0.1.example.com", "x"] {
-        assert!(loopback_url(url).is_err(), "{url}");
-    }
 }
 
 #[tokio::test]
@@ -102,7 +87,8 @@ async fn a_refusal_speaks_in_its_own_words() {
 async fn what_was_asked_of_a_backend_that_went_away_is_in_doubt() {
     // It takes one request, and goes away in the middle of it.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let client = client_at(&format!("http://{}", listener.local_addr().expect("an address")));
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let client = WorkerHost::Backend(client_at(&url, false));
     let gone = async {
         let (mut connection, _) = listener.accept().await.expect("a client");
         let mut some = [0; 16];
@@ -114,16 +100,6 @@ async fn what_was_asked_of_a_backend_that_went_away_is_in_doubt() {
     // Now nobody takes it.
     let asked = input(&client, InputOptions::default()).await;
     assert!(matches!(asked, Err(BackendError::Unreachable { .. })), "{asked:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_person_is_told_once_what_takes_long_and_nothing_of_the_rest() {
-    let told = std::cell::Cell::new(0);
-    let notice = || told.set(told.get() + 1);
-    patiently(PATIENCE, std::future::ready(()), notice).await;
-    assert_eq!(told.get(), 0);
-    patiently(PATIENCE, tokio::time::sleep(10 * PATIENCE), notice).await;
-    assert_eq!(told.get(), 1);
 }
 
 #[tokio::test]
@@ -198,71 +174,21 @@ async fn how_turns_ended_is_read_from_all_pages_of_usage() {
     }
     let newest = page(3, serde_json::json!({ "status": "interrupted" }), true);
     of_worker().respond_with(newest).expect(1).mount(&server).await;
-    let found =
-        WorkerHost::Backend(client(&server)).broken_turns(&address()).await.expect("three pages");
+    let found = client(&server).broken_turns(&address()).await.expect("three pages");
     let turns: Vec<TurnId> = found.keys().copied().collect();
     assert_eq!(turns, [TurnId::new(1), TurnId::new(3)]);
     assert_eq!(found[&TurnId::new(3)], Outcome::Interrupted);
 }
 
 #[tokio::test]
-async fn an_input_says_how_it_is_to_be_taken_and_its_key() {
-    let server = MockServer::start().await;
-    let accepted = serde_json::json!({ "turn_id": 2, "seq": 5, "status": "queued" });
-    Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/input")))
-        .and(header("idempotency-key", "a-key"))
-        .and(body_json(serde_json::json!({
-            "parts": [{ "type": "text", "text": "hi" }], "if_busy": "queue",
-        })))
-        .respond_with(ResponseTemplate::new(202).set_body_json(accepted))
-        .mount(&server)
-        .await;
-    let key = IdempotencyKey::new("a-key").expect("a key");
-    let options = InputOptions::if_busy(IfBusy::Queue).idempotency_key(key);
-    let accepted = input(&client(&server), options).await.expect("accepted");
-    assert_eq!(accepted.status, InputDisposition::Queued);
-}
-
-#[tokio::test]
-async fn a_stream_that_breaks_goes_on_after_the_last_event() {
-    let server = MockServer::start().await;
-    let event = |seq: u64| {
-        format!(
-            "id: log.{seq}\nevent: worker.stopped\ndata: {{\"seq\":{seq},\
-             \"at\":\"2026-01-01T00:00:00Z\",\"worker_id\":\"{WORKER}\",\
-             \"type\":\"worker.stopped\"}}\n\n"
-        )
-    };
-    let stream = |body: String| ResponseTemplate::new(200).set_body_raw(body, "text/event-stream");
-    for (after, body) in [("3", event(4)), ("log.4", event(5))] {
-        Mock::given(path(format!("/api/runtimes/here/workers/{WORKER}/events")))
-            .and(header("accept", "text/event-stream"))
-            .and(query_param("after", after))
-            .respond_with(stream(body))
-            .mount(&server)
-            .await;
-    }
-    let after = Cursor { log_id: None, seq: Seq::new(3) };
-    let mut events = client(&server).events(address(), after);
-    for seq in [4, 5] {
-        match events.next().await.expect("an event") {
-            LiveEvent::Durable(event) => assert_eq!(event.seq, Seq::new(seq)),
-            other => panic!("{other:?}"),
-        }
-    }
-}
-
-#[tokio::test]
 async fn silence_is_another_error_than_a_refusal() {
-    let server = MockServer::start().await;
-    let mut client = client(&server);
-    drop(server);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
     // A port that nobody has any more.
-    client.base.set_port(Some(1)).expect("a port");
-    assert!(matches!(client.login_link().await, Err(BackendError::Unreachable { .. })));
-    client.from_file = true;
-    assert_snapshot!(
-        client.login_link().await.expect_err("nobody"),
-        @"no Backend is running: start one with `yoi up`"
-    );
+    drop(listener);
+    let named = client_at(&url, false).login_link().await.expect_err("nobody");
+    assert!(matches!(named, BackendError::Unreachable { .. }), "{named:?}");
+    assert_eq!(named.to_string(), format!("the Backend at {url} does not answer"));
+    let announced = client_at(&url, true).login_link().await.expect_err("nobody");
+    assert_snapshot!(announced, @"no Backend is running: start one with `yoi up`");
 }
