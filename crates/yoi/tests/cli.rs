@@ -5,6 +5,8 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -157,22 +159,35 @@ impl Drop for Up {
 }
 
 fn send_signal(child: &Child, signal: &str) {
+    signal_to(child.id(), signal);
+}
+
+fn signal_to(process: u32, signal: &str) {
     let status = Command::new("kill")
-        .args([format!("-{signal}"), child.id().to_string()])
+        .args([format!("-{signal}"), process.to_string()])
         .status()
         .expect("kill starts");
     assert!(status.success());
 }
 
+/// Waits for its end. One that hangs is killed.
 fn wait(child: &mut Child) -> ExitStatus {
-    let begin = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            return status;
+    let process = child.id();
+    // Waiting would close it, and that may be what it waits for.
+    let stdin = child.stdin.take();
+    let (waiting, is_over) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let hangs = is_over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if hangs {
+            signal_to(process, "KILL");
         }
-        assert!(begin.elapsed() < PATIENCE, "it does not end");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+        hangs
+    });
+    let status = child.wait().expect("a child");
+    drop(waiting);
+    assert!(!watch.join().expect("no panic"), "it does not end");
+    child.stdin = stdin;
+    status
 }
 
 /// With the key of the model in a variable.

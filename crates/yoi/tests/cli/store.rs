@@ -326,19 +326,11 @@ fn a_backup_into_its_own_directory_or_onto_a_link_is_refused_and_nothing_is_chan
     }
 }
 
-/// What a command says that ends in time. One that hangs is killed.
+/// What a command says that ends in time.
 #[cfg(unix)]
 fn ends(home: &Home, arguments: &[&str]) -> crate::Ended {
     let mut child = home.command(arguments).spawn().expect("yoi starts");
-    let begin = Instant::now();
-    while child.try_wait().expect("a child").is_none() {
-        if begin.elapsed() > PATIENCE {
-            child.kill().expect("killed");
-            child.wait().expect("it ends");
-            panic!("{arguments:?} hangs");
-        }
-        thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait(&mut child);
     crate::Ended::of(child.wait_with_output().expect("it has ended"))
 }
 
