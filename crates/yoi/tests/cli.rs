@@ -31,6 +31,8 @@ mod models;
 #[cfg(unix)]
 #[path = "cli/operations.rs"]
 mod operations;
+#[path = "cli/runtimes.rs"]
+mod runtimes;
 #[path = "cli/serve.rs"]
 mod serve;
 #[cfg(unix)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::json;
 use worker_runtime::{Import, Inspection, Takes, inspect_component};
 use yoi_config::Config;
 
@@ -46,7 +47,11 @@ async fn push(args: &PushArgs, output: Output) -> anyhow::Result<Exit> {
 async fn remove(args: &RemoveArgs, output: Output) -> anyhow::Result<Exit> {
     let (client, asked) = client("`yoi component rm`", &args.runtime.url, output)?;
     asked.command(client.remove_component(args.digest)).await?;
-    output.note("it is gone");
+    if output.is_json() {
+        output.json(&json!({ "digest": args.digest, "removed": true }))?;
+    } else {
+        output.note("it is gone");
+    }
     Ok(Exit::Done)
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use runtime_client::RuntimeClient;
-use worker_types::DrainProgress;
+use serde_json::json;
+use worker_types::{DrainProgress, ModelStatus, Overview, ProfileName};
 use yoi_config::Config;
 use yoi_workspace_server::{
-    ConnectionTest, RemoteDefinition, RuntimeListing, SourceKind, TokenPlace,
+    ConnectionTest, ManagedBy, RemoteDefinition, RuntimeListing, SourceKind, TokenPlace,
 };
 
 use crate::{
@@ -40,7 +41,11 @@ pub(super) async fn run(
         }
         RuntimeCommand::Rm { runtime, force } => {
             find(&runtime.backend)?.remove_runtime(&runtime.id, force).await?;
-            output.note(&format!("removed {}; its Workers stay where they are", runtime.id));
+            if output.is_json() {
+                output.json(&json!({ "runtime_id": runtime.id, "removed": true }))?;
+            } else {
+                output.note(&format!("removed {}; its Workers stay where they are", runtime.id));
+            }
         }
         RuntimeCommand::Drain(args) => return drain(args, output).await,
     }
@@ -73,20 +78,41 @@ fn show(runtime: &RuntimeListing, output: Output) -> anyhow::Result<()> {
     }
     let mut rows = vec![
         ["runtime".to_owned(), runtime.runtime_id.to_string()],
-        ["source".to_owned(), kind(runtime.source_kind).to_owned()],
+        [
+            "source".to_owned(),
+            format!("{}, {}", kind(runtime.source_kind), managed(runtime.managed_by)),
+        ],
         ["status".to_owned(), runtime.status.name().to_owned()],
     ];
     if let Some(details) = &runtime.details {
+        let profiles: Vec<&str> = details.profiles.iter().map(ProfileName::as_str).collect();
         rows.push(["name".to_owned(), details.display_name.clone()]);
         rows.push(["version".to_owned(), details.version.clone()]);
-        for capability in &details.capabilities {
-            let state = if capability.available { "available" } else { "missing" };
-            let state = match &capability.reason {
-                None => state.to_owned(),
-                Some(reason) => format!("{state}: {reason}"),
-            };
-            rows.push([capability.name.clone(), state]);
-        }
+        // Not told where only some of them are to be seen.
+        rows.extend(details.overview.as_ref().map(|overview| {
+            let Overview { idle, running, stopped, unavailable, .. } = overview;
+            let counts = format!(
+                "{idle} idle, {running} running, {stopped} stopped, {unavailable} unavailable"
+            );
+            ["workers".to_owned(), counts]
+        }));
+        rows.push(["profiles".to_owned(), profiles.join(", ")]);
+        rows.extend(details.models.iter().map(|known| {
+            let ModelStatus { alias, provider, model } = known;
+            [format!("model {alias}"), format!("{provider}: {model}")]
+        }));
+        rows.extend(details.roots.iter().map(|root| {
+            let at_most = format!(
+                "{} at most, {}",
+                root.access,
+                state(root.available, root.reason.as_deref())
+            );
+            [format!("root {}", root.name), at_most]
+        }));
+        rows.extend(details.capabilities.iter().map(|capability| {
+            let state = state(capability.available, capability.reason.as_deref());
+            [capability.name.clone(), state]
+        }));
     }
     for found in &runtime.diagnostics {
         rows.push(["look at".to_owned(), found.message.clone()]);
@@ -101,6 +127,19 @@ fn kind(kind: SourceKind) -> &'static str {
         SourceKind::Remote => "remote",
         SourceKind::Unknown => "unknown",
     }
+}
+
+fn managed(by: ManagedBy) -> &'static str {
+    match by {
+        ManagedBy::Config => "of the configuration",
+        ManagedBy::Api => "added with `yoi runtime add`, or in the console",
+        ManagedBy::Unknown => "added in a way that this version does not know",
+    }
+}
+
+fn state(is_available: bool, reason: Option<&str>) -> String {
+    let state = if is_available { "available" } else { "missing" };
+    reason.map_or_else(|| state.to_owned(), |reason| format!("{state}: {reason}"))
 }
 
 fn definition(args: AddRuntimeArgs) -> anyhow::Result<RemoteDefinition> {

@@ -265,21 +265,30 @@ fn list(workers: &[WorkerView], output: Output) -> anyhow::Result<()> {
     }
     let now = Timestamp::now();
     let length = id_length(workers);
-    let rows: Vec<[String; 6]> = workers
-        .iter()
-        .map(|view| {
-            let id = view.worker_id.to_string();
-            [
-                id[id.len() - length..].to_owned(),
-                view.status.name().to_owned(),
-                view.profile.to_string(),
-                turns(view).map_or("?".to_owned(), |turns| turns.to_string()),
-                age(view.created_at, now),
-                view.display_name.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    output.table(["ID", "STATUS", "PROFILE", "TURNS", "AGE", "NAME"], &rows)?;
+    let row = |view: &WorkerView| {
+        let id = view.worker_id.to_string();
+        [
+            id[id.len() - length..].to_owned(),
+            view.status.name().to_owned(),
+            view.profile.to_string(),
+            turns(view).map_or("?".to_owned(), |turns| turns.to_string()),
+            age(view.created_at, now),
+            view.display_name.clone().unwrap_or_default(),
+        ]
+    };
+    let head = ["ID", "STATUS", "PROFILE", "TURNS", "AGE", "NAME"];
+    // Where all are in one place, nobody asks in which.
+    if workers.windows(2).all(|pair| pair[0].runtime_id == pair[1].runtime_id) {
+        output.table(head, &workers.iter().map(row).collect::<Vec<_>>())?;
+        return Ok(());
+    }
+    let row = |view: &WorkerView| {
+        let [id, status, profile, turns, age, name] = row(view);
+        [id, view.runtime_id.to_string(), status, profile, turns, age, name]
+    };
+    let [id, status, profile, turns, age, name] = head;
+    let head = [id, "RUNTIME", status, profile, turns, age, name];
+    output.table(head, &workers.iter().map(row).collect::<Vec<_>>())?;
     Ok(())
 }
 
