@@ -115,22 +115,22 @@ impl AnswerPrinter {
 /// The same text may come more than once, as a piece, as all of it so far and as the complete
 /// message; each byte is printed once.
 #[derive(Debug, Default)]
-struct Messages {
+pub(crate) struct Messages {
     printed: BTreeMap<ItemId, usize>,
 }
 
 impl Messages {
-    fn open(&mut self, item: ItemId) {
+    pub(crate) fn open(&mut self, item: ItemId) {
         self.printed.entry(item).or_insert(0);
     }
 
-    fn close(&mut self, item: ItemId) {
+    pub(crate) fn close(&mut self, item: ItemId) {
         self.printed.remove(&item);
     }
 
     /// What is new in a piece. One that does not join on, because others before it were lost, adds
     /// nothing: the complete message makes up for it.
-    fn piece<'a>(&mut self, delta: &'a ItemDelta) -> &'a str {
+    pub(crate) fn piece<'a>(&mut self, delta: &'a ItemDelta) -> &'a str {
         let Some(printed) = self.printed.get_mut(&delta.item_id) else { return "" };
         let new = usize::try_from(delta.offset)
             .ok()
@@ -142,7 +142,7 @@ impl Messages {
     }
 
     /// What is new in all of a message so far.
-    fn all_of<'a>(&mut self, item: ItemId, text: &'a str) -> &'a str {
+    pub(crate) fn all_of<'a>(&mut self, item: ItemId, text: &'a str) -> &'a str {
         let Some(printed) = self.printed.get_mut(&item) else { return "" };
         let new = text.get(*printed..).unwrap_or_default();
         *printed += new.len();

@@ -66,7 +66,9 @@ impl Asked {
             ClientError::Silent => BackendError::Broken { whom, source: None },
             ClientError::Tls(source) => BackendError::Tls { whom, source: source.into() },
             ClientError::Refused(error) => Refusal::from(error).into(),
-            ClientError::Problem { code, detail, .. } => Refusal::of_server(code, detail).into(),
+            ClientError::Problem { code, detail, retryable } => {
+                Refusal::of_server(code, detail, retryable).into()
+            }
             ClientError::Answer { what } => BackendError::Answer { whom, what },
             error => BackendError::Answer { whom, what: error.to_string() },
         }

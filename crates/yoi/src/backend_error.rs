@@ -73,6 +73,7 @@ pub(crate) enum BackendError {
 pub(crate) struct Refusal {
     detail: String,
     code: Option<String>,
+    is_retryable: bool,
 }
 
 impl BackendError {
@@ -99,6 +100,14 @@ impl BackendError {
             | Self::Broken { .. }
             | Self::InDoubt { .. } => true,
             Self::Tls { .. } | Self::Refused(_) | Self::Answer { .. } => false,
+        }
+    }
+
+    /// Whether asking again some time may help without anybody changing anything.
+    pub(crate) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.is_retryable,
+            other => other.is_of_the_connection(),
         }
     }
 
@@ -134,12 +143,12 @@ impl BackendError {
 impl Refusal {
     /// What we refuse ourselves, from what the Backend said.
     pub(crate) fn of_ours(detail: String) -> Self {
-        Self { detail, code: None }
+        Self { detail, code: None, is_retryable: false }
     }
 
     /// What a server refused in its own words.
-    pub(crate) fn of_server(code: String, detail: String) -> Self {
-        Self { detail, code: Some(code) }
+    pub(crate) fn of_server(code: String, detail: String, is_retryable: bool) -> Self {
+        Self { detail, code: Some(code), is_retryable }
     }
 
     /// The stable word for it.
@@ -151,6 +160,6 @@ impl Refusal {
 impl From<RuntimeError> for Refusal {
     fn from(error: RuntimeError) -> Self {
         // Our words may be better than an older Backend's.
-        Self::of_server(error.code().into(), error.to_string())
+        Self::of_server(error.code().into(), error.to_string(), error.is_retryable())
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use self::{
     runtime::{AddRuntimeArgs, DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
     store::StoreCommand,
-    worker::{HostArgs, RuntimeArg, WorkerArgs, WorkerCommand},
+    worker::{BeginArgs, HostArgs, RuntimeArg, WhenBusy, WorkerArgs, WorkerCommand},
 };
 
 const EXIT_CODES: &str = "\

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+mod attach;
 mod component;
 mod doctor;
 mod exec;

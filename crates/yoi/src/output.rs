@@ -19,13 +19,16 @@ pub(crate) struct Output {
     json: bool,
     json_remarks: bool,
     to_terminal: bool,
+    dims: bool,
 }
 
 impl Output {
     /// With `json`, all of it is for programs; remarks are also where the log beside them is.
     pub(crate) fn new(json: bool, log_format: LogFormat) -> Self {
         let json_remarks = json || log_format == LogFormat::Json;
-        Self { json, json_remarks, to_terminal: io::stdout().is_terminal() }
+        let to_terminal = io::stdout().is_terminal();
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, json_remarks, to_terminal, dims: to_terminal && !plain }
     }
 
     /// Whether a program reads the output.
@@ -50,6 +53,23 @@ impl Output {
         let mut stdout = io::stdout().lock();
         let shown = if self.to_terminal { visible(text) } else { Cow::Borrowed(text) };
         stdout.write_all(shown.as_bytes())?;
+        stdout.flush()
+    }
+
+    /// Prints a text of others to standard output at once, nothing of which is for a terminal to obey, whoever
+    /// reads; `dim` where a terminal can do that.
+    pub(crate) fn harmless(self, text: &str, dim: bool) -> io::Result<()> {
+        let shown = visible(text);
+        let mut stdout = io::stdout().lock();
+        if dim && self.dims {
+            // Line breaks stand outside, or what follows would be dim on some terminals.
+            for piece in shown.split_inclusive('\n') {
+                let line = piece.trim_end_matches('\n');
+                write!(stdout, "\x1b[2m{line}\x1b[22m{}", &piece[line.len()..])?;
+            }
+        } else {
+            stdout.write_all(shown.as_bytes())?;
+        }
         stdout.flush()
     }
 

@@ -2,7 +2,16 @@
 
 use std::io;
 
-/// SIGINT, SIGTERM and SIGHUP, which mean the same here: end in good order.
+/// What a signal asks for, where somebody tells the two apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndSignal {
+    /// Ctrl-C: end what goes on.
+    Interrupt,
+    /// SIGTERM, or the terminal went away: end.
+    Terminate,
+}
+
+/// SIGINT, SIGTERM and SIGHUP, which mean the same to most: end in good order.
 #[derive(Debug)]
 pub(crate) struct EndSignals {
     #[cfg(unix)]
@@ -42,15 +51,26 @@ impl EndSignals {
 
     /// Waits for the next one.
     pub(crate) async fn next(&mut self) {
+        self.next_kind().await;
+    }
+
+    /// Waits for the next one, and tells which it is.
+    pub(crate) async fn next_kind(&mut self) -> EndSignal {
         #[cfg(unix)]
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = async { self.hang_up.as_mut()?.recv().await }, if self.hang_up.is_some() => {}
+        {
+            let hang_up = self.hang_up.is_some();
+            tokio::select! {
+                _ = self.interrupt.recv() => EndSignal::Interrupt,
+                _ = self.terminate.recv() => EndSignal::Terminate,
+                _ = async { self.hang_up.as_mut()?.recv().await }, if hang_up => EndSignal::Terminate,
+            }
         }
         #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+        {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            EndSignal::Interrupt
         }
     }
 }

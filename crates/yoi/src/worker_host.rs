@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Turns on a page when all of them are read: what a Runtime gives at most.
-const ALL_TURNS: usize = 1_000;
+pub(crate) const ALL_TURNS: usize = 1_000;
 
 /// How often in a row a broken stream is taken up again: for some three seconds.
 const STREAM_TRIES: u32 = 5;
@@ -268,7 +268,24 @@ impl WorkerHost {
         at: &WorkerAddress,
         after: Cursor,
     ) -> Result<HostEvents, BackendError> {
-        let client = self.of(at).stream_tries(STREAM_TRIES);
+        self.events_of(self.of(at).stream_tries(STREAM_TRIES), at, after).await
+    }
+
+    /// The same, and the stream is not taken up again: whoever asks wants to know.
+    pub(crate) async fn events_once(
+        &self,
+        at: &WorkerAddress,
+        after: Cursor,
+    ) -> Result<HostEvents, BackendError> {
+        self.events_of(self.of(at).stream_tries(0), at, after).await
+    }
+
+    async fn events_of(
+        &self,
+        client: RuntimeClient,
+        at: &WorkerAddress,
+        after: Cursor,
+    ) -> Result<HostEvents, BackendError> {
         let asked = self.asked().clone();
         let events = asked.wait(client.events(at.worker, after)).await?;
         Ok(HostEvents { events, asked })
@@ -308,6 +325,11 @@ impl HostEvents {
     /// losing one.
     pub(crate) async fn next(&mut self) -> Option<Result<LiveEvent, BackendError>> {
         Some(self.events.next().await?.map_err(|error| self.asked.error(error)))
+    }
+
+    /// The place after the last durable event that `next` gave.
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.events.cursor()
     }
 }
 

@@ -16,6 +16,9 @@ use tempfile::TempDir;
 use wiremock::MockServer;
 
 #[cfg(target_os = "linux")]
+#[path = "cli/attach.rs"]
+mod attach;
+#[cfg(target_os = "linux")]
 #[path = "cli/confinement.rs"]
 mod confinement;
 #[path = "cli/doctor.rs"]
@@ -43,6 +46,9 @@ mod serve_tls;
 mod shell;
 #[path = "cli/store.rs"]
 mod store;
+#[cfg(target_os = "linux")]
+#[path = "cli/terminal.rs"]
+mod terminal;
 
 /// A configuration that asks nobody outside for a model, whatever runs on this machine.
 const OFFLINE: &str = "[models.default]\nprovider = \"offline\"\n";

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand, ValueEnum};
 use worker_types::{
-    ComponentRef, Grant, IdempotencyKey, IfBusy, InvalidName, ItemId, ProfileName, RuntimeId,
-    TurnId,
+    ComponentRef, Cursor, Grant, IdempotencyKey, IfBusy, InvalidName, ItemId, ProfileName,
+    RuntimeId, TurnId,
 };
 
 use super::{BackendArgs, idempotency_key, item, label, turn};
@@ -46,6 +46,7 @@ Examples:
   yoi worker create companion --name Ada \"hello\"
   yoi worker ls --status idle
   yoi worker send 1f8a3c02 \"and now?\"
+  yoi worker attach 1f8a3c02
   yoi worker transcript 1f8a3c02
   yoi worker ls --runtime https://host.example:38800
 
@@ -109,6 +110,30 @@ Worker gets the input once, and the same answer is printed.")]
         /// Return once the input is accepted
         #[arg(long)]
         no_wait: bool,
+    },
+    /// Follow a Worker as it works, and talk to it
+    #[command(after_help = "\
+Examples:
+  yoi worker attach 1f8a3c02
+  yoi worker attach 1f8a3c02 --all < /dev/null > session.txt
+  yoi --json worker attach 1f8a3c02 --from 0
+
+It shows the end of the transcript, and then what the Worker says and does, as it comes. Every line that you
+type is an input. Ctrl-C cancels the turn that runs; once more, or where none runs, it detaches, and so does
+Ctrl-D. The Worker goes on. A connection that breaks is taken up again where it broke, also at a Backend
+that was started anew.
+
+Where standard input is no terminal, nothing is read from it: what the Worker does is shown until it is
+stopped or deleted, or Ctrl-C. With --json the Worker's events are printed, one JSON object a line, those
+from now on; a piece of an open item may come twice, as `offset` tells, and no other event does.")]
+    Attach {
+        #[command(flatten)]
+        worker: WorkerArgs,
+        #[command(flatten)]
+        begin: BeginArgs,
+        /// What to do with a line while another turn runs
+        #[arg(long, value_name = "WHAT", value_enum, default_value_t = WhenBusy::Queue)]
+        if_busy: WhenBusy,
     },
     /// Print what was said and done, and how a turn ended that did not complete
     #[command(after_help = "\
@@ -185,6 +210,21 @@ impl From<WhenBusy> for IfBusy {
             WhenBusy::Steer => Self::Steer,
         }
     }
+}
+
+/// Where to begin to look.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(crate) struct BeginArgs {
+    /// Begin with so many entries of the transcript [default: 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    pub(crate) last: Option<u32>,
+    /// Begin with all of the transcript
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Begin with the events after this one, by its `seq`, instead of the transcript
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) from: Option<Cursor>,
 }
 
 #[derive(Debug, Args)]

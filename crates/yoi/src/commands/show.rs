@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use worker_types::{
-    FailureKind, Outcome, StopReason, TokenUsage, TurnUsage, WorkerStatus, WorkerView,
+    FailureKind, Outcome, Receipt, StopReason, TokenUsage, TurnUsage, WorkerStatus, WorkerView,
 };
 
 use crate::{
@@ -72,19 +72,11 @@ pub(super) async fn show(
         let how = format!("`{yoi} worker show {} --turns N`", view.worker_id);
         rows.push(("of these".to_owned(), format!("the last {shown} of {all}; {how} shows more")));
     }
-    rows.extend(turns.iter().map(|turn| {
-        let receipt = &turn.receipt;
-        let took = took(receipt.wall_us, receipt.cpu_us, receipt.model_calls, receipt.tokens);
-        let ended = match (ended(&turn.outcome), took) {
-            (ended, Some(took)) => format!("{ended} in {took}"),
-            // What a turn took that a crash ended is not known; what never began took nothing.
-            (ended, None) if turn.outcome == Outcome::Interrupted => {
-                format!("{ended}; what it took is unknown")
-            }
-            (ended, None) => ended.to_owned(),
-        };
-        (format!("turn {}", turn.turn_id), ended)
-    }));
+    rows.extend(
+        turns
+            .iter()
+            .map(|turn| (format!("turn {}", turn.turn_id), ended_in(&turn.outcome, &turn.receipt))),
+    );
     for diagnostic in &view.diagnostics {
         rows.push(("look at".to_owned(), diagnostic.message.clone()));
     }
@@ -100,6 +92,19 @@ pub(super) async fn show(
         output.line(&format!("{name:12} {value}"))?;
     }
     Ok(())
+}
+
+/// How a turn ended, and what it took.
+pub(super) fn ended_in(outcome: &Outcome, receipt: &Receipt) -> String {
+    let took = took(receipt.wall_us, receipt.cpu_us, receipt.model_calls, receipt.tokens);
+    match (ended(outcome), took) {
+        (ended, Some(took)) => format!("{ended} in {took}"),
+        // What a turn took that a crash ended is not known; what never began took nothing.
+        (ended, None) if *outcome == Outcome::Interrupted => {
+            format!("{ended}; what it took is unknown")
+        }
+        (ended, None) => ended.to_owned(),
+    }
 }
 
 /// What turns took, in a few words; nothing where no guest is known to have run. A turn that a crash

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use worker_types::{
     CutItem, InputPart, Item, ItemBody, ItemId, ItemStatus, Outcome, ToolOutcome, TranscriptQuery,
-    TurnId, WorkerView,
+    TurnId, WorkerId, WorkerView,
 };
 
 use crate::{answer::cancelled, cli::own_name, output::Output, worker_host::WorkerHost};
@@ -62,13 +62,15 @@ pub(super) async fn print_whole(
 
 /// Says where the item above is cut, and how to see all of it.
 fn note_cut(view: &WorkerView, cut: &CutItem, output: Output) -> std::io::Result<()> {
-    output.line(&format!(
-        "    … cut: it has {} bytes; `{} worker transcript {} --item {}` prints all of it",
-        cut.bytes,
-        own_name(),
-        view.worker_id,
-        cut.item_id
-    ))
+    output.line(&format!("    … cut: {}", size(view.worker_id, cut)))
+}
+
+/// How long an item is that is not shown whole, and how to see all of it.
+pub(super) fn size(worker: WorkerId, cut: &CutItem) -> String {
+    let (CutItem { item_id, bytes }, yoi) = (cut, own_name());
+    format!(
+        "it has {bytes} bytes; `{yoi} worker transcript {worker} --item {item_id}` prints all of it"
+    )
 }
 
 /// Prints how a turn ended that did not complete. One that never began has no item that it could
@@ -109,7 +111,18 @@ fn print_item(item: &Item, cut: Option<&CutItem>, output: Output) -> std::io::Re
     if output.is_json() {
         return output.json(&Shown { item, cut_of_bytes: cut.map(|cut| cut.bytes) });
     }
-    let (who, text) = match &item.body {
+    let (who, text) = words(&item.body);
+    let unfinished = match item.status {
+        ItemStatus::Completed => "",
+        ItemStatus::InProgress => " (not finished)",
+        ItemStatus::Incomplete => " (cut off)",
+    };
+    print_block(&format!("{who}{unfinished}: "), &text, output)
+}
+
+/// Who says what in an item.
+pub(super) fn words(body: &ItemBody) -> (String, String) {
+    match body {
         ItemBody::UserMessage { parts } => ("you".to_owned(), input_text(parts)),
         ItemBody::AssistantMessage { text, model } => {
             let who =
@@ -132,13 +145,7 @@ fn print_item(item: &Item, cut: Option<&CutItem>, output: Output) -> std::io::Re
         ItemBody::Unknown => {
             ("unknown".to_owned(), "an item of a kind that this version does not know".to_owned())
         }
-    };
-    let unfinished = match item.status {
-        ItemStatus::Completed => "",
-        ItemStatus::InProgress => " (not finished)",
-        ItemStatus::Incomplete => " (cut off)",
-    };
-    print_block(&format!("{who}{unfinished}: "), &text, output)
+    }
 }
 
 fn print_block(head: &str, text: &str, output: Output) -> std::io::Result<()> {

@@ -12,6 +12,7 @@ use crate::{
     backend_error::BackendError,
     cli::{WorkerArgs, WorkerCommand},
     commands::{
+        attach::{Attaching, attach},
         read_input,
         show::show,
         talk::{Sending, talk},
@@ -81,6 +82,11 @@ pub(crate) async fn run(
                 find_to_command(&worker, config, output).await?;
             let sending = Sending { options, no_wait, last_seq };
             talk(&client, at, input, sending, output).await
+        }
+        WorkerCommand::Attach { worker, begin, if_busy } => {
+            let (client, view) = find(&worker, config, output).await?;
+            let attaching = Attaching { host: worker.host, begin, if_busy };
+            attach(client, view, attaching, config, output).await
         }
         WorkerCommand::Transcript { worker, item } => {
             let (client, view) = find(&worker, config, output).await?;

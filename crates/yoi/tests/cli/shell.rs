@@ -7,12 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{Ended, Home, send_signal, wait};
-
-#[path = "shell/terminal.rs"]
-mod terminal;
-
-use terminal::Terminal;
+use super::{Ended, Home, send_signal, terminal::Terminal, wait};
 
 /// A home with some files. What is compiled is shared by all tests: the shell takes seconds.
 fn home() -> Home {

@@ -16,8 +16,7 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
-/// Far longer than anything here takes, so that only what hangs is caught by it.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::PATIENCE;
 
 /// What a program asks a terminal for where its cursor is, and an answer.
 const WHERE: &str = "\x1b[6n";
@@ -86,13 +85,12 @@ impl Terminal {
         self.send(&format!("{line}\r"));
     }
 
-    /// Waits until this is shown, behind what was waited for before.
-    pub(super) fn wait_for(&mut self, text: &str) {
+    /// Waits until this is shown, behind what was waited for before; what was shown between, and this.
+    pub(super) fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
-                self.shown.drain(..at + text.len());
-                return;
+                return self.shown.drain(..at + text.len()).collect();
             }
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(bytes) = self.screen.recv_timeout(left) else {
