@@ -190,6 +190,23 @@ pub async fn read_body(request: Request, what: &str, limit: u64) -> Result<Bytes
     Ok(bytes.into())
 }
 
+/// A JSON body of `what`, of at most `limit` bytes. It holds a secret: a refusal repeats nothing of it.
+///
+/// # Errors
+///
+/// As [`read_body`], `UnsupportedMediaType`, or `InvalidInput` where it is not what it should be.
+pub async fn read_secret_json<T: DeserializeOwned>(
+    request: Request,
+    what: &str,
+    limit: u64,
+) -> Result<T, Problem> {
+    if !is_json(request.headers()) {
+        return Err(Problem::UnsupportedMediaType);
+    }
+    let bytes = read_body(request, what, limit).await?;
+    parse(&bytes).map_err(|_: Problem| Problem::invalid_input("the body is not what it should be"))
+}
+
 /// A body of the usual length, and its room while it is looked at.
 async fn body(request: Request) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
     let room = request.extensions().get::<BodyRoom>().cloned();

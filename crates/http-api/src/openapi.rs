@@ -67,7 +67,8 @@ pub(crate) const PROBLEMS: [(StatusCode, &str, &str); 15] = [
     (
         StatusCode::TOO_MANY_REQUESTS,
         "TooManyRequests",
-        "Too many wrong tokens came from this address: `too_many_requests`. Right ones count always.",
+        "Too many wrong tokens or passwords came from this address: `too_many_requests`. Right tokens count \
+         always.",
     ),
     (
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -200,6 +201,10 @@ refusals! {
     ForeignRefusals: FORBIDDEN;
     /// Of who has no token for this: any route that takes one.
     TokenRefusals: UNAUTHORIZED, FORBIDDEN, TOO_MANY_REQUESTS, SERVICE_UNAVAILABLE;
+    /// Of who has no credentials yet, and shows some.
+    SignInRefusals:
+        BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, TOO_MANY_REQUESTS,
+        SERVICE_UNAVAILABLE;
     /// Of a query that makes no sense.
     QueryRefusals: BAD_REQUEST;
     /// Of a name for what is not there.

@@ -36,18 +36,32 @@ impl OwnAddress {
         self.address.port()
     }
 
+    /// Whether other machines reach it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.address.ip().is_loopback()
+    }
+
+    /// Whether `host`, a `Host` header, is one of the names that the server was given, with whatever port.
+    #[must_use]
+    pub fn is_given_name(&self, host: &str) -> bool {
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        !host.contains('@')
+            && authority.host().parse::<HostName>().is_ok_and(|name| self.names.contains(&name))
+    }
+
     /// Whether `host` names this server. A DNS name that nobody gave it never does, whatever it resolves
     /// to: a page of that name could otherwise read the API (DNS rebinding).
     fn is_named_by(&self, host: &str) -> bool {
+        if self.is_given_name(host) {
+            // What stands before the server may have another port.
+            return true;
+        }
         let Ok(authority) = host.parse::<Authority>() else { return false };
         if host.contains('@') {
             return false;
         }
         let name = authority.host();
-        // What stands before the server may have another port.
-        if name.parse::<HostName>().is_ok_and(|name| self.names.contains(&name)) {
-            return true;
-        }
         if authority.port_u16().unwrap_or(self.default_port) != self.address.port() {
             return false;
         }
@@ -132,6 +146,8 @@ mod tests {
         let names = ["far.example", "2001:db8::7"].map(|name| name.parse().expect("a name"));
         let options = ServeOptions { names: names.into(), ..ServeOptions::default() };
         let own = OwnAddress::new(([0, 0, 0, 0], 8443).into(), &options);
+        assert!(own.is_given_name("far.example:1") && !own.is_given_name("192.0.2.1:8443"));
+        assert!(!own.is_given_name("user@far.example") && !own.is_given_name("localhost"));
         for host in [
             "192.0.2.1:8443",
             "[2001:db8::1]:8443",

@@ -93,7 +93,8 @@ impl Problem {
                 "send the body as `content-type: application/json`".to_owned()
             }
             Self::TooManyRequests { .. } => {
-                "too many wrong tokens came from this address: try again later".to_owned()
+                "too many wrong tokens or passwords came from this address: try again later"
+                    .to_owned()
             }
         }
     }

@@ -10,11 +10,23 @@ use rustls::{
         pem::{self, PemObject as _},
     },
 };
+use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
+
+use crate::secret::hex;
 
 /// What a server proves with that it is who it says: its certificates, and the key to the first.
 #[derive(Clone)]
-pub struct ServerTls(TlsAcceptor);
+pub struct ServerTls {
+    acceptor: TlsAcceptor,
+    fingerprint: Arc<str>,
+}
+
+/// What a certificate is recognised by: the SHA-256 of it (as DER), in hexadecimal.
+#[must_use]
+pub fn fingerprint(certificate: &[u8]) -> String {
+    hex(&Sha256::digest(certificate))
+}
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,9 +80,7 @@ impl ServerTls {
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, InvalidTls> {
         let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<Vec<_>, _>>();
         let chain = chain.map_err(InvalidTls::Certificate)?;
-        if chain.is_empty() {
-            return Err(InvalidTls::NoCertificate);
-        }
+        let fingerprint = fingerprint(chain.first().ok_or(InvalidTls::NoCertificate)?).into();
         let key = PrivateKeyDer::from_pem_slice(key).map_err(InvalidTls::Key)?;
         let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -81,11 +91,17 @@ impl ServerTls {
             error => InvalidTls::Unusable(error),
         })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), fingerprint })
+    }
+
+    /// The [`fingerprint`] of the server's own certificate.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     pub(crate) fn acceptor(&self) -> &TlsAcceptor {
-        &self.0
+        &self.acceptor
     }
 }
 

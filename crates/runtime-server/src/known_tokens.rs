@@ -1,13 +1,11 @@
 //! The tokens that a server lets in: those of their file as it is now.
 
 use std::{
-    fs,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use http_api::SecretDigest;
+use http_api::{FileStamp, SecretDigest};
 use jiff::Timestamp;
 use worker_types::RuntimeError;
 
@@ -15,31 +13,6 @@ use crate::{TokenFile, TokenFileError, TokenRecord};
 
 /// How often it is looked whether the token of an open event stream is still there.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-
-/// What tells one content of the file from the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    /// The file, its rights, and when either or its content changed.
-    #[cfg(unix)]
-    changed: (u64, u32, i64, i64),
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            modified: found.modified().ok(),
-            bytes: found.len(),
-            #[cfg(unix)]
-            changed: {
-                use std::os::unix::fs::MetadataExt as _;
-                (found.ino(), found.mode(), found.ctime(), found.ctime_nsec())
-            },
-        })
-    }
-}
 
 /// The file of tokens cannot be used, so it is not known who may be let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +39,10 @@ pub(crate) struct Tokens {
 #[derive(Debug, Default)]
 struct Known {
     /// Of the content that `read` came of; absent where it is to be read again in any case.
-    stamp: Option<Stamp>,
+    stamp: Option<FileStamp>,
     read: Option<Read>,
     /// The content of which it was said that it is of no use.
-    complained_of: Option<Option<Stamp>>,
+    complained_of: Option<Option<FileStamp>>,
 }
 
 impl Tokens {
@@ -126,7 +99,7 @@ impl Tokens {
     /// What was read, if that is still what the file has. Asks the system whether it has changed, which takes a
     /// microsecond.
     fn unchanged(&self) -> Option<Read> {
-        let stamp = Stamp::of(&self.file.path);
+        let stamp = self.file.file.stamp();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if stamp.is_some() && stamp == known.stamp { known.read.clone() } else { None }
     }
@@ -145,7 +118,7 @@ impl Tokens {
     /// Reads the file. One that cannot be used lets nobody in, which is logged once for each content.
     fn read_anew(&self) -> Read {
         // Before it is read: of what changes meanwhile, the next request finds another stamp.
-        let stamp = Stamp::of(&self.file.path);
+        let stamp = self.file.file.stamp();
         let listed = self.file.list();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let error = match listed {
@@ -173,6 +146,8 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{NewToken, Scope};
 

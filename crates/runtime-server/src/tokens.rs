@@ -1,15 +1,8 @@
 //! The tokens of a Runtime: a file that an operator's commands write and the server reads.
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Write as _},
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{collections::BTreeSet, fmt, fs::OpenOptions, io, path::PathBuf, str::FromStr};
 
-use http_api::{Secret, SecretDigest};
+use http_api::{PrivateFile, PrivateFileError, Secret, SecretDigest};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -160,7 +153,7 @@ pub enum TokenFileError {
 /// The file in which a Runtime's tokens are kept, as digests, for its owner alone.
 #[derive(Debug, Clone)]
 pub struct TokenFile {
-    pub(crate) path: PathBuf,
+    pub(crate) file: PrivateFile,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -173,13 +166,13 @@ impl TokenFile {
     /// The file at `path`. Where it is missing, there are no tokens.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { file: PrivateFile::new(path) }
     }
 
     /// Whether it was ever written. This waits for the disk.
     #[must_use]
     pub fn exists(&self) -> bool {
-        self.path.exists()
+        self.file.path().exists()
     }
 
     /// All tokens, in the order in which they were made. This waits for the disk.
@@ -236,60 +229,44 @@ impl TokenFile {
         &self,
         change: impl FnOnce(&mut Vec<TokenRecord>) -> bool,
     ) -> Result<bool, TokenFileError> {
-        let dir = self.path.parent().unwrap_or(Path::new("."));
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let lock = options.open(self.path.with_extension("lock"))?;
+        let lock = options.open(self.file.path().with_extension("lock"))?;
         lock.lock()?;
         let mut content = self.read()?;
         if !change(&mut content.tokens) {
             return Ok(false);
         }
-        // For its owner alone from the beginning.
-        let mut beside = tempfile::NamedTempFile::new_in(dir)?;
-        serde_json::to_writer_pretty(&mut beside, &content)?;
-        beside.write_all(b"\n")?;
-        beside.as_file().sync_all()?;
-        beside.persist(&self.path).map_err(|error| error.error)?;
-        // What was removed does not come back after a power cut.
-        #[cfg(unix)]
-        File::open(dir)?.sync_all()?;
+        let mut text = serde_json::to_vec_pretty(&content)?;
+        text.push(b'\n');
+        self.file.replace(&text)?;
         Ok(true)
     }
 
     fn read(&self) -> Result<Content, TokenFileError> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
-            Err(error) => return Err(error.into()),
-        };
-        if !is_private(&file.metadata()?) {
-            return Err(TokenFileError::NotPrivate);
+        match self.file.read(MAX_FILE_BYTES)? {
+            Some(text) => Ok(serde_json::from_slice(&text)?),
+            None => Ok(Content::default()),
         }
-        let mut text = Vec::new();
-        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > MAX_FILE_BYTES {
-            return Err(TokenFileError::TooLong);
-        }
-        Ok(serde_json::from_slice(&text)?)
     }
 }
 
-#[cfg(unix)]
-fn is_private(found: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 == 0
-}
-
-/// Elsewhere, who may do what is decided by where the directory lies.
-#[cfg(not(unix))]
-fn is_private(_found: &fs::Metadata) -> bool {
-    true
+impl From<PrivateFileError> for TokenFileError {
+    fn from(error: PrivateFileError) -> Self {
+        match error {
+            PrivateFileError::Io(error) => Self::Io(error),
+            PrivateFileError::NotPrivate => Self::NotPrivate,
+            PrivateFileError::TooLong { .. } => Self::TooLong,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file() -> (tempfile::TempDir, TokenFile) {

@@ -1,20 +1,25 @@
-//! Who may talk to the Backend: the bearer of the access token, and browsers that a one-time link
-//! let in.
+//! Who may talk to the Backend: the bearer of the access token, and browsers that a one-time link or the
+//! password let in.
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, header};
-use http_api::{Problem, Secret, SecretDigest, bearer_token};
+use http_api::{FileStamp, Problem, Secret, SecretDigest, bearer_token};
+use tokio_util::sync::CancellationToken;
 use worker_types::RuntimeError;
 
-use crate::session::Doors;
+use crate::{
+    Password, PasswordFile, PasswordFileError, attempts::Attempts, cookie::SessionCookie,
+    session::Doors,
+};
 
-/// How the names of cookies with a browser's session begin; the Backend's port follows.
-pub(crate) const SESSION_COOKIE: &str = "yoi_session";
+/// How often it is looked whether sessions with open event streams are over.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The secret that gives a program, such as the CLI, access to the Backend.
 ///
@@ -73,16 +78,70 @@ impl Principal {
     }
 }
 
+/// How long a request that was let in may hold something open.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stay(Option<CancellationToken>);
+
+impl Stay {
+    /// Ends with the session. A program with the access token may stay.
+    pub(crate) fn over(&self) -> impl Future<Output = ()> + Send + 'static {
+        let session = self.0.clone();
+        async move {
+            match session {
+                Some(over) => over.cancelled().await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// Why a password did not sign in.
+#[derive(Debug)]
+pub(crate) enum SignInError {
+    /// It is not the password; or there is none.
+    Wrong,
+    /// The address has tried too many, and has to wait so long.
+    TooMany(Duration),
+    /// Too many are being compared.
+    Full(RuntimeError),
+    /// It cannot be told what the password is.
+    File(PasswordFileError),
+    /// The process ends.
+    Ending,
+}
+
 /// The credentials the Backend accepts. Only digests of them are here.
 #[derive(Debug)]
 pub(crate) struct Auth {
     access: SecretDigest,
+    password: Option<PasswordFile>,
+    attempts: Attempts,
     doors: Mutex<Doors>,
 }
 
 impl Auth {
     pub(crate) fn new(access: &AccessToken) -> Self {
-        Self { access: access.0.digest(), doors: Mutex::default() }
+        Self::of(access.0.digest(), None)
+    }
+
+    /// One with the same access token, at which browsers also sign in with a password.
+    pub(crate) fn anew_with(&self, password: PasswordFile) -> Self {
+        Self::of(self.access, Some(password))
+    }
+
+    fn of(access: SecretDigest, password: Option<PasswordFile>) -> Self {
+        let doors = Mutex::new(Doors::default());
+        Self { access, password, attempts: Attempts::default(), doors }
+    }
+
+    /// Whether browsers can sign in with a password. This waits for the disk.
+    pub(crate) fn check_password(&self) -> Result<bool, PasswordFileError> {
+        self.password.as_ref().map_or(Ok(false), PasswordFile::is_set)
+    }
+
+    /// The same, as far as that can be told without waiting.
+    pub(crate) fn has_password(&self) -> bool {
+        self.stamp().is_some()
     }
 
     /// A new one-time token.
@@ -98,33 +157,102 @@ impl Auth {
         let mut doors = self.doors();
         doors.take_link(&digest, now).then(|| {
             let session = Secret::generate();
-            doors.add_session(session.digest());
+            doors.add_session(session.digest(), now);
             session
         })
     }
 
-    /// Whoever sent these headers.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, RuntimeError> {
+    /// Opens a session for who knows the password.
+    pub(crate) async fn sign_in(
+        &self,
+        password: Password,
+        peer: Option<IpAddr>,
+        now: Instant,
+    ) -> Result<Secret, SignInError> {
+        let place = self.attempts.place().map_err(SignInError::Full)?;
+        if let Some(peer) = peer {
+            self.attempts.count(peer, now).map_err(SignInError::TooMany)?;
+        }
+        let file = self.password.clone().ok_or(SignInError::Wrong)?;
+        let comparison = place.turn().await.map_err(SignInError::Full)?;
+        let before = file.stamp();
+        let compared = tokio::task::spawn_blocking(move || {
+            let _comparison = comparison;
+            file.is(&password)
+        });
+        match compared.await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Err(SignInError::Wrong),
+            Ok(Err(error)) => return Err(SignInError::File(error)),
+            Err(_) => return Err(SignInError::Ending),
+        }
+        let mut doors = self.doors();
+        // It was changed while the old one was compared.
+        if self.stamp() != before {
+            return Err(SignInError::Wrong);
+        }
+        if let Some(peer) = peer {
+            self.attempts.forgive(peer);
+        }
+        let session = Secret::generate();
+        doors.add_session(session.digest(), now);
+        Ok(session)
+    }
+
+    /// Ends the session of the browser that sent these headers.
+    pub(crate) fn sign_out(&self, headers: &HeaderMap, cookie: &SessionCookie) {
+        let mut doors = self.doors();
+        for value in cookie.values(headers) {
+            doors.end_session(&SecretDigest::of(value));
+        }
+    }
+
+    /// Whoever sent these headers, and how long they may stay.
+    pub(crate) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        cookie: &SessionCookie,
+        now: Instant,
+    ) -> Result<(Principal, Stay), RuntimeError> {
         if let Some(value) = headers.get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer_token);
             let valid = token.is_some_and(|token| SecretDigest::of(token).matches(&self.access));
             return if valid {
-                Ok(Principal::Bearer)
+                Ok((Principal::Bearer, Stay(None)))
             } else {
                 Err(unauthorized("the bearer token is not the one of this Backend"))
             };
         }
-        let doors = self.doors();
-        if session_cookies(headers).any(|cookie| doors.has_session(&SecretDigest::of(cookie))) {
-            Ok(Principal::Session)
-        } else {
-            Err(unauthorized("run `yoi url` for a link that signs this browser in"))
+        let mut doors = self.doors();
+        let session = cookie
+            .values(headers)
+            .find_map(|value| doors.use_session(&SecretDigest::of(value), now));
+        match session {
+            Some(over) => Ok((Principal::Session, Stay(Some(over)))),
+            None if self.has_password() => Err(unauthorized("sign in with the password")),
+            None => Err(unauthorized("run `yoi url` for a link that signs this browser in")),
         }
     }
 
+    /// Ends sessions whose time is over, or whose password is the old one, also where they ask nothing. It never
+    /// returns.
+    pub(crate) async fn watch(&self) {
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            self.doors().forget_expired(Instant::now());
+        }
+    }
+
+    fn stamp(&self) -> Option<FileStamp> {
+        self.password.as_ref().and_then(PasswordFile::stamp)
+    }
+
+    /// The doors, with no session from before the password was changed.
     fn doors(&self) -> MutexGuard<'_, Doors> {
         // Nothing in `Doors` is half-done between two of its steps.
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner);
+        doors.keep_under(self.stamp());
+        doors
     }
 }
 
@@ -132,20 +260,18 @@ fn unauthorized(reason: &str) -> RuntimeError {
     RuntimeError::Unauthorized { reason: reason.to_owned() }
 }
 
-fn session_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| name.starts_with(SESSION_COOKIE))
-        .map(|(_, value)| value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cookie() -> SessionCookie {
+        SessionCookie::new(8900, false)
+    }
+
+    fn who(auth: &Auth, headers: &HeaderMap) -> Option<Principal> {
+        let found = auth.authenticate(headers, &cookie(), Instant::now());
+        found.ok().map(|(principal, _)| principal)
+    }
 
     fn headers(name: header::HeaderName, value: &str) -> HeaderMap {
         HeaderMap::from_iter([(name, value.parse().expect("a header value"))])
@@ -178,11 +304,11 @@ mod tests {
         let good = access.reveal();
         for value in [format!("Bearer {good}"), format!("bearer {good}")] {
             let headers = headers(header::AUTHORIZATION, &value);
-            assert_eq!(auth.authenticate(&headers), Ok(Principal::Bearer));
+            assert_eq!(who(&auth, &headers), Some(Principal::Bearer));
         }
         for value in ["", "Bearer", "Bearer ", "Bearer x", &format!("Basic {good}"), good] {
             let headers = headers(header::AUTHORIZATION, value);
-            assert!(auth.authenticate(&headers).is_err(), "{value:?}");
+            assert_eq!(who(&auth, &headers), None, "{value:?}");
         }
     }
 
@@ -192,13 +318,14 @@ mod tests {
         let now = Instant::now();
         let link = auth.issue_link(now);
         let session = auth.redeem_link(link.reveal(), now).expect("a fresh link");
-        let value = format!("a=b; yoi_session=stale; yoi_session={}; c", session.reveal());
-        assert_eq!(auth.authenticate(&headers(header::COOKIE, &value)), Ok(Principal::Session));
-        for value in ["", "yoi_session", "yoi_session=", "yoi_session=x", "xyoi_session=1"] {
-            assert!(auth.authenticate(&headers(header::COOKIE, value)).is_err(), "{value:?}");
+        let value = format!("yoi_session_8900=stale; yoi_session_8900={}; c", session.reveal());
+        let sent = |value: &str| who(&auth, &headers(header::COOKIE, value));
+        assert_eq!(sent(&value), Some(Principal::Session));
+        let forged = SecretDigest::of(session.reveal());
+        let digest = serde_json::to_string(&forged).expect("text");
+        for value in ["", "x", link.reveal(), digest.trim_matches('"'), &session.reveal()[1..]] {
+            assert_eq!(sent(&format!("yoi_session_8900={value}")), None, "{value:?}");
         }
-        let link = format!("yoi_session={}", link.reveal());
-        assert!(auth.authenticate(&headers(header::COOKIE, &link)).is_err());
     }
 
     #[test]
@@ -207,8 +334,8 @@ mod tests {
         let now = Instant::now();
         let session = auth.redeem_link(auth.issue_link(now).reveal(), now).expect("a fresh link");
         let mut both = headers(header::AUTHORIZATION, "Bearer wrong");
-        let cookie = format!("yoi_session={}", session.reveal());
+        let cookie = format!("yoi_session_8900={}", session.reveal());
         both.insert(header::COOKIE, cookie.parse().expect("a header value"));
-        assert!(auth.authenticate(&both).is_err());
+        assert_eq!(who(&auth, &both), None);
     }
 }

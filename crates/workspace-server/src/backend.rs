@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessToken, BackendServeError, LaunchPolicy, RemoteDefinitions, RuntimeRegistry, api,
-    auth::Auth, console, guard, server,
+    AccessToken, BackendServeError, LaunchPolicy, PasswordFile, RemoteDefinitions, RuntimeRegistry,
+    api, auth::Auth, console, cookie::SessionCookie, guard,
 };
 
 /// Answers that are held back at once until a turn ends: with the event streams, these leave a quarter of the
@@ -37,6 +37,10 @@ pub(crate) struct AppState {
     /// Where nothing is kept, no Runtime can be added by request.
     pub(crate) remotes: Option<Arc<RemoteDefinitions>>,
     pub(crate) own_address: OwnAddress,
+    pub(crate) is_encrypted: bool,
+    /// Whether one-time links sign browsers in.
+    pub(crate) takes_links: bool,
+    pub(crate) cookie: SessionCookie,
     pub(crate) event_streams: EventStreams,
     /// One for each answer that may be held back until a turn ends.
     pub(crate) held: Shares,
@@ -66,6 +70,13 @@ impl Backend {
         }
     }
 
+    /// The same, at which browsers also sign in with a password. To be called before links are made.
+    #[must_use]
+    pub fn with_password(mut self, password: PasswordFile) -> Self {
+        self.auth = Arc::new(self.auth.anew_with(password));
+        self
+    }
+
     /// The same Backend, served with other bounds.
     #[must_use]
     pub fn with_serve_options(mut self, options: ServeOptions) -> Self {
@@ -93,26 +104,54 @@ impl Backend {
     }
 
     /// A path and query, `/?token=…`, that signs one browser in. It works once, for ten minutes,
-    /// and only the newest sixteen work.
+    /// and only the newest sixteen work; none does on an address that other machines reach. There, links would lie
+    /// in histories and in the logs of what stands between, and browsers sign in with the password.
     #[must_use]
     pub fn login_link(&self) -> String {
         console::login_path(&self.auth.issue_link(Instant::now()))
     }
 
+    /// Whether the Backend may be served on `address`. This waits for the disk.
+    ///
+    /// # Errors
+    ///
+    /// The file of the password is of no use; or other machines reach the address, and the options have no TLS, or
+    /// there is no password.
+    pub fn check(&self, address: SocketAddr) -> Result<(), BackendServeError> {
+        let has_password = self.auth.check_password().map_err(BackendServeError::Password)?;
+        if address.ip().is_loopback() {
+            Ok(())
+        } else if self.options.tls.is_none() {
+            Err(BackendServeError::NotLoopback { address })
+        } else if !has_password {
+            Err(BackendServeError::NoPassword { address })
+        } else {
+            Ok(())
+        }
+    }
+
     /// Serves until `shutdown` is cancelled, then ends event streams, lets running requests finish
     /// within the grace of the options, and returns.
     ///
-    /// Refuses a listener on an address that other machines reach: nothing is encrypted here.
+    /// # Errors
+    ///
+    /// See [`Backend::check`].
     pub async fn serve(
         &self,
         listener: TcpListener,
         shutdown: CancellationToken,
     ) -> Result<(), BackendServeError> {
-        let address = server::loopback_address(&listener)?;
+        let address =
+            listener.local_addr().map_err(|err| BackendServeError::LocalAddress { err })?;
+        let backend = self.clone();
+        // It reads the file of the password, which waits for the disk.
+        let checked = tokio::task::spawn_blocking(move || backend.check(address)).await;
+        checked.map_err(|_| BackendServeError::Ending)??;
         let app = self.app(address, shutdown.clone());
         tokio::select! {
             () = http_api::serve(listener, app, &self.options, shutdown) => {}
             () = self.registry.watch() => {}
+            () = self.auth.watch() => {}
         }
         Ok(())
     }
@@ -120,14 +159,21 @@ impl Backend {
     /// The routes, as served on `address`. Requests for another host or port are refused, and
     /// event streams end when `shutdown` is cancelled.
     ///
-    /// For tests and for embedders that bring their own server; it must listen on loopback only.
+    /// For tests and for embedders that bring their own server; it must listen on loopback only, or encrypt.
+    /// Wrong passwords are limited by address only where each request has its [`Peer`](http_api::Peer) in its
+    /// extensions, and event streams end with their session at its next request.
     pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
+        let own_address = OwnAddress::new(address, &self.options);
+        let is_encrypted = self.options.tls.is_some();
         app(AppState {
             registry: Arc::clone(&self.registry),
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
             remotes: self.remotes.clone(),
-            own_address: OwnAddress::new(address, &self.options),
+            takes_links: !own_address.is_open(),
+            cookie: SessionCookie::new(own_address.port(), is_encrypted),
+            is_encrypted,
+            own_address,
             event_streams: EventStreams::new(self.event_streams.clone(), shutdown.clone()),
             held: self.held.clone(),
             shutdown,

@@ -1,18 +1,23 @@
-//! The console page, its assets, and the way in: a one-time link that becomes a cookie.
+//! The console page, its assets, and the ways in: a one-time link that becomes a cookie, and the page that asks
+//! for the password.
 
 use std::time::Instant;
 
 use axum::{
     extract::{Path, RawQuery, State},
-    response::{Html, IntoResponse, Redirect, Response},
+    response::{Html, IntoResponse as _, Redirect, Response},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_api::{Problem, Secret};
 
-use crate::{auth::SESSION_COOKIE, backend::AppState};
+use crate::backend::AppState;
 
 const PAGE: &str = include_str!("../assets/index.html");
 const SIGN_IN: &str = include_str!("../assets/sign-in.html");
+/// Where the page says whether the browser is signed in, as far as was seen when it was asked for.
+const SIGNED_IN: &str = r#"<div id="app">"#;
+const SIGNED_OUT: &str = r#"<div id="app" data-signed-out>"#;
+
 const ICON: &str = include_str!("../assets/icon.svg");
 
 /// The path and query that sign a browser in.
@@ -28,16 +33,24 @@ pub(crate) async fn page(
     headers: HeaderMap,
 ) -> Response {
     // Link checkers ask with HEAD; they must not use the link up.
-    if method == Method::GET
+    if state.takes_links
+        && method == Method::GET
         && let Some(token) = query.as_deref().and_then(token)
         && let Some(session) = state.auth.redeem_link(token, Instant::now())
     {
-        return signed_in(&session, state.own_address.port());
+        let cookie = [(header::SET_COOKIE, state.cookie.set(&session))];
+        return (cookie, Redirect::to("/")).into_response();
     }
-    match state.auth.authenticate(&headers) {
+    match state.auth.authenticate(&headers, &state.cookie, Instant::now()) {
         // A used link in a browser that is signed in leads on to the clean address.
         Ok(_) if query.is_some() => Redirect::to("/").into_response(),
         Ok(_) => Html(PAGE).into_response(),
+        // The same page asks for it. It finds out by itself whether the browser is signed in after all: one that
+        // comes from a page elsewhere does not say so.
+        Err(_) if state.auth.has_password() => {
+            let page = PAGE.replace(SIGNED_IN, SIGNED_OUT);
+            (StatusCode::UNAUTHORIZED, Html(page)).into_response()
+        }
         Err(_) => (StatusCode::UNAUTHORIZED, Html(SIGN_IN)).into_response(),
     }
 }
@@ -45,13 +58,6 @@ pub(crate) async fn page(
 /// Tokens are hexadecimal, so there is nothing to decode.
 fn token(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("token="))
-}
-
-fn signed_in(session: &Secret, port: u16) -> Response {
-    // Browsers keep cookies of a host whatever the port: the name keeps two Backends apart.
-    let cookie =
-        format!("{SESSION_COOKIE}_{port}={}; HttpOnly; SameSite=Strict; Path=/", session.reveal());
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
 /// A file of the page. They hold nothing secret, so they are open.

@@ -1,5 +1,7 @@
 //! What stands before every handler: whose request this is, and whether a foreign page made it.
 
+use std::time::Instant;
+
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -24,16 +26,32 @@ pub(crate) async fn page_policy(mut response: Response) -> Response {
     response
 }
 
+/// For a year, browsers that were here by a name encrypt what they ask of it. Not so where a host has only an
+/// address, or is `localhost`, whose other ports are somebody else's.
+const STRICT_TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
 /// Refuses requests that were meant for another host.
 pub(crate) async fn check_host(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Response {
-    match state.own_address.check(request.headers(), request.uri().authority()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+    let headers = request.headers();
+    if state.own_address.check(headers, request.uri().authority()).is_err() {
+        return Problem::forbidden(
+            "the Host header names another server than this one; `names` below [server] says what else this one \
+             is called by",
+        )
+        .into_response();
     }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let by_name = host.is_some_and(|host| state.own_address.is_given_name(host));
+    let mut response = next.run(request).await;
+    if state.is_encrypted && by_name {
+        let headers = response.headers_mut();
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
+    }
+    response
 }
 
 /// Lets a request through to the API if its sender has credentials, and if a browser made it, only
@@ -43,17 +61,18 @@ pub(crate) async fn check_principal(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = match state.auth.authenticate(request.headers()) {
-        Ok(Principal::Bearer) => Ok(Principal::Bearer),
-        Ok(Principal::Session) => {
-            own_page(request.method(), request.headers()).map(|()| Principal::Session)
-        }
+    let headers = request.headers();
+    let admitted = match state.auth.authenticate(headers, &state.cookie, Instant::now()) {
+        Ok((Principal::Session, stay)) => own_page(request.method(), headers, state.is_encrypted)
+            .map(|()| (Principal::Session, stay)),
+        Ok((Principal::Bearer, stay)) => Ok((Principal::Bearer, stay)),
         Err(error) => Err(error.into()),
     };
     match admitted {
-        Ok(principal) => {
+        Ok((principal, stay)) => {
             let_in(&mut request, CallerName(principal.name().into()));
             request.extensions_mut().insert(principal);
+            request.extensions_mut().insert(stay);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
@@ -62,7 +81,11 @@ pub(crate) async fn check_principal(
 
 /// Whether our own page made this request. A browser sends the cookie along whoever asks; pages on
 /// other ports of this machine even count as the same site. `Origin` tells them apart.
-fn own_page(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn own_page(
+    method: &Method,
+    headers: &HeaderMap,
+    is_encrypted: bool,
+) -> Result<(), Problem> {
     let site = headers.get(&SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     let is_own = if method.is_safe() {
         // A browser that asks for a page of its own accord says `none`.
@@ -72,7 +95,7 @@ fn own_page(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         match (origins.next(), origins.next()) {
             (Some(origin), None) => {
                 matches!(site, None | Some(b"same-origin"))
-                    && origin_is_host(origin, headers.get(header::HOST))
+                    && origin_is_host(origin, headers.get(header::HOST), is_encrypted)
             }
             (None, _) => site == Some(b"same-origin"),
             (Some(_), Some(_)) => false,
@@ -85,8 +108,9 @@ fn own_page(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-fn origin_is_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let origin = origin.as_bytes().strip_prefix(b"http://");
+fn origin_is_host(origin: &HeaderValue, host: Option<&HeaderValue>, is_encrypted: bool) -> bool {
+    let scheme: &[u8] = if is_encrypted { b"https://" } else { b"http://" };
+    let origin = origin.as_bytes().strip_prefix(scheme);
     match (origin, host) {
         (Some(origin), Some(host)) => origin.eq_ignore_ascii_case(host.as_bytes()),
         (None, _) | (_, None) => false,
@@ -104,7 +128,19 @@ mod tests {
             let name = HeaderName::from_static(name);
             headers.insert(name, HeaderValue::from_static(value));
         }
-        own_page(method, &headers).is_ok()
+        own_page(method, &headers, false).is_ok()
+    }
+
+    #[test]
+    fn a_page_of_plain_http_is_another_than_one_of_this_server_with_tls() {
+        let allowed = |origin: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("far.example"));
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            own_page(&Method::POST, &headers, true).is_ok()
+        };
+        assert!(allowed("https://far.example"));
+        assert!(!allowed("http://far.example") && !allowed("https://near.example"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The Backend: the registry of Runtimes, the Browser API under `/api`, and the console page.
 //!
 //! A [`Backend`] lists the Runtimes of a [`RuntimeRegistry`], turns the profile a browser names
-//! into grants by a [`LaunchPolicy`], and serves both over HTTP on a loopback address:
+//! into grants by a [`LaunchPolicy`], and serves both over HTTP. On an address that other machines reach, it takes
+//! TLS and a [`PasswordFile`]; on loopback, a link lets a browser in:
 //!
 //! ```no_run
 //! # use std::collections::BTreeMap;
@@ -28,12 +29,15 @@
 //! ```
 
 mod api;
+mod attempts;
 mod auth;
 mod backend;
 mod console;
+mod cookie;
 mod guard;
 mod hints;
 mod listing;
+mod password;
 mod policy;
 mod registry;
 mod remote;
@@ -45,8 +49,9 @@ mod streams;
 
 pub use auth::AccessToken;
 pub use backend::Backend;
-pub use http_api::ServeOptions;
+pub use http_api::{ServeOptions, ServerTls};
 pub use listing::{RuntimeDetails, RuntimeListing};
+pub use password::{Password, PasswordFile, PasswordFileError, UnusablePassword};
 pub use policy::{Launch, LaunchPolicy, ProfilePolicy, WORKSPACE_LABEL};
 pub use registry::{ManagedBy, Registration, RuntimeRegistry};
 pub use remote::{ConnectionTest, RemoteRuntime};

@@ -1,18 +1,33 @@
-//! Where the Backend may serve: on addresses that only this machine reaches.
+//! Where the Backend may serve: where only this machine reaches it, or with TLS and a password.
 
 use std::{io, net::SocketAddr};
 
-use tokio::net::TcpListener;
+use crate::PasswordFileError;
 
 /// Why the Backend does not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendServeError {
     /// Other machines reach the address, and nothing is encrypted.
-    #[error("the Backend serves on loopback addresses only, and {address} is none")]
+    #[error(
+        "{address} can be reached from other machines, and nothing is encrypted: serve it with TLS, or on a loopback \
+         address"
+    )]
     NotLoopback {
         /// The listener's address.
         address: SocketAddr,
     },
+    /// Other machines reach the address, and nobody could sign in there.
+    #[error("{address} can be reached from other machines, and there is no password: set one")]
+    NoPassword {
+        /// The listener's address.
+        address: SocketAddr,
+    },
+    /// It cannot be told what the password is.
+    #[error("it cannot be told whether there is a password")]
+    Password(#[source] PasswordFileError),
+    /// The process ends before it was known whether the Backend may be served.
+    #[error("the process ends before it serves")]
+    Ending,
     /// The operating system does not say where the listener listens.
     #[error("failed to find out the listener's address")]
     LocalAddress {
@@ -20,14 +35,4 @@ pub enum BackendServeError {
         #[source]
         err: io::Error,
     },
-}
-
-/// The listener's address, if only this machine reaches it.
-pub(crate) fn loopback_address(listener: &TcpListener) -> Result<SocketAddr, BackendServeError> {
-    let address = listener.local_addr().map_err(|err| BackendServeError::LocalAddress { err })?;
-    if address.ip().is_loopback() {
-        Ok(address)
-    } else {
-        Err(BackendServeError::NotLoopback { address })
-    }
 }

@@ -97,10 +97,9 @@ pub struct ServerConfig {
     pub data_dir: Option<PathBuf>,
     /// Whether the process is confined to what it needs of the disk.
     pub confine: Confine,
-    /// What a Runtime process encrypts its connections with. Without, it listens on addresses of its own
-    /// machine only.
+    /// What connections are encrypted with. Without, the process listens on addresses of its own machine only.
     pub tls: Option<TlsConfig>,
-    /// What clients call a Runtime process by, besides its address: such as the name in its certificate.
+    /// What browsers and clients call the process by, besides its address: such as the name in its certificate.
     pub names: BTreeSet<HostName>,
     /// How long running turns may take to end once the process is asked to, in seconds; at most
     /// [`MAX_SHUTDOWN_GRACE_S`]. Absent means what fits the command.

@@ -34,7 +34,7 @@ pub(super) fn begun() -> OpenApi {
     add_problems(components);
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
         "The access token of the Backend, which is in its data directory. A browser has a session instead, \
-         which a link of `yoi url` opens.",
+         which a link of `yoi url` opens, or the password.",
     ));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     openapi

@@ -15,7 +15,7 @@ use http_api::{
 use worker_types::{Cursor, EventPage, FeedCursor, FeedPage, RuntimeError};
 
 use super::{AtRuntime, AtWorker, OfWorker, RuntimePath, WorkerPath};
-use crate::{RuntimeFeed, WorkerEvents, backend::AppState};
+use crate::{RuntimeFeed, WorkerEvents, auth::Stay, backend::AppState};
 
 /// The events of a Worker: a page, or a stream.
 ///
@@ -51,6 +51,7 @@ use crate::{RuntimeFeed, WorkerEvents, backend::AppState};
 pub(super) async fn of_worker(
     State(state): State<AppState>,
     Extension(caller): Extension<CallerName>,
+    Extension(stay): Extension<Stay>,
     at: AtWorker,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -59,8 +60,7 @@ pub(super) async fn of_worker(
         let after = place_after(Cursor::START, query.after.as_deref(), Some(&headers))?;
         let share = state.event_streams.admit(&caller)?;
         let events = at.source.events(at.id(), after).await?;
-        // A session has no end of its own.
-        state.event_streams.answer(share, messages(events), std::future::pending())
+        state.event_streams.answer(share, messages(events), stay.over())
     } else {
         let after = place_after(Cursor::START, query.after.as_deref(), None)?;
         let page = at.source.event_page(at.id(), after, query.limit()).await?;
@@ -101,6 +101,7 @@ pub(super) async fn of_worker(
 pub(super) async fn of_runtime(
     State(state): State<AppState>,
     Extension(caller): Extension<CallerName>,
+    Extension(stay): Extension<Stay>,
     AtRuntime(runtime): AtRuntime,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -114,7 +115,7 @@ pub(super) async fn of_runtime(
         let after = place_after(FeedCursor::START, query.after.as_deref(), Some(&headers))?;
         let share = state.event_streams.admit(&caller)?;
         let feed = source.feed(after).await?;
-        state.event_streams.answer(share, feed_messages(feed), std::future::pending())
+        state.event_streams.answer(share, feed_messages(feed), stay.over())
     } else {
         let after = place_after(FeedCursor::START, query.after.as_deref(), None)?;
         Json(source.feed_page(after, query.limit()).await?).into_response()

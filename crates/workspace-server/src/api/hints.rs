@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use worker_types::{Cursor, LiveEvent, RuntimeError, RuntimeId, WorkerId};
 
-use crate::{WorkerEvents, backend::AppState, hints::Hint};
+use crate::{WorkerEvents, auth::Stay, backend::AppState, hints::Hint};
 
 /// Workers that one stream follows. A person looks at a few.
 const MOST_FOLLOWED: usize = 32;
@@ -53,6 +53,7 @@ type Messages = stream::BoxStream<'static, Result<SseEvent, RuntimeError>>;
 pub(super) async fn events(
     State(state): State<AppState>,
     Extension(caller): Extension<CallerName>,
+    Extension(stay): Extension<Stay>,
     ApiQuery(pairs): ApiQuery<Vec<(String, String)>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -71,7 +72,7 @@ pub(super) async fn events(
     let opened = join_all(followed.into_iter().map(|followed| open(&state, followed))).await;
     let mut all: SelectAll<Messages> = opened.into_iter().collect();
     all.push(hints);
-    let mut response = state.event_streams.answer(share, all, std::future::pending());
+    let mut response = state.event_streams.answer(share, all, stay.over());
     vary_by_accept(&mut response);
     Ok(response)
 }

@@ -21,27 +21,37 @@ use axum::{
 use http::request::Parts;
 use http_api::{ApiPath, Problem};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use worker_types::{RuntimeId, WorkerId};
 
 use crate::{Registration, RuntimeSource, backend::AppState, guard};
 
-/// Everything under `/api`. All of it, also a path that does not exist, asks for credentials first.
+/// Everything under `/api`. All of it, also a path that does not exist, asks for credentials first; but for how one
+/// gets them.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
     let (routes, described) = described().split_for_parts();
-    let openapi = description::begun().nest("/api", described);
+    let (open, open_described) = open().split_for_parts();
+    let mut openapi = description::begun().nest("/api", described);
+    openapi.merge(OpenApi::default().nest("/api", open_described));
     routes
         .fallback(async || Problem::NotFound)
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .layer(Extension(description::finished(openapi)))
         .layer(middleware::from_fn_with_state(state.clone(), guard::check_principal))
+        .merge(open.method_not_allowed_fallback(async || Problem::MethodNotAllowed))
+}
+
+/// What takes no credentials.
+fn open() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(login::state, login::sign_in))
 }
 
 fn described() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(description::openapi))
         .routes(routes!(login::create_link))
+        .routes(routes!(login::sign_out))
         .routes(routes!(runtimes::list, runtimes::add))
         .routes(routes!(runtimes::test_new))
         .routes(routes!(runtimes::show, runtimes::replace, runtimes::remove))

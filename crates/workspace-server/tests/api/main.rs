@@ -8,5 +8,7 @@ mod openapi;
 mod refusals;
 mod remotes;
 mod server;
+#[cfg(unix)]
+mod sign_in;
 mod support;
 mod workers;

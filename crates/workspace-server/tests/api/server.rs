@@ -79,7 +79,7 @@ async fn closed(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn a_listener_that_other_machines_reach_is_refused() {
+async fn a_listener_that_other_machines_reach_is_refused_without_tls() {
     let bench = Bench::start().await;
     let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
     let error = bench.backend.serve(listener, CancellationToken::new()).await;

@@ -15,8 +15,8 @@ use tower::ServiceExt as _;
 use worker_runtime::{Runtime, RuntimeBuilder, Store};
 use worker_types::{Access, Grants, ProfileName, RuntimeId};
 use yoi_workspace_server::{
-    AccessToken, Backend, LaunchPolicy, ProfilePolicy, Registration, RemoteDefinitions,
-    RuntimeRegistry, RuntimeSource, ServeOptions,
+    AccessToken, Backend, LaunchPolicy, PasswordFile, ProfilePolicy, Registration,
+    RemoteDefinitions, RuntimeRegistry, RuntimeSource, ServeOptions,
 };
 
 /// Long enough for a machine under load; a test that waits this long has failed.
@@ -86,6 +86,14 @@ impl Bench {
     pub(crate) fn keeping_remotes(mut self, directory: &std::path::Path) -> Self {
         let remotes = RemoteDefinitions::open(directory).expect("definitions");
         self.backend = self.backend.with_remotes(remotes);
+        let address: SocketAddr = HOST.parse().expect("an address");
+        self.app = self.backend.app(address, self.shutdown.clone());
+        self
+    }
+
+    /// The same, at which browsers also sign in with a password.
+    pub(crate) fn with_password(mut self, file: PasswordFile) -> Self {
+        self.backend = self.backend.with_password(file);
         let address: SocketAddr = HOST.parse().expect("an address");
         self.app = self.backend.app(address, self.shutdown.clone());
         self
