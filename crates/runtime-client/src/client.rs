@@ -36,6 +36,8 @@ pub struct ClientOptions {
     pub answer_timeout: Duration,
     /// Certificates, as PEM, that are trusted besides those of the system. Default: none.
     pub certificates: Vec<u8>,
+    /// TLS as the caller has set it up, which trusts whom it says and nobody besides. Default: this crate's own.
+    pub tls: Option<rustls::ClientConfig>,
 }
 
 impl Default for ClientOptions {
@@ -44,6 +46,7 @@ impl Default for ClientOptions {
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
             certificates: Vec::new(),
+            tls: None,
         }
     }
 }
@@ -106,7 +109,7 @@ impl RuntimeClient {
         options: ClientOptions,
     ) -> Result<Self, InvalidEndpoint> {
         let base = base(endpoint)?;
-        let ClientOptions { connect_timeout, answer_timeout, certificates } = options;
+        let ClientOptions { connect_timeout, answer_timeout, certificates, tls } = options;
         let mut http = reqwest::Client::builder()
             // A proxy or a redirection would hand the token to somebody else.
             .no_proxy()
@@ -117,6 +120,9 @@ impl RuntimeClient {
         if !certificates.is_empty() {
             let trusted = Certificate::from_pem_bundle(&certificates);
             http = http.tls_certs_merge(trusted.map_err(InvalidEndpoint::Certificate)?);
+        }
+        if let Some(tls) = tls {
+            http = http.tls_backend_preconfigured(tls).https_only(true);
         }
         let http = http.build().map_err(InvalidEndpoint::Setup)?;
         let (prefix, summary) = ("/v1".to_owned(), "/v1/runtime".to_owned());

@@ -15,6 +15,7 @@ use crate::{
     cli::BackendArgs,
     data_dir::{BackendFile, data_dir},
     output::Output,
+    pinned,
 };
 
 /// The variable with the token of what is named on the command line.
@@ -38,7 +39,7 @@ impl BackendClient {
         match &args.backend {
             Some(url) => {
                 let token = token_from_environment("--backend", "the Backend's")?;
-                Self::new(url, token, Asked::backend(url, false, output))
+                Self::new(url, token, ClientOptions::default(), Asked::backend(url, false, output))
             }
             None => {
                 Self::of_data_dir(&data_dir(args.data_dir.data_dir.as_deref(), config)?, output)
@@ -47,13 +48,21 @@ impl BackendClient {
     }
 
     fn of_data_dir(dir: &Path, output: Output) -> anyhow::Result<Self> {
-        let BackendFile { url, token, .. } =
+        let BackendFile { url, token, fingerprint, .. } =
             BackendFile::read(dir)?.ok_or(BackendError::NotRunning)?;
-        Self::new(&url, AuthToken::new(token.reveal()), Asked::backend(&url, true, output))
+        let tls = fingerprint.map(pinned::tls_to).transpose()?;
+        let options = ClientOptions { tls, ..ClientOptions::default() };
+        let token = AuthToken::new(token.reveal());
+        Self::new(&url, token, options, Asked::backend(&url, true, output))
     }
 
-    pub(crate) fn new(url: &str, token: AuthToken, asked: Asked) -> anyhow::Result<Self> {
-        let client = runtime_client::BackendClient::new(url, token, ClientOptions::default());
+    pub(crate) fn new(
+        url: &str,
+        token: AuthToken,
+        options: ClientOptions,
+        asked: Asked,
+    ) -> anyhow::Result<Self> {
+        let client = runtime_client::BackendClient::new(url, token, options);
         let client = client.map_err(|error| match error {
             InvalidEndpoint::NotAnAddress => {
                 anyhow::anyhow!("expected the address of a Backend, such as http://127.0.0.1:8900")

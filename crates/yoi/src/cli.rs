@@ -1,6 +1,7 @@
 //! The command line: what can be written, and the help that teaches it.
 
 mod component;
+mod password;
 mod runtime;
 mod serve;
 mod store;
@@ -17,6 +18,7 @@ use crate::{dir_arg::DirArgs, logging::LogFormat};
 use self::serve::{LogArgs, serve_help};
 pub(crate) use self::{
     component::{ComponentCommand, PushArgs, RemoveArgs},
+    password::PasswordCommand,
     runtime::{AddRuntimeArgs, DrainArgs, RuntimeCommand},
     serve::{RuntimeCli, ServeArgs},
     store::StoreCommand,
@@ -74,6 +76,9 @@ pub(crate) enum Command {
     /// Make, list and remove the tokens that let in to a Runtime process
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Set or remove the password of the console
+    #[command(subcommand)]
+    Password(PasswordCommand),
     /// Print a fresh one-time link to the running Backend's console
     Url(BackendArgs),
     /// Run one Worker for one turn in this process, and keep nothing
@@ -130,9 +135,8 @@ impl Command {
     /// everybody else, what goes wrong is told in the answer.
     pub(crate) fn log_filter(&self) -> &'static str {
         match self {
-            // Who commanded what is for the operator, too.
-            Self::Serve(_) => "warn,audit=info",
-            Self::Up(_) => "warn",
+            // Who commanded what, and who signed in, is for the operator, too.
+            Self::Serve(_) | Self::Up(_) => "warn,audit=info",
             // What they find is what they print.
             Self::Store(_) => "off",
             #[cfg(target_os = "linux")]
@@ -140,6 +144,7 @@ impl Command {
             Self::Url(_)
             | Self::Runtime(_)
             | Self::Token(_)
+            | Self::Password(_)
             | Self::Run(_)
             | Self::Exec(_)
             | Self::Component(_)
@@ -168,12 +173,14 @@ Examples:
   yoi up
   yoi up --listen 127.0.0.1:0      take any free port
   yoi url                          another link, while it runs
+  yoi password set                 for other machines, with [server] tls
 
 Once it is ready, standard output gets one line with a link, which signs one browser in, once; what
-else there is to say goes to standard error. Ctrl-C ends it: running turns get a few seconds, a
+else there is to say goes to standard error. Where other machines reach it, the line has the address,
+and browsers sign in with the password. Ctrl-C ends it: running turns get a few seconds, a
 second Ctrl-C ends it at once.")]
 pub(crate) struct UpArgs {
-    /// Where to listen, on this machine only; port 0 takes a free one [default: 127.0.0.1:8900]
+    /// Where to listen; other machines reach it only with [server] tls and `yoi password set`. Port 0 takes a free one [default: 127.0.0.1:8900]
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]

@@ -5,6 +5,7 @@ mod component;
 mod doctor;
 mod exec;
 mod host;
+mod password;
 mod run;
 mod runtime;
 mod serve;
@@ -13,6 +14,7 @@ mod shell;
 mod show;
 mod store;
 mod talk;
+mod tls;
 mod token;
 mod transcript;
 mod up;
@@ -79,6 +81,7 @@ pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {
             Command::Runtime(command) => runtime::run(command, &load()?, output).await,
             Command::Store(command) => store::run(&command, &load()?, output),
             Command::Token(command) => token::run(command, &load()?, output),
+            Command::Password(command) => password::run(command, &load()?, output).await,
             Command::Component(command) => component::run(command, &load()?, output).await,
             Command::Run(args) => run::run(args, &load()?, output).await,
             Command::Worker(command) => worker::run(command, &load()?, output).await,

@@ -97,6 +97,10 @@ pub(crate) struct BackendFile {
     pub(crate) url: String,
     /// What lets in.
     pub(crate) token: Token,
+    /// What its certificate is recognised by, where it encrypts: whatever name stands in it, and whoever vouches
+    /// for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<String>,
     /// Its process, for a person who looks for it.
     pub(crate) pid: u32,
 }
@@ -248,7 +252,12 @@ mod tests {
     use super::*;
 
     fn backend() -> BackendFile {
-        BackendFile { url: "http://127.0.0.1:1".into(), token: Token::new("sesame".into()), pid: 7 }
+        BackendFile {
+            url: "http://127.0.0.1:1".into(),
+            token: Token::new("sesame".into()),
+            fingerprint: None,
+            pid: 7,
+        }
     }
 
     #[test]

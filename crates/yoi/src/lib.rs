@@ -14,6 +14,7 @@ mod exit;
 mod logging;
 mod models;
 mod output;
+mod pinned;
 mod remotes;
 mod runtime_setup;
 mod signals;

@@ -1,5 +1,5 @@
 use insta::assert_snapshot;
-use runtime_client::AuthToken;
+use runtime_client::{AuthToken, ClientOptions};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{header, method, path, query_param},
@@ -17,7 +17,8 @@ fn client(server: &MockServer) -> WorkerHost {
 
 fn client_at(url: &str, is_announced: bool) -> BackendClient {
     let asked = Asked::backend(url, is_announced, Output::new(true, LogFormat::Text));
-    BackendClient::new(url, AuthToken::new("sesame"), asked).expect("a client")
+    let token = AuthToken::new("sesame");
+    BackendClient::new(url, token, ClientOptions::default(), asked).expect("a client")
 }
 
 fn address() -> WorkerAddress {

@@ -49,6 +49,9 @@ mod store;
 #[cfg(target_os = "linux")]
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[cfg(target_os = "linux")]
+#[path = "cli/up_tls.rs"]
+mod up_tls;
 
 /// A configuration that asks nobody outside for a model, whatever runs on this machine.
 const OFFLINE: &str = "[models.default]\nprovider = \"offline\"\n";
@@ -137,7 +140,12 @@ struct Up {
 
 impl Up {
     fn start(home: &Home) -> Self {
-        let mut child = home.command(&["up", "--listen", "127.0.0.1:0"]).spawn().expect("yoi up");
+        Self::of(home.command(&["up", "--listen", "127.0.0.1:0"]))
+    }
+
+    /// What `command` starts.
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("yoi up");
         let mut line = String::new();
         let stdout = child.stdout.as_mut().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -223,6 +231,7 @@ fn the_help_teaches() {
       serve        Start a Runtime process: the same Runtime, over HTTP
       runtime      List and add the Runtimes of a running Backend, and operate a Runtime process
       token        Make, list and remove the tokens that let in to a Runtime process
+      password     Set or remove the password of the console
       url          Print a fresh one-time link to the running Backend's console
       run          Run one Worker for one turn in this process, and keep nothing
       exec         Run any WASI command, with only the directories it is given

@@ -20,8 +20,8 @@ use worker_types::{CapabilityStatus, CreateWorker, Input, InputOptions, Limits, 
 use yoi_config::{Config, ConfigError, Confine, TlsConfig};
 
 use crate::{
-    cli::DoctorArgs,
-    commands::serve::server_tls,
+    cli::{DoctorArgs, own_name},
+    commands::{password::password_file, tls::server_tls},
     confine::{self, Tried},
     data_dir::{BackendFile, data_dir},
     exit::{Exit, ExplainedError},
@@ -115,8 +115,11 @@ pub(crate) async fn run(
     match &wanted {
         Some(config) => {
             findings.extend(look_at_models(config).await);
-            findings.extend(look_at_data_dir(data_dir(args.data_dir.data_dir.as_deref(), config)));
+            let dir = data_dir(args.data_dir.data_dir.as_deref(), config);
+            findings.extend(dir.as_ref().ok().and_then(|dir| look_at_password(dir, config)));
+            findings.extend(look_at_data_dir(dir));
             findings.extend(config.server.tls.as_ref().map(look_at_tls));
+            findings.extend(look_at_address(config));
         }
         None => {
             let dir = args.data_dir.data_dir.clone();
@@ -247,7 +250,39 @@ fn look_at_data_dir(dir: anyhow::Result<PathBuf>) -> Vec<Finding> {
     vec![writable, backend]
 }
 
-/// What a Runtime process would encrypt with.
+/// What browsers would sign in to a Backend with. Where only this machine reaches it, they need none.
+fn look_at_password(dir: &Path, config: &Config) -> Option<Finding> {
+    let name = "password";
+    let set = format!("`{} password set` sets one", own_name());
+    match password_file(dir).is_set() {
+        Ok(true) => Some(Finding::ok(name, "browsers sign in with it")),
+        Ok(false) if is_open(config) => Some(Finding::warn(
+            name,
+            "there is none, so `yoi up` does not start at an address that other machines reach",
+            format!("{set}; `yoi serve` needs none"),
+        )),
+        Ok(false) => None,
+        Err(error) => {
+            let detail = format!("{:#}", anyhow::Error::new(error));
+            Some(Finding::fail(name, detail, set))
+        }
+    }
+}
+
+/// An address that other machines reach, where nothing is encrypted.
+fn look_at_address(config: &Config) -> Option<Finding> {
+    let listen = config.server.listen.filter(|_| is_open(config) && config.server.tls.is_none())?;
+    let detail =
+        format!("other machines reach {listen}, and nothing is encrypted: nothing starts there");
+    let remedy = "add `tls` below [server], or listen on an address of this machine";
+    Some(Finding::fail("address", detail, remedy))
+}
+
+fn is_open(config: &Config) -> bool {
+    config.server.listen.is_some_and(|listen| !listen.ip().is_loopback())
+}
+
+/// What a process that serves would encrypt with.
 fn look_at_tls(files: &TlsConfig) -> Finding {
     let name = "tls";
     match server_tls(files) {

@@ -169,7 +169,7 @@ fn refuse_open_address(address: SocketAddr) -> anyhow::Result<()> {
         address.ip().is_loopback(),
         "{address} can be reached from other machines, and nothing is encrypted here: listen on \
          an address of this machine such as 127.0.0.1:{}, and come from elsewhere through \
-         `ssh -L`; or let `yoi serve` encrypt, with `tls` below [server]",
+         `ssh -L`; or encrypt, with `tls` below [server]",
         address.port()
     );
     Ok(())

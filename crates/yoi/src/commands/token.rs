@@ -1,5 +1,6 @@
 //! `yoi token`: who may use the Runtime of a data directory.
 
+use std::path::PathBuf;
 #[cfg(unix)]
 use std::{fs, path::Path};
 
@@ -61,24 +62,33 @@ pub(super) fn run(command: TokenCommand, config: &Config, output: Output) -> any
 }
 
 fn file(args: &DataDirArgs, config: &Config) -> anyhow::Result<TokenFile> {
+    Ok(token_file(&own_dir(args, config, "token …")?))
+}
+
+/// The data directory, which is this user's and is made where it is missing, for `command`.
+pub(super) fn own_dir(
+    args: &DataDirArgs,
+    config: &Config,
+    command: &str,
+) -> anyhow::Result<PathBuf> {
     let dir = data_dir(args.data_dir.as_deref(), config)?;
     create_private_dir(&dir)
         .with_context(|| format!("failed to make the data directory {}", dir.display()))?;
     #[cfg(unix)]
-    refuse_of_others(&dir)?;
-    Ok(token_file(&dir))
+    refuse_of_others(&dir, command)?;
+    Ok(dir)
 }
 
 /// What root writes into the directory of another user, that user's process cannot read: nobody would be let
 /// in any more.
 #[cfg(unix)]
-fn refuse_of_others(dir: &Path) -> anyhow::Result<()> {
+fn refuse_of_others(dir: &Path, command: &str) -> anyhow::Result<()> {
     use std::os::unix::fs::MetadataExt as _;
 
     let owner = fs::metadata(dir)?.uid();
     anyhow::ensure!(
         owner == rustix::process::geteuid().as_raw(),
-        "{} belongs to another user: `sudo -u '#{owner}' {} token …`",
+        "{} belongs to another user: `sudo -u '#{owner}' {} {command}`",
         dir.display(),
         own_name()
     );

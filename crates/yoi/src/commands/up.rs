@@ -2,7 +2,8 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
@@ -10,12 +11,17 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 use yoi_config::{Config, DEFAULT_LISTEN};
 use yoi_workspace_server::{
-    AccessToken, Backend, Registration, RemoteDefinitions, RuntimeRegistry, RuntimeSource,
+    AccessToken, Backend, BackendServeError, Registration, RemoteDefinitions, RuntimeRegistry,
+    RuntimeSource, ServeOptions, ServerTls,
 };
 
 use crate::{
     cli::{UpArgs, own_name},
-    commands::host::{self, Listen, Prepared},
+    commands::{
+        host::{self, Listen, Prepared},
+        password::password_file,
+        tls::server_tls,
+    },
     data_dir::{BackendFile, Token},
     exit::Exit,
     output::Output,
@@ -34,6 +40,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 pub(super) struct PreparedBackend {
     host: Prepared,
     remotes: Vec<Registration>,
+    tls: Option<ServerTls>,
 }
 
 /// Reads what the confined process could not.
@@ -43,15 +50,16 @@ pub(super) fn prepare(
     output: Output,
 ) -> anyhow::Result<PreparedBackend> {
     let remotes = remotes::registrations(config)?;
+    let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
     let data_dir = args.data_dir.data_dir.as_deref();
-    let listen = Listen { address, is_encrypted: false };
+    let listen = Listen { address, is_encrypted: tls.is_some() };
     let host = Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)?;
-    Ok(PreparedBackend { host, remotes })
+    Ok(PreparedBackend { host, remotes, tls })
 }
 
 pub(super) async fn run(
-    PreparedBackend { host: prepared, remotes }: PreparedBackend,
+    PreparedBackend { host: prepared, remotes, tls }: PreparedBackend,
     config: &Config,
     output: Output,
 ) -> anyhow::Result<Exit> {
@@ -64,29 +72,75 @@ pub(super) async fn run(
     let token = AccessToken::generate();
     let kept = RemoteDefinitions::open(&host.dir)
         .context("failed to read remotes.json in the data directory")?;
-    let backend = Backend::new(registry, host.policy.clone(), &token).with_remotes(kept);
-
     let address = listener.local_addr().context("failed to find out the port")?;
-    let url = format!("http://{address}");
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint().to_owned());
+    let names = config.server.names.iter().cloned().collect();
+    let backend = Backend::new(registry, host.policy.clone(), &token)
+        .with_remotes(kept)
+        .with_password(password_file(&host.dir))
+        .with_serve_options(ServeOptions { tls, names, ..ServeOptions::default() });
+    tokio::task::block_in_place(|| backend.check(address))
+        .map_err(|error| unserved(error, &host.dir))?;
+
     host.lease.announce(&BackendFile {
-        url: url.clone(),
+        url: format!("{scheme}://{}", reached_here(address)),
+        fingerprint,
         token: Token::new(token.reveal().to_owned()),
         pid: std::process::id(),
     })?;
     drop(token);
-    announce(output, address, &format!("{url}{}", backend.login_link()))?;
+    if address.ip().is_loopback() {
+        let link = format!("{scheme}://{address}{}", backend.login_link());
+        announce(output, &link)?;
+        say_how_to_sign_in(output, address);
+    } else {
+        let host = match config.server.names.first() {
+            Some(name) => name.as_str().parse().map_or(name.to_string(), host::written),
+            None => host::written(address.ip()),
+        };
+        announce(output, &format!("{scheme}://{host}:{}", address.port()))?;
+        let yoi = own_name();
+        output
+            .note(&format!("browsers sign in with the password; `{yoi} password set` changes it"));
+    }
     output.note(&format!("conversations are kept in {}", host.lease.log_dir().display()));
     let stop = CancellationToken::new();
     host.serve(backend.serve(listener, stop.clone()), stop, output).await
 }
 
+/// Why the Backend is not served, and what can be done about it from the command line.
+fn unserved(error: BackendServeError, dir: &Path) -> anyhow::Error {
+    let remedy = match error {
+        BackendServeError::NoPassword { .. } => {
+            format!("set one first: `{} password set --data-dir {}`", own_name(), dir.display())
+        }
+        _ => format!("the data directory {} is not used", dir.display()),
+    };
+    anyhow::Error::new(error).context(remedy)
+}
+
+/// Where programs of this machine reach it.
+fn reached_here(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 /// Says that the Backend is ready. Standard output gets one line, for programs that wait for it.
-fn announce(output: Output, address: SocketAddr, link: &str) -> io::Result<()> {
+fn announce(output: Output, url: &str) -> io::Result<()> {
     if output.is_json() {
-        output.json(&serde_json::json!({ "url": link }))?;
+        output.json(&serde_json::json!({ "url": url }))
     } else {
-        output.line(&format!("yoi is ready: {link}"))?;
+        output.line(&format!("yoi is ready: {url}"))
     }
+}
+
+/// What can be done with a link.
+fn say_how_to_sign_in(output: Output, address: SocketAddr) {
     let yoi = own_name();
     output.note(&format!("the link signs one browser in, once; `{yoi} url` prints another"));
     if let Ok(connection) = std::env::var("SSH_CONNECTION")
@@ -94,7 +148,6 @@ fn announce(output: Output, address: SocketAddr, link: &str) -> io::Result<()> {
     {
         output.note(&format!("to open it on your own machine, run there: {command}"));
     }
-    Ok(())
 }
 
 /// The command that makes the Backend reachable from where the SSH connection came from.
@@ -114,6 +167,15 @@ fn forwarding(connection: &str, address: SocketAddr) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_of_this_machine_reach_what_listens_everywhere_by_loopback() {
+        let reached =
+            |address: &str| reached_here(address.parse().expect("an address")).to_string();
+        assert_eq!(reached("0.0.0.0:8900"), "127.0.0.1:8900");
+        assert_eq!(reached("[::]:8900"), "[::1]:8900");
+        assert_eq!(reached("192.0.2.1:8900"), "192.0.2.1:8900");
+    }
 
     #[test]
     fn the_forwarding_command_goes_back_the_way_the_connection_came() {

@@ -13,7 +13,7 @@ use std::{
 use rustix::{
     fs::{Mode, OFlags, open},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{Winsize, tcsetwinsize},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 
 use crate::PATIENCE;
@@ -23,16 +23,18 @@ const WHERE: &str = "\x1b[6n";
 const HERE: &[u8] = b"\x1b[1;1R";
 
 /// A program in a terminal of its own.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
     /// What was shown and nobody has waited for.
     shown: String,
+    /// All that was shown.
+    all: String,
 }
 
 impl Terminal {
-    pub(super) fn start(command: &Command) -> Self {
+    pub(crate) fn start(command: &Command) -> Self {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&terminal).expect("granted");
         unlockpt(&terminal).expect("unlocked");
@@ -72,21 +74,21 @@ impl Terminal {
                 }
             }
         });
-        Self { child, keyboard, screen: receiver, shown: String::new() }
+        Self { child, keyboard, screen: receiver, shown: String::new(), all: String::new() }
     }
 
     /// Types.
-    pub(super) fn send(&mut self, keys: &str) {
+    pub(crate) fn send(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("typed");
     }
 
     /// Types a line.
-    pub(super) fn line(&mut self, line: &str) {
+    pub(crate) fn line(&mut self, line: &str) {
         self.send(&format!("{line}\r"));
     }
 
     /// Waits until this is shown, behind what was waited for before; what was shown between, and this.
-    pub(super) fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -108,10 +110,22 @@ impl Terminal {
             let _ = self.keyboard.write_all(HERE);
         }
         self.shown.push_str(&text);
+        self.all.push_str(&text);
+    }
+
+    /// All that was shown so far.
+    pub(crate) fn all(&self) -> &str {
+        &self.all
+    }
+
+    /// Whether it shows what is typed.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.keyboard).expect("a terminal").local_modes;
+        modes.contains(LocalModes::ECHO)
     }
 
     /// Waits for its end; its exit code.
-    pub(super) fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child") {
