@@ -4,17 +4,7 @@ import "./style/main.css";
 
 import { render } from "preact";
 
-import { Link } from "./stream/link.ts";
-import { App } from "./view/app.tsx";
-import { LinkContext } from "./view/state.ts";
+import { Gate } from "./view/gate.tsx";
 
 const root = document.getElementById("app");
-if (root) {
-  const link = new Link();
-  render(
-    <LinkContext value={link}>
-      <App />
-    </LinkContext>,
-    root,
-  );
-}
+if (root) render(<Gate signedOut={root.dataset["signedOut"] !== undefined} />, root);

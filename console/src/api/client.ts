@@ -1,5 +1,6 @@
 // The Browser API, one function for each thing the console asks.
 
+import { duration } from "../text/words.ts";
 import type { paths } from "./schema.ts";
 import type {
   CreateBody,
@@ -72,19 +73,41 @@ function address(path: string, at: object = {}, query: object = {}): string {
 async function ask<M extends Method, P extends PathOf<M>>(
   method: M,
   path: P,
-  { at, query, body, key }: Asked<Operation<M, P>>,
+  asked: Asked<Operation<M, P>>,
 ): Promise<Answer<Operation<M, P>>> {
+  const response = await request(method, path, asked);
+  const answer: unknown = await response.json().catch(() => null);
+  if (!response.ok) throw new ApiError(response.status, (answer ?? {}) as ProblemBody);
+  return answer as Answer<Operation<M, P>>;
+}
+
+function request<M extends Method, P extends PathOf<M>>(
+  method: M,
+  path: P,
+  { at, query, body, key }: Asked<Operation<M, P>>,
+): Promise<Response> {
   const headers: Record<string, string> = {};
   if (body !== undefined) headers["content-type"] = "application/json";
   if (key !== undefined) headers["idempotency-key"] = key;
   const sent = body === undefined ? null : JSON.stringify(body);
-  const request = { method: method.toUpperCase(), headers, body: sent };
-  const response = await fetch(address(path, at, query), request).catch(() => {
+  const init = { method: method.toUpperCase(), headers, body: sent };
+  return fetch(address(path, at, query), init).catch(() => {
     throw new ApiError(0, { code: "unreachable", detail: UNREACHABLE });
   });
-  const answer: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, (answer ?? {}) as ProblemBody);
-  return answer as Answer<Operation<M, P>>;
+}
+
+export const signInState = () => ask("get", "/api/login", {});
+export const signOut = () => ask("post", "/api/logout", {});
+
+/** Signs this browser in; where the password does not do that, why, for people. */
+export async function signIn(password: string): Promise<string | null> {
+  const response = await request("post", "/api/login", { body: { password } });
+  if (response.ok) return null;
+  if (response.status === 401) return "That is not the password.";
+  const problem = (await response.json().catch(() => ({}))) as ProblemBody;
+  if (response.status !== 429) throw new ApiError(response.status, problem);
+  const seconds = Number(response.headers.get("retry-after"));
+  return `Too many tries. The next one counts in ${duration(seconds * 1e6)}.`;
 }
 
 const RUNTIME = "/api/runtimes/{runtime_id}";

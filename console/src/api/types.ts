@@ -20,6 +20,7 @@ export type Preopen = Schemas["Preopen"];
 export type RemoteDefinition = Schemas["RemoteDefinition"];
 export type RuntimeChanged = Schemas["RuntimeChanged"];
 export type RuntimeListing = Schemas["RuntimeListing"];
+export type SignInState = Schemas["SignInState"];
 export type TranscriptPage = Schemas["TranscriptPage"];
 export type TurnId = Schemas["TurnId"];
 export type WorkerChanged = Schemas["WorkerChanged"];

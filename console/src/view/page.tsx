@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
+import * as api from "../api/client.ts";
 import { useConnection, useLink } from "./state.ts";
 
 type Section = "chat" | "workers" | "runtimes";
@@ -59,6 +60,9 @@ export function Page({ current, title, head, aside, children }: Props) {
           ))}
         </ul>
         {aside}
+        <button type="button" class="plain sign-out" onClick={signOut}>
+          Sign out
+        </button>
       </nav>
       {open && <div class="shade" onClick={() => setOpen(false)} />}
       <main id="main" tabIndex={-1}>
@@ -80,6 +84,14 @@ export function Page({ current, title, head, aside, children }: Props) {
         {children}
       </main>
     </div>
+  );
+}
+
+/** Nothing of what was shown stays in this page. Where the Backend cannot be reached, its bar says so. */
+function signOut() {
+  api.signOut().then(
+    () => location.reload(),
+    () => undefined,
   );
 }
 

@@ -9,6 +9,10 @@ export type { Backend, FarRuntime };
 interface Fixtures {
   /** What is in its `yoi.toml`; `HOME` is a directory of its own, with a directory `project`. */
   config: string;
+  /** What browsers sign in with, besides its link. */
+  password: string;
+  /** What is done to its home before it starts. */
+  before: (backend: Backend) => void;
   backend: Backend;
   /** A Runtime in a process of its own, whose token the Backend keeps as `far.token`. */
   far: FarRuntime;
@@ -18,8 +22,13 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures>({
   config: ["", { option: true }],
-  backend: async ({ config }, use, info) => {
-    const backend = await Backend.start(config);
+  password: ["", { option: true }],
+  before: async ({}, use) => use(() => undefined),
+  backend: async ({ config, password, before }, use, info) => {
+    const backend = await Backend.start(config, async (backend) => {
+      before(backend);
+      if (password) await backend.setPassword(password);
+    });
     await use(backend);
     await tell(info, "the Backend", backend);
     await backend.remove();

@@ -22,7 +22,7 @@ const LOG_SHOWN = 4_000;
 
 /** A server with a directory of its own, at an address that stays the same when it is started again. */
 abstract class Server {
-  protected readonly home: string;
+  readonly home: string;
   /** Its host and port. */
   readonly address: string;
   #process: ChildProcess | null = null;
@@ -96,13 +96,22 @@ export class Backend extends Server {
   link = "";
 
   /** `HOME` in the configuration is a directory of its own, with a directory `project`. */
-  static async start(config = ""): Promise<Backend> {
+  static async start(config = "", before: (backend: Backend) => Promise<void> = async () => {}): Promise<Backend> {
     const backend = new Backend(...(await place()));
     await mkdir(join(backend.home, "project"));
     await writeFile(backend.config, config.replaceAll("HOME", backend.home));
     if (config.includes("shell = true")) await backend.#takeShell();
+    await before(backend);
     await backend.start();
     return backend;
+  }
+
+  /** Sets the password, also while it runs. */
+  async setPassword(password: string): Promise<void> {
+    const args = ["--config", this.config, "password", "set", "--data-dir", this.data];
+    const setting = promisify(execFile)(YOI, args, { env: { HOME: this.home } });
+    setting.child.stdin!.end(`${password}\n`);
+    await setting;
   }
 
   /** Takes over the compiled shell: to compile it takes twenty seconds, and minutes of a machine under load. */
@@ -117,12 +126,12 @@ export class Backend extends Server {
   }
 
   get origin(): string {
-    return `http://${this.address}`;
+    return new URL(this.link).origin;
   }
 
   async start(): Promise<void> {
     const env = { YOI_TOKEN_WRONG: "not-a-token" };
-    this.link = await this.launch("up", /http:\/\/\S+\/\?token=\S+/, env);
+    this.link = await this.launch("up", /https?:\/\/\S+\/\?token=\S+/, env);
   }
 
   /** Puts an empty file into `project`. */
