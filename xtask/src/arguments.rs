@@ -14,8 +14,8 @@ Tasks of this repository.
   cargo xtask test --quick              the fast ones: format, clippy, tests without a browser
   cargo xtask test FILTER...            only the tests whose names contain a FILTER
   cargo xtask bench [FILTER]            the benchmarks (release build); options for them after `--`
-  cargo xtask api [-- ARGS]             ask a served Runtime whether it does what its OpenAPI says;
-                                          ARGS are for `schemathesis run`
+  cargo xtask api [-- ARGS]             ask a served Runtime and a Backend whether they do what their
+                                          OpenAPI says; ARGS are for `schemathesis run`
   cargo xtask console                   build the console into the assets of the Backend; commit them
   cargo xtask crash [--kills N] [--seed S]  kill a Runtime again and again, and check what it leaves
   cargo xtask shell-compat [CATEGORY...]    compare the shell inside WebAssembly with bash 5.2

@@ -43,27 +43,11 @@ pub(crate) fn run() -> Result<()> {
 
 /// Runs its tests in a browser, over a real Backend.
 pub(crate) fn browse(workspace: &Workspace, console: &Console, chromium: &Path) -> Result<()> {
-    // As the tests are built, so that nothing is built twice; with the libraries come the guests of tests.
-    let mut build = process::cargo(&workspace.root);
-    build.args(["build", "--workspace", "--all-features", "--lib", "--bin", "yoi"]);
-    let messages = process::output(build.arg("--message-format=json-render-diagnostics"))?;
-    let scripts =
-        built_guest(&messages, "GUEST_SCRIPTS").context("no guest that runs scripts was built")?;
-    let yoi = format!("yoi{}", std::env::consts::EXE_SUFFIX);
+    let built = workspace.build_tests()?;
+    let scripts = built.guest("GUEST_SCRIPTS").context("no guest that runs scripts was built")?;
     let mut test = console.node(["node_modules/@playwright/test/cli.js", "test"]);
-    test.env("YOI", workspace.target.join("debug").join(yoi)).env("CHROMIUM", chromium);
-    process::run(test.env("YOI_TEST_SCRIPTS", scripts))
-}
-
-/// The component that a build script exported under this name, by what cargo says of its build.
-fn built_guest(messages: &str, exported: &str) -> Option<PathBuf> {
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "build-script-executed")
-        .flat_map(|message| message["env"].as_array().cloned().unwrap_or_default())
-        .find(|variable| variable[0] == exported)
-        .and_then(|variable| Some(variable[1].as_str()?.into()))
+    test.env("YOI", built.yoi()).env("CHROMIUM", chromium).env("YOI_TEST_SCRIPTS", scripts);
+    process::run(&mut test)
 }
 
 impl Console {
@@ -163,17 +147,6 @@ mod tests {
         assert_eq!(major("v8.0.0"), Some(8));
         assert_eq!(major(""), None);
         assert_eq!(major("node: not found"), None);
-    }
-
-    #[test]
-    fn a_guest_is_found_in_what_cargo_says() {
-        let messages = r#"{"reason":"compiler-artifact","env":[["GUEST_A","/wrong.wasm"]]}
-not JSON
-{"reason":"build-script-executed","env":[]}
-{"reason":"build-script-executed","env":[["GUEST_B","/b.wasm"],["GUEST_A","/a.wasm"]]}
-"#;
-        assert_eq!(built_guest(messages, "GUEST_A"), Some("/a.wasm".into()));
-        assert_eq!(built_guest(messages, "GUEST_C"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::console::Console;
+use crate::schemathesis::Subject;
 use crate::toolchain::GUEST_TARGET;
 use crate::workspace::Workspace;
 use crate::{arrows, console, file_length, process, schemathesis};
@@ -41,7 +42,7 @@ pub(crate) struct Gate {
 }
 
 /// What fails fastest comes first. The tests come last, so that their summary ends the output.
-pub(crate) const GATES: [Gate; 13] = [
+pub(crate) const GATES: [Gate; 15] = [
     Gate { title: "format", quick: true, check: format },
     Gate { title: "length of files", quick: true, check: length_of_files },
     Gate { title: "arrows between crates", quick: true, check: arrows_between_crates },
@@ -52,8 +53,10 @@ pub(crate) const GATES: [Gate; 13] = [
     Gate { title: "documentation", quick: false, check: documentation },
     Gate { title: "examples in the documentation", quick: false, check: documentation_tests },
     Gate { title: "a served Runtime, by its OpenAPI", quick: false, check: served_runtime },
+    Gate { title: "a Backend, by its OpenAPI", quick: false, check: served_backend },
     Gate { title: "the console and its bundle", quick: false, check: console_is_built },
     Gate { title: "the console in a browser", quick: false, check: console_in_a_browser },
+    Gate { title: "a backend that embeds the Runtime", quick: false, check: embedding_backend },
     TESTS,
 ];
 
@@ -133,7 +136,12 @@ fn documentation_tests(setting: &Setting) -> Result<()> {
 
 fn served_runtime(setting: &Setting) -> Result<()> {
     let Some(program) = &setting.schemathesis else { return Ok(()) };
-    schemathesis::check(&setting.workspace, program, &[])
+    schemathesis::check(&setting.workspace, program, Subject::Runtime, &[])
+}
+
+fn served_backend(setting: &Setting) -> Result<()> {
+    let Some(program) = &setting.schemathesis else { return Ok(()) };
+    schemathesis::check(&setting.workspace, program, Subject::Backend, &[])
 }
 
 fn console_is_built(setting: &Setting) -> Result<()> {
@@ -144,6 +152,17 @@ fn console_is_built(setting: &Setting) -> Result<()> {
 fn console_in_a_browser(setting: &Setting) -> Result<()> {
     let Some((console, chromium)) = &setting.console else { return Ok(()) };
     console::browse(&setting.workspace, console, chromium)
+}
+
+/// Outside the workspace, with its own lock and its own features, as it is for somebody else.
+fn embedding_backend(setting: &Setting) -> Result<()> {
+    let root = &setting.workspace.root;
+    let directory = root.join("examples").join("companion-backend");
+    let mut format = process::cargo(&directory);
+    process::run(format.args(["fmt", "--check"]))?;
+    let mut test = process::cargo(&directory);
+    test.args(["test", "--locked", "--target-dir"]).arg(root.join("target").join("examples"));
+    process::run(&mut test)
 }
 
 fn tests(setting: &Setting) -> Result<()> {

@@ -1,4 +1,5 @@
-//! Whether a served Runtime does what its OpenAPI says: schemathesis asks it, with what fits and what does not.
+//! Whether a served Runtime and a Backend do what their OpenAPI says: schemathesis asks them, with what fits and
+//! what does not.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -19,6 +20,10 @@ const REQUIREMENTS: &str = include_str!("../schemathesis/requirements.txt");
 /// What the server of the check is configured with: no key, whatever the environment has.
 const SERVER: &str = "[models.default]\nprovider = \"offline\"\nmodel = \"offline\"\n";
 
+/// What a Backend says of itself.
+const BACKEND_OPENAPI: &str =
+    "crates/workspace-server/tests/api/snapshots/api__openapi__openapi.snap.json";
+
 /// The program, in a virtual environment that is made if it is not there.
 pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let environment = Environment {
@@ -29,25 +34,48 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     Ok(environment.ensure(workspace)?.join("bin").join("schemathesis"))
 }
 
-/// `cargo xtask api`: this check alone, with these arguments for schemathesis.
+/// Whom to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// `yoi serve`.
+    Runtime,
+    /// `yoi up`.
+    Backend,
+}
+
+/// `cargo xtask api`: these checks alone, with these arguments for schemathesis.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     toolchain::ensure(workspace::root(), Needs::GuestTarget)?;
     let workspace = Workspace::load()?;
-    check(&workspace, &ensure(&workspace)?, arguments)
+    let program = ensure(&workspace)?;
+    for subject in [Subject::Runtime, Subject::Backend] {
+        check(&workspace, &program, subject, arguments)?;
+    }
+    Ok(())
 }
 
-/// Builds `yoi`, serves a Runtime with it, and asks.
-pub(crate) fn check(workspace: &Workspace, program: &Path, arguments: &[String]) -> Result<()> {
-    // As the tests are built, so that nothing is built twice.
-    let mut build = process::cargo(&workspace.root);
-    process::run(build.args(["build", "--workspace", "--all-features", "--bin", "yoi"]))?;
+/// Builds `yoi`, serves with it, and asks.
+pub(crate) fn check(
+    workspace: &Workspace,
+    program: &Path,
+    subject: Subject,
+    arguments: &[String],
+) -> Result<()> {
     let place = Place::new(workspace)?;
-    let server = place.serve()?;
+    let server = match subject {
+        Subject::Runtime => place.serve()?,
+        Subject::Backend => place.up()?,
+    };
+    let description = match subject {
+        Subject::Runtime => format!("{}/openapi.json", server.url),
+        // The Backend shows its own to nobody without a token; a test compares it with this one.
+        Subject::Backend => workspace.root.join(BACKEND_OPENAPI).display().to_string(),
+    };
 
     let ours = workspace.root.join("xtask").join("schemathesis");
     let mut run = process::command(program);
     run.current_dir(&place.directory).arg("--config-file").arg(ours.join("schemathesis.toml"));
-    run.args(["run", &format!("{}/openapi.json", server.url)]).args(arguments);
+    run.args(["run", &description, "--url", &server.url]).args(arguments);
     run.env("YOI_TOKEN", &server.token).env("SCHEMATHESIS_HOOKS", "hooks");
     run.env("PYTHONPATH", &ours).env("PYTHONDONTWRITEBYTECODE", "1");
     process::run(&mut run)
@@ -60,7 +88,7 @@ struct Place {
     directory: PathBuf,
 }
 
-/// A Runtime that is served, until this is dropped.
+/// What is served, until this is dropped.
 struct Server {
     process: Child,
     url: String,
@@ -77,8 +105,7 @@ impl Drop for Server {
 
 impl Place {
     fn new(workspace: &Workspace) -> Result<Self> {
-        let yoi = format!("yoi{}", std::env::consts::EXE_SUFFIX);
-        let yoi = workspace.target.join("debug").join(yoi);
+        let yoi = workspace.build_tests()?.yoi();
         let directory = workspace.target.join("tmp").join("schemathesis");
         if directory.exists() {
             fs::remove_dir_all(&directory).context("cannot remove what the last run left")?;
@@ -95,14 +122,26 @@ impl Place {
     fn serve(&self) -> Result<Server> {
         let token =
             process::output(&mut self.yoi(&["--json", "token", "new", "--scope", "admin"]))?;
-        let token: Value = serde_json::from_str(&token).context("`yoi token new` prints JSON")?;
-        let token = token["token"].as_str().context("`yoi token new` prints a token")?.to_owned();
+        let token = token_in(&token).context("`yoi token new` prints a token")?;
+        let mut server = self.start("serve")?;
+        server.token = token;
+        Ok(server)
+    }
 
-        let mut serve = self.yoi(&["serve", "--listen", "127.0.0.1:0"]);
+    fn up(&self) -> Result<Server> {
+        let mut server = self.start("up")?;
+        let file = self.directory.join("data").join("backend.json");
+        let file = fs::read_to_string(file).context("cannot read how the Backend is reached")?;
+        server.token = token_in(&file).context("a Backend writes its token")?;
+        Ok(server)
+    }
+
+    fn start(&self, command: &str) -> Result<Server> {
+        let mut start = self.yoi(&[command, "--listen", "127.0.0.1:0"]);
         let log = File::create(self.log()).context("cannot make a file for the server's log")?;
-        let mut process = serve.stdout(Stdio::piped()).stderr(log).spawn().context("no server")?;
+        let mut process = start.stdout(Stdio::piped()).stderr(log).spawn().context("no server")?;
         let output = process.stdout.take().context("the server has no output")?;
-        let mut server = Server { process, url: String::new(), token };
+        let mut server = Server { process, url: String::new(), token: String::new() };
         // It has one line for it, when it is ready; it ends where it will never be.
         BufReader::new(output).read_line(&mut server.url).context("cannot read its address")?;
         server.url = url_in(&server.url)
@@ -118,9 +157,16 @@ impl Place {
     }
 }
 
-/// The address in what a server prints when it is ready.
+/// The member `token` of an object.
+fn token_in(json: &str) -> Option<String> {
+    let json: Value = serde_json::from_str(json).ok()?;
+    Some(json["token"].as_str()?.to_owned())
+}
+
+/// The address in what a server prints when it is ready, without the link's path.
 fn url_in(line: &str) -> Option<String> {
-    line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    let url = line.split_whitespace().find(|word| word.starts_with("http://"))?;
+    Some(url.split("/?").next()?.to_owned())
 }
 
 #[cfg(test)]
@@ -131,6 +177,8 @@ mod tests {
     fn the_address_is_found_in_the_line_of_the_server() {
         let line = "yoi serves a Runtime: http://127.0.0.1:38800\n";
         assert_eq!(url_in(line).as_deref(), Some("http://127.0.0.1:38800"));
+        let line = "yoi is ready: http://127.0.0.1:8900/?token=sesame\n";
+        assert_eq!(url_in(line).as_deref(), Some("http://127.0.0.1:8900"));
         assert_eq!(url_in(""), None);
     }
 

@@ -21,6 +21,32 @@ pub(crate) struct Workspace {
     packages: Vec<Package>,
 }
 
+/// What was built for the tests.
+#[derive(Debug)]
+pub(crate) struct TestBuild {
+    target: PathBuf,
+    /// What cargo says of it, a line of JSON each.
+    messages: String,
+}
+
+impl TestBuild {
+    /// The program.
+    pub(crate) fn yoi(&self) -> PathBuf {
+        self.target.join("debug").join(format!("yoi{}", std::env::consts::EXE_SUFFIX))
+    }
+
+    /// The component that a build script exported under this name.
+    pub(crate) fn guest(&self, exported: &str) -> Option<PathBuf> {
+        self.messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|message| message["reason"] == "build-script-executed")
+            .flat_map(|message| message["env"].as_array().cloned().unwrap_or_default())
+            .find(|variable| variable[0] == exported)
+            .and_then(|variable| Some(variable[1].as_str()?.into()))
+    }
+}
+
 #[derive(Debug)]
 struct Package {
     name: String,
@@ -51,6 +77,15 @@ impl Workspace {
             .map(Package::parse)
             .collect::<Result<_>>()?;
         Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, packages })
+    }
+
+    /// Builds all that the tests need. A build of `yoi` alone would have other features of what the tests depend on,
+    /// too, and compile the engine a second time.
+    pub(crate) fn build_tests(&self) -> Result<TestBuild> {
+        let mut build = process::cargo(&self.root);
+        build.args(["test", "--no-run", "--workspace", "--all-features"]);
+        let messages = process::output(build.arg("--message-format=json-render-diagnostics"))?;
+        Ok(TestBuild { target: self.target.clone(), messages })
     }
 
     /// The packages that are compiled for wasm32-wasip2: the SDK and whatever uses it.
@@ -134,5 +169,17 @@ mod tests {
     fn an_answer_without_the_expected_fields_is_an_error() {
         assert!(Workspace::parse("{}").is_err());
         assert!(Workspace::parse("not json").is_err());
+    }
+
+    #[test]
+    fn a_guest_is_found_in_what_cargo_says() {
+        let messages = r#"{"reason":"compiler-artifact","env":[["GUEST_A","/wrong.wasm"]]}
+not JSON
+{"reason":"build-script-executed","env":[]}
+{"reason":"build-script-executed","env":[["GUEST_B","/b.wasm"],["GUEST_A","/a.wasm"]]}
+"#;
+        let built = TestBuild { target: PathBuf::new(), messages: messages.to_owned() };
+        assert_eq!(built.guest("GUEST_A"), Some("/a.wasm".into()));
+        assert_eq!(built.guest("GUEST_C"), None);
     }
 }

@@ -41,6 +41,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether this browser is signed in, and whether it could be with a password. */
+        get: operations["sign_in_state"];
+        put?: never;
+        /**
+         * Signs a browser in with the password.
+         * @description The answer to whatever is not the password is the same. Who tries too many has to wait longer each time, and
+         *     until then also the right one does not count. Only a page of this server may ask.
+         */
+        post: operations["sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/login-links": {
         parameters: {
             query?: never;
@@ -50,8 +72,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Makes a link that signs one browser in, once, within ten minutes. */
+        /**
+         * Makes a link that signs one browser in, once, within ten minutes.
+         * @description Not at an address that other machines reach: there, browsers sign in with the password.
+         */
         post: operations["create_login_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ends the session of the browser that asks, and its event streams. */
+        post: operations["sign_out"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1510,6 +1552,18 @@ export interface components {
              */
             timeout_ms: number;
         };
+        /** @description The password. */
+        SignIn: {
+            /** Format: password */
+            password: string;
+        };
+        /** @description How a browser may sign in. */
+        SignInState: {
+            /** @description Whether there is a password to sign in with. */
+            password: boolean;
+            /** @description Whether the browser that asks is signed in. */
+            signed_in: boolean;
+        };
         /**
          * @description What kind of source a Runtime has, for clients.
          * @enum {string}
@@ -1848,7 +1902,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Too many wrong tokens came from this address: `too_many_requests`. Right ones count always. */
+        /** @description Too many wrong tokens or passwords came from this address: `too_many_requests`. Right tokens count always. */
         TooManyRequests: {
             headers: {
                 /** @description When it is worth a try again. In seconds. */
@@ -1960,6 +2014,58 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    sign_in_state: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Whether and how. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInState"];
+                };
+            };
+            403: components["responses"]["Forbidden"];
+        };
+    };
+    sign_in: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignIn"];
+            };
+        };
+        responses: {
+            /** @description The browser is signed in. */
+            204: {
+                headers: {
+                    /** @description Its session. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            413: components["responses"]["PayloadTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["TooManyRequests"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     create_login_link: {
         parameters: {
             query?: never;
@@ -1977,6 +2083,30 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["LoginLink"];
                 };
+            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooManyRequests"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    sign_out: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The browser is signed out. */
+            204: {
+                headers: {
+                    /** @description That there is no session any more. */
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import type { Page } from "@playwright/test";
 
-import { answers, Backend, expect, items, live, say, test } from "./backend.ts";
+import { answers, type Backend, expect, items, live, say, test } from "./backend.ts";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
