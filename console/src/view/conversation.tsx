@@ -72,10 +72,12 @@ export function Conversation(props: Props) {
   }
 
   const reason = state?.worker?.diagnostics.at(-1)?.message ?? "unknown";
-  const trouble = problem ?? (state?.problem ? api.messageOf(state.problem) : null);
-  const away = state?.away
+  // Whichever of its stream and its transcript finds that out.
+  const isAway = state?.away || (state?.problem instanceof api.ApiError && state.problem.code === "runtime_unavailable");
+  const away = isAway
     ? `The Runtime ${followed?.place.runtime} cannot be reached. What this Worker says is shown once it can.`
     : null;
+  const trouble = problem ?? away ?? (state?.problem ? api.messageOf(state.problem) : null);
   return (
     <div class="conversation">
       <div
@@ -104,7 +106,7 @@ export function Conversation(props: Props) {
         {!state?.loading && (state?.transcript.isEmpty ?? true) && <p class="welcome">{welcome}</p>}
       </div>
       <div class="foot">
-        <Problem text={trouble ?? away ?? remark} {...(problem ? { dismiss } : {})} />
+        <Problem text={trouble ?? remark} {...(problem ? { dismiss } : {})} />
         {status === "stopped" && followed && (
           <p class="stopped">
             This Worker was stopped.{" "}

@@ -52,6 +52,15 @@ impl BackendClient {
         self.api.ask(self.api.request(Method::POST, path, &[]).json(body)).await
     }
 
+    /// Puts something in the place of what is at `path` below `/api`.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, ClientError> {
+        self.api.ask(self.api.request(Method::PUT, path, &[]).json(body)).await
+    }
+
     /// Removes what is at `path` below `/api`.
     pub async fn delete(&self, path: &[&str], query: &[(&str, &str)]) -> Result<(), ClientError> {
         self.api.command(self.api.request(Method::DELETE, path, query)).await

@@ -109,6 +109,16 @@ impl BackendClient {
         self.asked.command(self.client.post(&["runtimes"], definition)).await
     }
 
+    /// Has a remote Runtime that was added reached in another way.
+    pub(crate) async fn replace_runtime(
+        &self,
+        definition: &RemoteDefinition,
+    ) -> Result<RuntimeListing, BackendError> {
+        let RemoteDefinition { runtime_id, endpoint, token } = definition;
+        let how = serde_json::json!({ "endpoint": endpoint, "token": token });
+        self.asked.command(self.client.put(&["runtimes", runtime_id.as_str()], &how)).await
+    }
+
     /// Tries a remote Runtime.
     pub(crate) async fn test_runtime(
         &self,

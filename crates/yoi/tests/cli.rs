@@ -282,6 +282,7 @@ fn a_command_line_that_makes_no_sense_exits_with_2() {
         &["worker", "ls", "--label", "x"],
         &["worker", "ls", "--status", "x"],
         &["worker", "send", "x", "x", "--if-busy", "x"],
+        &["worker", "attach", "x", "--all", "--from", "0"],
         &["worker", "send", "x", "x", "--idempotency-key", "x x"],
     ] {
         let ended = home.yoi(line);

@@ -59,6 +59,9 @@ pub(crate) struct AddRuntimeArgs {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) token: TokenPlaceArgs,
+    /// It was added before, and is reached so from now on; the token is read anew
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 /// Where the Backend finds the token.

@@ -34,7 +34,13 @@ pub(super) async fn run(
         }
         RuntimeCommand::Add(args) => {
             let backend = find(&args.runtime.backend)?;
-            added(&backend.add_runtime(&definition(args)?).await?, output)?;
+            let replace = args.replace;
+            let definition = definition(args)?;
+            if replace {
+                told(&backend.replace_runtime(&definition).await?, "replaced", output)?;
+            } else {
+                told(&backend.add_runtime(&definition).await?, "added", output)?;
+            }
         }
         RuntimeCommand::Test(args) => {
             tested(&find(&args.backend)?.test_runtime(&args.id).await?, output)?;
@@ -143,7 +149,7 @@ fn state(is_available: bool, reason: Option<&str>) -> String {
 }
 
 fn definition(args: AddRuntimeArgs) -> anyhow::Result<RemoteDefinition> {
-    let AddRuntimeArgs { runtime, endpoint, token } = args;
+    let AddRuntimeArgs { runtime, endpoint, token, replace: _ } = args;
     let token = match (token.token_env, token.token_file) {
         (Some(name), None) => TokenPlace::Env(name),
         (None, Some(name)) => TokenPlace::File(name),
@@ -152,11 +158,11 @@ fn definition(args: AddRuntimeArgs) -> anyhow::Result<RemoteDefinition> {
     Ok(RemoteDefinition { runtime_id: runtime.id, endpoint, token })
 }
 
-fn added(runtime: &RuntimeListing, output: Output) -> anyhow::Result<()> {
+fn told(runtime: &RuntimeListing, done: &str, output: Output) -> anyhow::Result<()> {
     if output.is_json() {
         return Ok(output.json(runtime)?);
     }
-    output.line(&format!("{} is added: {}", runtime.runtime_id, runtime.status.name()))?;
+    output.line(&format!("{} is {done}: {}", runtime.runtime_id, runtime.status.name()))?;
     for found in &runtime.diagnostics {
         output.note(&found.message);
     }

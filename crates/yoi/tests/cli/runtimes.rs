@@ -33,6 +33,9 @@ fn a_runtime_is_added_looked_at_used_and_removed() {
     assert_eq!(home.succeed(&add), "far is added: ready\n");
     let again = home.yoi(&add);
     assert_eq!(again.code, Some(1), "{again:?}");
+    assert_eq!(home.succeed(&[&add[..], &["--replace"]].concat()), "far is replaced: ready\n");
+    let unknown = ["runtime", "add", "gone", &serve.url, "--token-file", "far", "--replace"];
+    assert_eq!(home.yoi(&unknown).code, Some(1));
 
     let listed = home.succeed(&["runtime", "ls"]);
     let rows: Vec<Vec<&str>> =
