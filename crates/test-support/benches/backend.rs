@@ -140,7 +140,7 @@ async fn lists() -> bool {
     let silence = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", silence.local_addr().expect("an address"));
     let client = RuntimeClient::new(&url, AuthToken::new("sesame")).expect("a client");
-    let dead = RuntimeSource::Remote(RemoteRuntime::new(id("dead"), client));
+    let dead = RuntimeSource::remote(RemoteRuntime::new(id("dead"), client));
     registry.register(Registration::new(dead)).expect("the last");
 
     let (mut runtimes, mut workers) = (Vec::new(), Vec::new());

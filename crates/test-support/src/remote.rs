@@ -149,7 +149,7 @@ pub async fn remote_backend(program: &'static str, setting: Setting) -> Remote {
     let start = move || Process::start(program, &setting);
     let process = tokio::task::spawn_blocking(start).await.expect("it starts");
     let remote = RemoteRuntime::new("far".parse().expect("an id"), process.client());
-    let (client, tasks) = backend(RuntimeSource::Remote(remote)).await;
+    let (client, tasks) = backend(RuntimeSource::remote(remote)).await;
     let behind = Behind::RemoteBackend(Box::new(process), tasks);
     Remote { client, others: Others::Keys, behind }
 }
@@ -211,7 +211,7 @@ impl Remote {
     /// What a Backend registers to reach the same, under a name of its own.
     #[must_use]
     pub fn source(&self, id: RuntimeId) -> RuntimeSource {
-        RuntimeSource::Remote(RemoteRuntime::new(id, self.client.clone()))
+        RuntimeSource::remote(RemoteRuntime::new(id, self.client.clone()))
     }
 
     /// The client of whoever made the key.

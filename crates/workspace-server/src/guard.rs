@@ -45,13 +45,21 @@ pub(crate) async fn check_host(
         .into_response();
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let by_name = host.is_some_and(|host| state.own_address.is_given_name(host));
+    let by_name =
+        host.is_some_and(|host| state.own_address.is_given_name(host) && !is_localhost(host));
     let mut response = next.run(request).await;
     if state.is_encrypted && by_name {
         let headers = response.headers_mut();
         headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_SECURITY);
     }
     response
+}
+
+/// Whether a `Host` is `localhost` or below it, with or without a port.
+fn is_localhost(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Lets a request through to the API if its sender has credentials, and if a browser made it, only
@@ -120,6 +128,16 @@ fn origin_is_host(origin: &HeaderValue, host: Option<&HeaderValue>, is_encrypted
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn localhost_is_what_it_is_called_with_or_without_a_port() {
+        for host in ["localhost", "localhost:8900", "LOCALHOST.:8900", "app.localhost"] {
+            assert!(is_localhost(host), "{host}");
+        }
+        for host in ["host.example", "localhost.example:8900", "127.0.0.1:8900", "[::1]:8900"] {
+            assert!(!is_localhost(host), "{host}");
+        }
+    }
 
     fn from_page(method: &Method, pairs: &[(&'static str, &'static str)]) -> bool {
         let mut headers = HeaderMap::new();

@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::{sync::watch, time::Instant};
 use utoipa::ToSchema;
 use worker_types::{
-    CreateWorker, Cursor, FeedCursor, IdempotencyKey, Input, InputAccepted, InputOptions, Outcome,
-    RuntimeError, RuntimeId, RuntimeSummary, WorkerId, WorkerPage, WorkerQuery, WorkerView,
+    CreateWorker, Cursor, DEFAULT_WORKERS, FeedCursor, IdempotencyKey, Input, InputAccepted,
+    InputOptions, MAX_WORKERS, Outcome, RuntimeError, RuntimeId, RuntimeSummary, WorkerId,
+    WorkerPage, WorkerQuery, WorkerView,
 };
 
 use crate::{OutcomeWait, RuntimeFeed, WorkerEvents};
@@ -22,6 +23,9 @@ const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A Runtime that was as far away lately as this says takes longer now and then.
 const TIMES_ITS_LATENCY: u32 = 4;
+
+/// Pages without any Worker that are asked for one after the other. A Runtime looks at 10,000 Workers for each.
+const MOST_EMPTY_PAGES: usize = 16;
 
 /// A Runtime in another process.
 #[derive(Debug)]
@@ -79,15 +83,7 @@ impl RemoteRuntime {
     /// `RuntimeUnavailable`, `RemoteTimeout`, `RemoteAuthFailed`, `RemoteIncompatible`.
     pub async fn test(&self) -> Result<ConnectionTest, RuntimeError> {
         let begun = Instant::now();
-        let RuntimeSummary { runtime_id, display_name, version, .. } =
-            self.ask(self.client.summary()).await?;
-        if !is_understood(&version) {
-            let reason = format!(
-                "it is of version {version}, and this Backend is of {}",
-                env!("CARGO_PKG_VERSION")
-            );
-            return Err(RuntimeError::RemoteIncompatible { runtime_id: self.id.clone(), reason });
-        }
+        let RuntimeSummary { runtime_id, display_name, version, .. } = self.own_summary().await?;
         let latency_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(ConnectionTest { runtime_id, display_name, version, latency_ms })
     }
@@ -133,21 +129,45 @@ impl RemoteRuntime {
     }
 
     pub(crate) async fn summary(&self) -> Result<RuntimeSummary, RuntimeError> {
-        let mut summary = self.ask(self.client.summary()).await?;
+        let mut summary = self.own_summary().await?;
         self.id.clone_into(&mut summary.runtime_id);
         Ok(summary)
     }
 
-    pub(crate) async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
-        let mut page = self.ask(self.client.workers(query)).await?;
-        for worker in &mut page.workers {
-            self.id.clone_into(&mut worker.runtime_id);
+    /// The same under the name that it has there. One of another release is none that can be relied upon.
+    async fn own_summary(&self) -> Result<RuntimeSummary, RuntimeError> {
+        let summary = self.ask(self.client.summary()).await?;
+        if is_understood(&summary.version) {
+            return Ok(summary);
         }
-        Ok(page)
+        let (theirs, ours) = (&summary.version, env!("CARGO_PKG_VERSION"));
+        let reason = format!("it is of version {theirs}, and this Backend is of {ours}");
+        Err(RuntimeError::RemoteIncompatible { runtime_id: self.id.clone(), reason })
+    }
+
+    pub(crate) async fn workers(&self, query: &WorkerQuery) -> Result<WorkerPage, RuntimeError> {
+        let mut query = query.clone();
+        for _ in 0..MOST_EMPTY_PAGES {
+            let mut page = self.ask(self.client.workers(&query)).await?;
+            if !follows(&page, &query) {
+                break;
+            }
+            // Nothing matched among those that it looked at.
+            if page.workers.is_empty() && page.next.is_some() {
+                query.after = page.next;
+                continue;
+            }
+            for worker in &mut page.workers {
+                self.id.clone_into(&mut worker.runtime_id);
+            }
+            return Ok(page);
+        }
+        Err(no_answer(&self.id))
     }
 
     pub(crate) async fn worker(&self, id: WorkerId) -> Result<WorkerView, RuntimeError> {
-        self.ask(self.client.worker(id)).await.map(|worker| self.named(worker))
+        let worker = self.ask(self.client.worker(id)).await?;
+        if worker.worker_id == id { Ok(self.named(worker)) } else { Err(no_answer(&self.id)) }
     }
 
     pub(crate) async fn create(
@@ -193,6 +213,26 @@ impl RemoteRuntime {
     }
 }
 
+/// Whether a page of Workers answers the query: the pages of several Runtimes become one, so one that goes back
+/// would hide the Workers of all others.
+fn follows(page: &WorkerPage, query: &WorkerQuery) -> bool {
+    let limit = query.limit.unwrap_or(DEFAULT_WORKERS).clamp(1, MAX_WORKERS);
+    let mut last = query.after;
+    for worker in &page.workers {
+        if last.is_some_and(|last| worker.worker_id <= last) {
+            return false;
+        }
+        last = Some(worker.worker_id);
+    }
+    page.workers.len() <= limit as usize
+        && page.next.is_none_or(|next| last <= Some(next) && query.after != Some(next))
+}
+
+fn no_answer(runtime_id: &RuntimeId) -> RuntimeError {
+    let reason = "its answer is none of a Runtime of this version".to_owned();
+    RuntimeError::RemoteIncompatible { runtime_id: runtime_id.clone(), reason }
+}
+
 /// While the first number of a version is 0, the second one tells of changes that others must know.
 fn is_understood(version: &str) -> bool {
     let release = |version: &str| {
@@ -214,14 +254,21 @@ fn own_key(key: &IdempotencyKey) -> IdempotencyKey {
 pub(crate) fn translated(runtime_id: &RuntimeId, error: ClientError) -> RuntimeError {
     let unavailable = |reason: &str| RuntimeError::RuntimeUnavailable { reason: reason.to_owned() };
     let runtime_id = runtime_id.clone();
-    if let ClientError::Refused(
-        RuntimeError::Unauthorized { reason } | RuntimeError::Forbidden { reason },
-    ) = error
-    {
-        return RuntimeError::RemoteAuthFailed { runtime_id, reason };
-    }
     if let ClientError::Refused(error) = error {
-        return error;
+        // In this Backend's words: whoever is refused here is the Backend, and what speaks of Runtimes by their
+        // ids is said by nobody but the Backend.
+        let reason = match error {
+            RuntimeError::Unauthorized { .. } => "it is none of its tokens, or has expired",
+            RuntimeError::Forbidden { .. } => "the token is not for this",
+            RuntimeError::UnknownRuntime { .. }
+            | RuntimeError::RemoteAuthFailed { .. }
+            | RuntimeError::RemoteTimeout { .. }
+            | RuntimeError::RemoteIncompatible { .. }
+            | RuntimeError::RuntimeExists { .. }
+            | RuntimeError::RuntimeInUse { .. } => return no_answer(&runtime_id),
+            other => return other,
+        };
+        return RuntimeError::RemoteAuthFailed { runtime_id, reason: reason.to_owned() };
     }
     let cause: &dyn std::error::Error = &error;
     tracing::warn!(%runtime_id, error = cause, "a Runtime was not reached");
@@ -241,10 +288,7 @@ pub(crate) fn translated(runtime_id: &RuntimeId, error: ClientError) -> RuntimeE
                 .to_owned(),
         },
         ClientError::Problem { retryable: true, .. } => unavailable("it takes no requests now"),
-        _ => RuntimeError::RemoteIncompatible {
-            runtime_id,
-            reason: "its answer is none of a Runtime of this version".to_owned(),
-        },
+        _ => no_answer(&runtime_id),
     }
 }
 
@@ -259,6 +303,17 @@ mod tests {
         for other in ["", "0", "0.2.0", "1.1.0", "zero.one"] {
             assert!(!is_understood(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_page_of_workers_goes_on_where_the_last_one_ended() {
+        let ids: Vec<WorkerId> = (0..3).map(|_| WorkerId::generate()).collect();
+        let page = |next| WorkerPage { workers: vec![], next, diagnostics: vec![] };
+        let after = |after| WorkerQuery { after, ..WorkerQuery::default() };
+        assert!(follows(&page(None), &after(None)));
+        assert!(follows(&page(Some(ids[1])), &after(Some(ids[0]))));
+        assert!(!follows(&page(Some(ids[1])), &after(Some(ids[1]))));
+        assert!(!follows(&page(Some(ids[0])), &after(Some(ids[1]))));
     }
 
     #[test]
@@ -283,10 +338,12 @@ mod tests {
             RuntimeError::Unauthorized { reason: reason() },
             RuntimeError::Forbidden { reason: reason() },
         ] {
-            let expected =
-                RuntimeError::RemoteAuthFailed { runtime_id: id.clone(), reason: reason() };
-            assert_eq!(refused(error), expected);
+            let told = refused(error);
+            assert!(matches!(told, RuntimeError::RemoteAuthFailed { .. }), "{told:?}");
         }
+        let other: RuntimeId = "backend-internal".parse().expect("an id");
+        let of_another = RuntimeError::RuntimeInUse { runtime_id: other, reason: reason() };
+        assert_eq!(refused(of_another), no_answer(&id));
         let what = "the password is sesame".to_owned();
         let told = translated(&id, ClientError::Answer { what }).to_string();
         assert!(!told.contains("sesame"), "{told}");

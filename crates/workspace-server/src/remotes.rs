@@ -131,7 +131,7 @@ impl RemoteDefinitions {
         &self,
         definition: &RemoteDefinition,
     ) -> Result<Registration, RuntimeError> {
-        let source = RuntimeSource::Remote(self.connect(definition)?);
+        let source = RuntimeSource::remote(self.connect(definition)?);
         Ok(Registration::new(source).by_api())
     }
 

@@ -27,7 +27,7 @@ pub enum RuntimeSource {
     /// In this process, reached by direct call.
     Embedded(Runtime),
     /// In another process, reached over HTTP.
-    Remote(RemoteRuntime),
+    Remote(Box<RemoteRuntime>),
 }
 
 /// What kind of source a Runtime has, for clients.
@@ -68,6 +68,12 @@ impl RuntimeSource {
     #[must_use]
     pub fn embedded(runtime: Runtime) -> Self {
         Self::Embedded(runtime)
+    }
+
+    /// A Runtime in another process.
+    #[must_use]
+    pub fn remote(runtime: RemoteRuntime) -> Self {
+        Self::Remote(Box::new(runtime))
     }
 
     /// The Runtime's id.

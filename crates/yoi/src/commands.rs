@@ -39,7 +39,7 @@ const MAX_STDIN_BYTES: u64 = 8 << 20;
 
 /// How long blocking work that nobody waits for any more may hold the program up: whoever asked
 /// twice to end it means now.
-const STRAGGLERS_GRACE: Duration = Duration::from_millis(200);
+pub(crate) const STRAGGLERS_GRACE: Duration = Duration::from_millis(200);
 
 /// Does what the command line asks for.
 pub(crate) fn run(cli: Cli, output: Output) -> anyhow::Result<Exit> {

@@ -32,6 +32,6 @@ fn registration(config: &Config, remote: &RemoteConfig) -> anyhow::Result<Regist
     let options = ClientOptions { certificates, ..ClientOptions::default() };
     let client = RuntimeClient::with_options(endpoint, AuthToken::new(token), options)
         .map_err(|error| at(format!("endpoint: {error}")))?;
-    let source = RuntimeSource::Remote(RemoteRuntime::new(id.clone(), client));
+    let source = RuntimeSource::remote(RemoteRuntime::new(id.clone(), client));
     Ok(Registration::new(source).visible(visible.clone()))
 }

@@ -50,8 +50,7 @@ use crate::{RuntimeFeed, WorkerEvents, auth::Stay, backend::AppState};
 )]
 pub(super) async fn of_worker(
     State(state): State<AppState>,
-    Extension(caller): Extension<CallerName>,
-    Extension(stay): Extension<Stay>,
+    (Extension(caller), Extension(stay)): (Extension<CallerName>, Extension<Stay>),
     at: AtWorker,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,
@@ -100,8 +99,7 @@ pub(super) async fn of_worker(
 )]
 pub(super) async fn of_runtime(
     State(state): State<AppState>,
-    Extension(caller): Extension<CallerName>,
-    Extension(stay): Extension<Stay>,
+    (Extension(caller), Extension(stay)): (Extension<CallerName>, Extension<Stay>),
     AtRuntime(runtime): AtRuntime,
     ApiQuery(query): ApiQuery<EventsQuery>,
     headers: HeaderMap,

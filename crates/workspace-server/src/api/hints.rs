@@ -5,8 +5,7 @@ use std::str::FromStr as _;
 
 use axum::{Extension, extract::State, response::Response};
 use futures_util::{
-    Stream, StreamExt as _,
-    future::join_all,
+    FutureExt as _, Stream, StreamExt as _,
     stream::{self, SelectAll},
 };
 use http::HeaderMap;
@@ -69,8 +68,11 @@ pub(super) async fn events(
     let share = state.event_streams.admit(&caller)?;
     // Before the Workers are asked: what changes in between is told twice rather than not at all.
     let hints: Messages = Box::pin(hint_messages(state.registry.hints()));
-    let opened = join_all(followed.into_iter().map(|followed| open(&state, followed))).await;
-    let mut all: SelectAll<Messages> = opened.into_iter().collect();
+    let mut all: SelectAll<Messages> = followed
+        .into_iter()
+        // Each by itself: a Runtime that does not answer holds up no other.
+        .map(|followed| Box::pin(open(state.clone(), followed).flatten_stream()) as Messages)
+        .collect();
     all.push(hints);
     let mut response = state.event_streams.answer(share, all, stay.over());
     vary_by_accept(&mut response);
@@ -109,7 +111,7 @@ fn follow((name, value): (String, String)) -> Result<Followed, Problem> {
 }
 
 /// The messages of one Worker, or the one that says why there are none.
-async fn open(state: &AppState, followed: Followed) -> Messages {
+async fn open(state: AppState, followed: Followed) -> Messages {
     let Followed { runtime_id, worker_id, after } = &followed;
     let events = match state.registry.of_worker(runtime_id, *worker_id).await {
         Ok(source) => source.events(*worker_id, *after).await,

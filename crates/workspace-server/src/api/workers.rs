@@ -251,10 +251,9 @@ pub(super) async fn delete(at: AtWorker) -> Result<StatusCode, Problem> {
 )]
 pub(super) async fn input(
     State(state): State<AppState>,
-    Extension(caller): Extension<CallerName>,
+    (Extension(caller), Keyed(key)): (Extension<CallerName>, Keyed),
     at: AtWorker,
     ApiQuery(wait): ApiQuery<WaitQuery>,
-    Keyed(key): Keyed,
     ApiJson(body): ApiJson<InputBody>,
 ) -> Result<Response, Problem> {
     let (input, options) = body.into_input(key)?;

@@ -33,7 +33,7 @@ fn remote(name: &str, listener: &TcpListener) -> Registration {
     let address = listener.local_addr().expect("an address");
     let client = RuntimeClient::new(&format!("http://{address}"), AuthToken::new("sesame"));
     let remote = RemoteRuntime::new(id(name), client.expect("a client"));
-    Registration::new(RuntimeSource::Remote(remote))
+    Registration::new(RuntimeSource::remote(remote))
 }
 
 /// Where the kernel takes connections and nobody ever answers.

@@ -207,7 +207,8 @@ async fn a_token_that_is_wrong_or_too_small_is_told_apart_from_a_wrong_request()
 }
 
 /// What answers like this, whatever it is asked.
-fn answering(answer: &'static str) -> String {
+fn answering(answer: impl Into<String>) -> String {
+    let answer = answer.into();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     std::thread::spawn(move || {
@@ -249,6 +250,58 @@ async fn what_is_no_runtime_of_this_version_is_told_so() {
     }
     let gone = definition("gone", "http://127.0.0.1:1", "far.token");
     bench.post("/api/connection-tests", gone).await.problem(503, "runtime_unavailable");
+}
+
+/// What another JSON answers to everything.
+fn lying(body: &str) -> String {
+    let length = body.len();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    answering(format!("{head}content-length: {length}\r\n\r\n{body}"))
+}
+
+#[tokio::test]
+async fn a_runtime_that_lies_hides_no_worker_of_another() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    let worker = bench.companion().await;
+    let next = "00000000-0000-7000-8000-000000000000";
+    let url = lying(&json!({ "workers": [], "next": next }).to_string());
+    bench.post("/api/runtimes", definition("evil", &url, "far.token")).await.created();
+    let page = bench.get("/api/workers").await.ok();
+    assert_eq!(page["workers"].as_array().map(Vec::len), Some(1), "{page}");
+    assert!(worker.ends_with(page["workers"][0]["worker_id"].as_str().expect("an id")));
+    assert_eq!(page["diagnostics"][0]["code"], "remote_incompatible");
+    bench.get("/api/runtimes/evil/workers").await.problem(502, "remote_incompatible");
+}
+
+#[tokio::test]
+async fn a_runtime_of_another_release_is_listed_as_one_that_is_not_understood() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    let mut summary = bench.get("/api/runtimes/backend-internal").await.ok();
+    summary["version"] = "0.9.0".into();
+    let url = lying(&summary.to_string());
+    let added = bench.post("/api/runtimes", definition("newer", &url, "far.token")).await.created();
+    assert_eq!(added["status"], "unavailable");
+    let told = &added["diagnostics"][0];
+    assert_eq!(told["code"], "remote_incompatible");
+    assert!(told["message"].as_str().is_some_and(|message| message.contains("0.9.0")), "{told}");
+}
+
+#[tokio::test]
+async fn a_runtime_that_never_answers_holds_up_no_stream() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    // The kernel takes the connection, and nobody answers.
+    let silence = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silence.local_addr().expect("an address"));
+    bench.post("/api/runtimes", definition("mute", &url, "far.token")).await.created();
+    let worker = bench.companion().await;
+    let id = worker.rsplit('/').next().expect("an id");
+    let path = format!("/api/events?follow=mute/{id}/&follow=backend-internal/{id}/");
+    let first = bench.stream(&path, None).await.next().await.expect("an event");
+    assert_eq!((first.name.as_str(), &first.data["worker_id"]), ("worker.created", &json!(id)));
+    drop(silence);
 }
 
 /// Every answer of a Backend over two Runtimes, searched for what nobody is to learn.

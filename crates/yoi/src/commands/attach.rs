@@ -15,6 +15,8 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
+use worker_runtime::error_chain;
 use worker_types::{
     Cursor, EventBody, IdempotencyKey, Input, InputDisposition, InputOptions, ItemId, LiveEvent,
     Seq, TranscriptQuery, TurnId, TurnUsage, WorkerId, WorkerStatus, WorkerView,
@@ -22,6 +24,7 @@ use worker_types::{
 use yoi_config::Config;
 
 use self::view::View;
+use super::STRAGGLERS_GRACE;
 use crate::{
     backend_error::BackendError,
     cli::{BeginArgs, HostArgs, RuntimeArg, WhenBusy, own_name},
@@ -112,26 +115,33 @@ pub(super) async fn attach(
         view: Mutex::new(View::new(worker.worker_id, output)),
         state: watch::Sender::default(),
     });
+    let leave = CancellationToken::new();
+    let (looker, left) = (Arc::clone(&session), leave.clone());
+    let look = async move { left.run_until_cancelled(looker.look(&worker)).await };
     // Where nobody reads, printing waits, and a signal is not to.
-    let looking = Arc::clone(&session);
-    let looking = move || Handle::current().block_on(looking.look(&worker));
-    let looking = tokio::task::spawn_blocking(looking);
-    session.until_the_end(looking, &mut signals).await
+    let looking = tokio::task::spawn_blocking(move || Handle::current().block_on(look));
+    session.until_the_end(looking, &leave, &mut signals).await
 }
 
 impl Session {
     async fn until_the_end(
         &self,
-        mut looking: JoinHandle<anyhow::Result<Ended>>,
+        mut looking: JoinHandle<Option<anyhow::Result<Ended>>>,
+        leave: &CancellationToken,
         signals: &mut EndSignals,
     ) -> anyhow::Result<Exit> {
         let (yoi, worker) = (own_name(), self.at.worker);
         let (ended, exit) = tokio::select! {
-            ended = &mut looking => (ended??, Exit::Done),
-            signal = self.obey(signals) => match signal {
-                EndSignal::Interrupt => (Ended::Detached, Exit::Done),
-                EndSignal::Terminate => (Ended::Detached, Exit::Interrupted),
-            },
+            ended = &mut looking => (ended?.unwrap_or(Ok(Ended::Detached))?, Exit::Done),
+            signal = self.obey(signals) => {
+                leave.cancel();
+                // Unless it still prints for nobody, the last word is the next one.
+                let _ = tokio::time::timeout(STRAGGLERS_GRACE, &mut looking).await;
+                match signal {
+                    EndSignal::Interrupt => (Ended::Detached, Exit::Done),
+                    EndSignal::Terminate => (Ended::Detached, Exit::Interrupted),
+                }
+            }
         };
         self.note(&match ended {
             Ended::Detached => {
@@ -163,7 +173,7 @@ impl Session {
             let client = self.client();
             tokio::select! {
                 done = client.cancel(&self.at, Some(turn)) => if let Err(error) = done {
-                    self.note(&format!("turn {turn} is not cancelled: {}", chain(&error)));
+                    self.note(&format!("turn {turn} is not cancelled: {}", error_chain(&error)));
                 },
                 signal = signals.next_kind() => return signal,
             }
@@ -269,7 +279,7 @@ impl Session {
                 Err(error) => return Err(explained(error)),
             };
             self.state.send_modify(|state| state.is_connected = false);
-            self.note(&format!("disconnected: {}; waiting, Ctrl-C detaches", chain(&error)));
+            self.note(&format!("disconnected: {}; waiting, Ctrl-C detaches", error_chain(&error)));
             events = self.connect(&mut place).await?;
             self.note("connected again");
         }
@@ -369,14 +379,14 @@ impl Session {
                 Ok(accepted) => return self.accepted(accepted.status, accepted.turn_id),
                 Err(error) if error.is_of_the_connection() => {
                     if pause == FIRST_PAUSE {
-                        self.note(&format!("not sent yet: {}", chain(&error)));
+                        self.note(&format!("not sent yet: {}", error_chain(&error)));
                     }
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
                 Err(error) => {
                     let error = error.with_way_out(self.at.worker);
-                    return self.note(&format!("not sent: {}", chain(&error)));
+                    return self.note(&format!("not sent: {}", error_chain(&error)));
                 }
             }
         }
@@ -430,11 +440,4 @@ fn explained(error: BackendError) -> anyhow::Error {
     let is_gap = error.has_code("cursor_gap");
     let error = anyhow::Error::new(error);
     if is_gap { error.context("to go on from the transcript, attach again") } else { error }
-}
-
-/// An error with its causes.
-fn chain(error: &BackendError) -> String {
-    let causes =
-        std::iter::successors(Some(error as &dyn std::error::Error), |cause| cause.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -130,6 +130,7 @@ fn text_is_seen_before_the_turn_ends_and_an_interruption_cancels_it_and_then_det
     terminal.send("\x03");
     terminal.wait_for("detached: ");
     assert_eq!(terminal.ended(), Some(0));
+    assert!(terminal.all().ends_with(" attaches again\r\n"), "the last word: {}", terminal.all());
     assert!(home.succeed(&["worker", "ls", "--status", "idle"]).contains(&id[28..]));
 }
 
@@ -148,6 +149,7 @@ fn a_second_interruption_detaches_and_so_does_the_end_of_the_terminal_and_neithe
     terminal.send("\x03");
     terminal.wait_for("detached: ");
     assert_eq!(terminal.ended(), Some(0));
+    assert!(terminal.all().ends_with(" attaches again\r\n"), "the last word: {}", terminal.all());
     up.signal("CONT");
 
     let id = create(&home, "doer");
@@ -157,7 +159,8 @@ fn a_second_interruption_detaches_and_so_does_the_end_of_the_terminal_and_neithe
     send_signal(&reader.child, "TERM");
     let ended = reader.ended();
     assert_eq!(ended.code, Some(130), "{ended:?}");
-    assert!(ended.stderr.contains("detached: the Worker goes on"), "{ended:?}");
+    let last = ended.stderr.lines().last().expect("a line");
+    assert!(last.starts_with("detached: the Worker goes on"), "{ended:?}");
     assert!(home.succeed(&["worker", "ls", "--status", "running"]).contains(&id[28..]));
 }
 
