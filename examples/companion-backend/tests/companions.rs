@@ -20,14 +20,15 @@ async fn a_companion_is_created_on_first_use_and_outlives_the_backend() {
     let data = tempfile::tempdir().expect("a directory");
     let companions = open(data.path()).await;
     let answer = companions.say("ada", "hello").await.expect("an answer");
-    assert!(answer.contains("hello"), "{answer}");
+    assert!(answer.contains("You have said 1 thing"), "{answer}");
     let ada = companions.of("ada").await.expect("her Companion");
     companions.runtime().shutdown(Duration::ZERO).await;
     drop(companions);
 
     let companions = open(data.path()).await;
     assert_eq!(companions.of("ada").await.expect("her Companion"), ada);
-    companions.say("ada", "and again").await.expect("an answer");
+    let answer = companions.say("ada", "hello").await.expect("an answer");
+    assert!(answer.contains("You have said 2 things"), "it remembers: {answer}");
     let page = companions.runtime().transcript(ada, TranscriptQuery::default()).await;
     assert_eq!(page.expect("a transcript").items.len(), 4);
 }
