@@ -13,7 +13,7 @@ struct Border {
     never: &'static [&'static str],
 }
 
-const BORDERS: [Border; 7] = [
+const BORDERS: [Border; 10] = [
     // A backend that embeds the Runtime brings its own guests and needs no wasm target to build.
     Border {
         package: "worker-runtime",
@@ -25,6 +25,20 @@ const BORDERS: [Border; 7] = [
             "yoi-config",
             "yoi-workspace-server",
         ],
+    },
+    // Both servers stand beside each other, over the Runtime; what they are configured with is handed to them.
+    Border {
+        package: "yoi-workspace-server",
+        never: &["builtin-workers", "runtime-server", "yoi-config"],
+    },
+    Border {
+        package: "runtime-server",
+        never: &["builtin-workers", "runtime-client", "yoi-config", "yoi-workspace-server"],
+    },
+    // A schema, and nothing that acts on it.
+    Border {
+        package: "yoi-config",
+        never: &["axum", "llm-engine", "tokio", "wasmtime", "worker-runtime"],
     },
     // Types, for every side: nothing that runs.
     Border {

@@ -43,7 +43,7 @@ export const test = base.extend<Fixtures>({
   page: async ({ page }, use) => {
     await use(page);
     // Who still answers for a page that goes away is not waited for.
-    await page.unrouteAll({ behavior: "ignoreErrors" });
+    if (!page.isClosed()) await page.unrouteAll({ behavior: "ignoreErrors" });
   },
   consoleErrors: async ({ context }, use) => {
     const errors: string[] = [];

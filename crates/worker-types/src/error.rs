@@ -70,12 +70,12 @@ pub enum RuntimeError {
         /// The id asked for.
         runtime_id: RuntimeId,
     },
-    /// The Runtime does not take the token that its Backend has for it.
-    #[error("the Runtime `{runtime_id}` refuses the Backend's token: {reason}")]
+    /// The Runtime does not take the token that its Backend has for it, or the Backend has none.
+    #[error("the Backend has no token that the Runtime `{runtime_id}` takes: {reason}")]
     RemoteAuthFailed {
         /// The Runtime.
         runtime_id: RuntimeId,
-        /// What the token lacks, in the Runtime's words.
+        /// What the token lacks, or why there is none.
         reason: String,
     },
     /// The Runtime did not answer its Backend in time. A command may have been carried out.

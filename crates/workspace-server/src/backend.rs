@@ -86,13 +86,13 @@ impl Backend {
     }
 
     /// The same, at which requests add and remove remote Runtimes, which are kept in `remotes`. Those that are
-    /// there already are registered; one that cannot be, such as without its token, is left out with a warning.
+    /// there already are registered; of one whose token is not there any more the list says so.
     #[must_use]
     pub fn with_remotes(mut self, mut remotes: RemoteDefinitions) -> Self {
         let definitions: Vec<_> = remotes.all().cloned().collect();
         for definition in definitions {
             let registered = remotes
-                .registration(&definition)
+                .registration_again(&definition)
                 .and_then(|registration| self.registry.register(registration));
             if let Err(error) = registered {
                 let runtime_id = &definition.runtime_id;
@@ -152,6 +152,9 @@ impl Backend {
             () = http_api::serve(listener, app, &self.options, shutdown) => {}
             () = self.registry.watch() => {}
             () = self.auth.watch() => {}
+        }
+        if let Some(remotes) = &self.remotes {
+            remotes.settled().await;
         }
         Ok(())
     }

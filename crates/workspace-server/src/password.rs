@@ -1,6 +1,6 @@
 //! The password of the console: what is kept of it, and whether what somebody types is it.
 
-use std::{fmt, io, path::PathBuf};
+use std::{collections::BTreeSet, fmt, io, path::PathBuf};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
@@ -11,6 +11,9 @@ use serde::Deserialize;
 /// The shortest password. It is tried over a network, a few times an hour from one address, so four words are
 /// plenty; what is shorter than this is in a list of passwords.
 const LEAST_CHARACTERS: usize = 12;
+
+/// Different ones among them: twelve times the same is in every list, too.
+const LEAST_DIFFERENT: usize = 5;
 
 /// The longest: longer than any sentence, and nothing to hash.
 const MOST_BYTES: usize = 1_024;
@@ -46,12 +49,14 @@ impl Password {
     ///
     /// # Errors
     ///
-    /// It has fewer than 12 characters, or more than 1024 bytes, or one that nobody can type.
+    /// It has fewer than 12 characters, or than 5 different ones; or more than 1024 bytes, or one that nobody can type.
     pub fn check(&self) -> Result<(), UnusablePassword> {
         if self.0.chars().count() < LEAST_CHARACTERS {
             Err(UnusablePassword::TooShort)
         } else if self.is_too_long() {
             Err(UnusablePassword::TooLong)
+        } else if self.0.chars().collect::<BTreeSet<_>>().len() < LEAST_DIFFERENT {
+            Err(UnusablePassword::TooUniform)
         } else if self.0.contains(char::is_control) {
             Err(UnusablePassword::Control)
         } else {
@@ -83,6 +88,9 @@ pub enum UnusablePassword {
     /// It would be guessed.
     #[error("a password has at least {LEAST_CHARACTERS} characters: take a few words")]
     TooShort,
+    /// So would this.
+    #[error("a password has at least {LEAST_DIFFERENT} different characters: take a few words")]
+    TooUniform,
     /// Nobody types that.
     #[error("a password has at most {MOST_BYTES} bytes")]
     TooLong,
@@ -303,6 +311,8 @@ mod tests {
         for (text, why) in [
             ("", UnusablePassword::TooShort),
             ("short words", UnusablePassword::TooShort),
+            (&*" ".repeat(LEAST_CHARACTERS), UnusablePassword::TooUniform),
+            ("1212 1212 1212", UnusablePassword::TooUniform),
             ("one line\nand another", UnusablePassword::Control),
             (&*"a".repeat(MOST_BYTES + 1), UnusablePassword::TooLong),
         ] {

@@ -96,6 +96,16 @@ impl Registration {
         &self.visible
     }
 
+    /// Whether requests may change or remove it.
+    pub(crate) fn changeable(&self) -> Result<(), RuntimeError> {
+        if self.managed_by == ManagedBy::Api {
+            return Ok(());
+        }
+        let runtime_id = self.source.id().clone();
+        let reason = "the Backend's configuration has it: change it there".to_owned();
+        Err(RuntimeError::RuntimeInUse { runtime_id, reason })
+    }
+
     /// Whether a Worker of the Runtime is there for callers of the Backend.
     pub(crate) async fn shows(&self, worker_id: WorkerId) -> Result<bool, RuntimeError> {
         if self.visible.is_empty() {

@@ -32,6 +32,8 @@ const MOST_EMPTY_PAGES: usize = 16;
 pub struct RemoteRuntime {
     id: RuntimeId,
     client: RuntimeClient,
+    /// Why there is no token to ask it with.
+    without_token: Option<String>,
     health: watch::Sender<Health>,
 }
 
@@ -63,7 +65,13 @@ impl RemoteRuntime {
     /// The Runtime that `client` reaches, which is called `id` here whatever it calls itself.
     #[must_use]
     pub fn new(id: RuntimeId, client: RuntimeClient) -> Self {
-        Self { id, client, health: watch::Sender::new(Health::Unknown) }
+        Self { id, client, without_token: None, health: watch::Sender::new(Health::Unknown) }
+    }
+
+    /// The same, which is not asked anything, since there is no token.
+    pub(crate) fn without_token(mut self, reason: String) -> Self {
+        self.without_token = Some(reason);
+        self
     }
 
     /// What it is called here.
@@ -125,6 +133,10 @@ impl RemoteRuntime {
         &self,
         answer: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, RuntimeError> {
+        if let Some(reason) = &self.without_token {
+            let (runtime_id, reason) = (self.id.clone(), reason.clone());
+            return Err(RuntimeError::RemoteAuthFailed { runtime_id, reason });
+        }
         answer.await.map_err(|error| translated(&self.id, error))
     }
 

@@ -6,16 +6,18 @@ use std::{
     env, fmt, fs, io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use runtime_client::{AuthToken, ClientOptions, RuntimeClient};
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize, de};
 use tokio::{sync::Mutex, task};
+use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 use worker_types::{RuntimeError, RuntimeId};
 
-use crate::{Registration, RemoteRuntime, RuntimeSource};
+use crate::{Registration, RemoteRuntime, RuntimeRegistry, RuntimeSource};
 
 /// How the names of variables begin that a request may name: whoever is signed in could else send any secret
 /// of the Backend's environment to any address.
@@ -85,8 +87,12 @@ impl<'de> de::Visitor<'de> for TokenPlaceVisitor {
 #[derive(Debug)]
 pub struct RemoteDefinitions {
     directory: PathBuf,
-    definitions: Mutex<BTreeMap<RuntimeId, RemoteDefinition>>,
+    /// One change after the other.
+    definitions: Mutex<Definitions>,
+    changes: TaskTracker,
 }
+
+type Definitions = BTreeMap<RuntimeId, RemoteDefinition>;
 
 impl RemoteDefinitions {
     /// Those of this data directory.
@@ -101,7 +107,8 @@ impl RemoteDefinitions {
             Err(error) => return Err(error),
         };
         let by_id = definitions.into_iter().map(|one| (one.runtime_id.clone(), one)).collect();
-        Ok(Self { directory: directory.to_owned(), definitions: Mutex::new(by_id) })
+        let definitions = Mutex::new(by_id);
+        Ok(Self { directory: directory.to_owned(), definitions, changes: TaskTracker::new() })
     }
 
     /// All of them.
@@ -115,11 +122,8 @@ impl RemoteDefinitions {
     ///
     /// `InvalidInput` where the address is none, or the token is not there.
     pub fn connect(&self, definition: &RemoteDefinition) -> Result<RemoteRuntime, RuntimeError> {
-        let RemoteDefinition { runtime_id, endpoint, token } = definition;
-        let token = AuthToken::new(self.token(token)?);
-        let client = RuntimeClient::with_options(endpoint, token, ClientOptions::default())
-            .map_err(|error| invalid(error.to_string()))?;
-        Ok(RemoteRuntime::new(runtime_id.clone(), client))
+        let token = self.token(&definition.token)?;
+        Ok(RemoteRuntime::new(definition.runtime_id.clone(), client(definition, token)?))
     }
 
     /// The registration of what is described.
@@ -131,33 +135,147 @@ impl RemoteDefinitions {
         &self,
         definition: &RemoteDefinition,
     ) -> Result<Registration, RuntimeError> {
-        let source = RuntimeSource::remote(self.connect(definition)?);
-        Ok(Registration::new(source).by_api())
+        Ok(Registration::new(RuntimeSource::remote(self.connect(definition)?)).by_api())
     }
 
-    /// Adds one, or writes it over the one that has its id.
-    pub(crate) async fn keep(&self, definition: RemoteDefinition) -> io::Result<()> {
-        let mut definitions = self.definitions.lock().await;
-        let mut changed = definitions.clone();
-        changed.insert(definition.runtime_id.clone(), definition);
-        self.write(&changed).await?;
-        *definitions = changed;
-        Ok(())
+    /// The same of one that was added before: where its token is not there any more, the Runtime is, and is
+    /// listed with the reason.
+    pub(crate) fn registration_again(
+        &self,
+        definition: &RemoteDefinition,
+    ) -> Result<Registration, RuntimeError> {
+        let source = match self.token(&definition.token) {
+            Ok(_) => self.connect(definition)?,
+            Err(error) => {
+                let id = definition.runtime_id.clone();
+                let reason = match error {
+                    RuntimeError::InvalidInput { reason } => reason,
+                    other => other.to_string(),
+                };
+                RemoteRuntime::new(id, client(definition, String::new())?).without_token(reason)
+            }
+        };
+        Ok(Registration::new(RuntimeSource::remote(source)).by_api())
     }
 
-    pub(crate) async fn forget(&self, runtime_id: &RuntimeId) -> io::Result<()> {
-        let mut definitions = self.definitions.lock().await;
-        let mut changed = definitions.clone();
-        changed.remove(runtime_id);
-        self.write(&changed).await?;
-        *definitions = changed;
-        Ok(())
+    /// Whether a Runtime at another address is asked with this token.
+    pub(crate) async fn is_token_of_another(&self, definition: &RemoteDefinition) -> bool {
+        let RemoteDefinition { token, endpoint, .. } = definition;
+        let definitions = self.definitions.lock().await;
+        definitions.values().any(|known| known.token == *token && known.endpoint != *endpoint)
     }
 
-    async fn write(&self, all: &BTreeMap<RuntimeId, RemoteDefinition>) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(&all.values().collect::<Vec<_>>())?;
+    /// Adds a Runtime to the registry, and keeps how it is reached.
+    ///
+    /// # Errors
+    ///
+    /// As of [`connect`](Self::connect); `RuntimeExists`, `RuntimeUnavailable` where it cannot be kept.
+    pub(crate) async fn add(
+        self: &Arc<Self>,
+        registry: &Arc<RuntimeRegistry>,
+        definition: RemoteDefinition,
+    ) -> Result<(), RuntimeError> {
+        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
+        self.whole(async move {
+            let mut definitions = remotes.definitions.lock().await;
+            let runtime_id = definition.runtime_id.clone();
+            registry.register(remotes.registration(&definition)?)?;
+            let mut changed = definitions.clone();
+            changed.insert(runtime_id.clone(), definition);
+            let written = remotes.write(&mut definitions, changed).await;
+            if written.is_err() {
+                // What is not kept would be gone with the process, and nobody would know why.
+                registry.unregister(&runtime_id, true).await?;
+            }
+            written
+        })
+        .await
+    }
+
+    /// Has a Runtime that was added reached in another way from now on.
+    ///
+    /// # Errors
+    ///
+    /// As of [`connect`](Self::connect); `UnknownRuntime`, `RuntimeInUse` where the configuration has it,
+    /// `RuntimeUnavailable` where it cannot be kept.
+    pub(crate) async fn replace(
+        self: &Arc<Self>,
+        registry: &Arc<RuntimeRegistry>,
+        definition: RemoteDefinition,
+    ) -> Result<(), RuntimeError> {
+        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
+        self.whole(async move {
+            let mut definitions = remotes.definitions.lock().await;
+            registry.lookup(&definition.runtime_id)?.changeable()?;
+            let registration = remotes.registration(&definition)?;
+            let mut changed = definitions.clone();
+            changed.insert(definition.runtime_id.clone(), definition);
+            remotes.write(&mut definitions, changed).await?;
+            registry.replace(registration);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a Runtime that was added; nobody is asked whether it has Workers.
+    ///
+    /// # Errors
+    ///
+    /// `UnknownRuntime`, `RuntimeInUse` where the configuration has it, `RuntimeUnavailable` where it cannot be
+    /// forgotten.
+    pub(crate) async fn remove(
+        self: &Arc<Self>,
+        registry: &Arc<RuntimeRegistry>,
+        runtime_id: RuntimeId,
+    ) -> Result<(), RuntimeError> {
+        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
+        self.whole(async move {
+            let mut definitions = remotes.definitions.lock().await;
+            registry.lookup(&runtime_id)?.changeable()?;
+            let mut changed = definitions.clone();
+            changed.remove(&runtime_id);
+            // First: one that is gone here, and there again with the next start, would astonish.
+            remotes.write(&mut definitions, changed).await?;
+            registry.unregister(&runtime_id, true).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Waits for the changes that go on.
+    pub(crate) async fn settled(&self) {
+        self.changes.close();
+        self.changes.wait().await;
+    }
+
+    /// Makes a change whole, also where nobody waits for it any more: of half a one the rest would be seen after
+    /// the next start.
+    async fn whole(
+        &self,
+        change: impl Future<Output = Result<(), RuntimeError>> + Send + 'static,
+    ) -> Result<(), RuntimeError> {
+        self.changes.spawn(change).await.unwrap_or_else(|_| {
+            let reason = "the change was given up: the Backend is going away".to_owned();
+            Err(RuntimeError::RuntimeUnavailable { reason })
+        })
+    }
+
+    async fn write(
+        &self,
+        definitions: &mut Definitions,
+        changed: Definitions,
+    ) -> Result<(), RuntimeError> {
+        let kept: Vec<RemoteDefinition> = changed.values().cloned().collect();
         let directory = self.directory.clone();
-        task::spawn_blocking(move || replace_file(&directory, &text)).await?
+        let written = task::spawn_blocking(move || replace_file(&directory, &kept)).await;
+        if let Err(error) = written.map_err(io::Error::from).flatten() {
+            tracing::error!(%error, "the list of remote Runtimes cannot be written");
+            let reason =
+                "the list of remote Runtimes cannot be written; the log of the Backend says why";
+            return Err(RuntimeError::RuntimeUnavailable { reason: reason.to_owned() });
+        }
+        *definitions = changed;
+        Ok(())
     }
 
     fn token(&self, place: &TokenPlace) -> Result<String, RuntimeError> {
@@ -184,12 +302,19 @@ impl RemoteDefinitions {
     }
 }
 
+fn client(definition: &RemoteDefinition, token: String) -> Result<RuntimeClient, RuntimeError> {
+    let (token, options) = (AuthToken::new(token), ClientOptions::default());
+    RuntimeClient::with_options(&definition.endpoint, token, options)
+        .map_err(|error| invalid(error.to_string()))
+}
+
 /// The new file takes the place of the old one in one step, so that a crash leaves one of them.
-fn replace_file(directory: &Path, text: &[u8]) -> io::Result<()> {
+fn replace_file(directory: &Path, kept: &[RemoteDefinition]) -> io::Result<()> {
+    let text = serde_json::to_vec_pretty(kept)?;
     let new = directory.join("remotes.json.new");
     let mut file =
         fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    io::Write::write_all(&mut file, text)?;
+    io::Write::write_all(&mut file, &text)?;
     file.sync_all()?;
     fs::rename(&new, directory.join("remotes.json"))?;
     fs::File::open(directory)?.sync_all()
@@ -235,16 +360,41 @@ mod tests {
     #[tokio::test]
     async fn definitions_outlive_the_process_and_hold_no_token() {
         let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join("tokens")).expect("a directory");
+        let token = directory.path().join("tokens/far.token");
+        fs::write(&token, "sesame").expect("written");
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("set");
         let open = || RemoteDefinitions::open(directory.path()).expect("definitions");
+        let registry = Arc::new(RuntimeRegistry::new());
         let far = definition(TokenPlace::File("far.token".to_owned()));
-        open().keep(far.clone()).await.expect("kept");
+        Arc::new(open()).add(&registry, far.clone()).await.expect("kept");
         assert!(open().all().eq([&far]));
-        let mode = fs::metadata(directory.path().join("remotes.json")).expect("it").mode();
-        assert_eq!(mode & 0o777, 0o600);
-        open().forget(&"far".parse().expect("an id")).await.expect("forgotten");
+        let kept = directory.path().join("remotes.json");
+        assert_eq!(fs::metadata(&kept).expect("it").mode() & 0o777, 0o600);
+        assert!(!fs::read_to_string(&kept).expect("text").contains("sesame"));
+        Arc::new(open()).remove(&registry, far.runtime_id).await.expect("forgotten");
         assert_eq!(open().all().count(), 0);
-        fs::write(directory.path().join("remotes.json"), "[{").expect("written");
+        fs::write(kept, "[{").expect("written");
         assert!(RemoteDefinitions::open(directory.path()).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_change_is_made_whole_where_nobody_waits_for_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join("tokens")).expect("a directory");
+        let token = directory.path().join("tokens/far.token");
+        fs::write(&token, "sesame").expect("written");
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("set");
+        let remotes = Arc::new(RemoteDefinitions::open(directory.path()).expect("definitions"));
+        let registry = Arc::new(RuntimeRegistry::new());
+        let far = definition(TokenPlace::File("far.token".to_owned()));
+        let mut adding = Box::pin(remotes.add(&registry, far.clone()));
+        assert!(futures_util::poll!(&mut adding).is_pending());
+        drop(adding);
+        remotes.settled().await;
+        assert!(registry.lookup(&far.runtime_id).is_ok());
+        let mut again = RemoteDefinitions::open(directory.path()).expect("definitions");
+        assert!(again.all().eq([&far]));
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Output {
             }
             writeln!(stderr, "{}", escape_json(&remark.to_string()))
         } else {
-            writeln!(stderr, "{}", visible(text))
+            writeln!(stderr, "{}", indented(&visible(text)))
         };
     }
 
@@ -166,6 +166,20 @@ fn cell(text: &str) -> String {
     cell
 }
 
+/// A remark whose further lines are not at the margin: what is quoted in it must not look like another one.
+fn indented(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut remark = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        remark.push('\n');
+        if !line.is_empty() && !line.starts_with(' ') {
+            remark.push_str("  ");
+        }
+        remark.push_str(line);
+    }
+    remark
+}
+
 #[derive(Serialize)]
 struct Typed<'a, T> {
     #[serde(rename = "type")]
@@ -203,11 +217,14 @@ fn replace(text: &str, also: impl Fn(char) -> bool) -> Cow<'_, str> {
     )
 }
 
-/// Whether a terminal may obey the character instead of showing it: controls, and the marks that
-/// turn the direction of what follows.
+/// Whether a terminal may obey the character instead of showing it: controls, the marks that turn the direction of
+/// what follows, other ends of lines, and what takes no room.
 fn steers(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
 }
 
 /// JSON escapes the controls below space by itself; these are the others. In JSON they can only
@@ -237,6 +254,15 @@ mod tests {
         assert_eq!(visible("x\u{9b}31m \u{202e}evil\x7f\r"), "x\u{fffd}31m \u{fffd}evil␡␍");
         assert_eq!(one_line("a\nb\tc"), "a␊b␉c");
         assert!(matches!(visible("plain äöü 日本\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_a_remark_quotes_cannot_look_like_another_remark() {
+        assert_eq!(
+            indented("refused: no\ndetached: it goes on"),
+            "refused: no\n  detached: it goes on"
+        );
+        assert_eq!(indented("one\n  indented\n"), "one\n  indented\n");
     }
 
     #[test]

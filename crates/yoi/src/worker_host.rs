@@ -88,9 +88,11 @@ impl WorkerHost {
         Ok(Self::Runtime(RuntimeClient::new(url, token)?, Asked::runtime(url, output)))
     }
 
-    /// All Workers that match, oldest first, and what is missing among them.
+    /// All Workers that match, oldest first, and what is missing among them: of this Runtime alone, where a
+    /// Backend has several.
     pub(crate) async fn workers(
         &self,
+        runtime: Option<&RuntimeId>,
         status: Option<&str>,
         labels: &[(String, String)],
     ) -> Result<FoundWorkers, BackendError> {
@@ -104,7 +106,10 @@ impl WorkerHost {
         loop {
             let page = self.asked().wait(async {
                 match self {
-                    Self::Backend(backend) => backend.client.workers(&query).await,
+                    Self::Backend(backend) => match runtime {
+                        Some(id) => backend.client.runtime(id).workers(&query).await,
+                        None => backend.client.workers(&query).await,
+                    },
                     Self::Runtime(client, _) => client.workers(&query).await,
                 }
             });
@@ -346,7 +351,8 @@ pub(crate) fn pick<'a>(workers: &'a [WorkerView], id: &str) -> anyhow::Result<&'
             Err(anyhow::anyhow!("there is no Worker `{id}`: `yoi worker ls` lists those there are"))
         }
         (Some(_), Some(_)) => Err(anyhow::anyhow!(
-            "more than one Worker's id begins or ends with `{id}`: write more of it"
+            "more than one Worker's id begins or ends with `{id}`: write more of it, or name its Runtime with \
+             --runtime"
         )),
     }
 }

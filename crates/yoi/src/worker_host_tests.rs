@@ -51,7 +51,7 @@ fn a_worker_is_found_by_any_end_of_its_id_that_is_its_own() {
     }
     assert_snapshot!(
         pick(&workers, "01890a").expect_err("two"),
-        @"more than one Worker's id begins or ends with `01890a`: write more of it"
+        @"more than one Worker's id begins or ends with `01890a`: write more of it, or name its Runtime with --runtime"
     );
     assert_snapshot!(
         pick(&workers, "ffff").expect_err("none"),
@@ -146,7 +146,7 @@ async fn all_pages_of_workers_are_read() {
         .mount(&server)
         .await;
     let labels = [("team".to_owned(), "a&b".to_owned())];
-    let found = client(&server).workers(Some("idle"), &labels).await.expect("two pages");
+    let found = client(&server).workers(None, Some("idle"), &labels).await.expect("two pages");
     assert_eq!(found.workers, [view(WORKER), view(SIBLING)]);
     assert_eq!(found.diagnostics.len(), 1, "said once: {:?}", found.diagnostics);
 }

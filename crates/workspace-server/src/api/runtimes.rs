@@ -1,6 +1,8 @@
 //! The Runtimes of this Backend.
 
-use axum::{Json, extract::State};
+use std::sync::Arc;
+
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use http_api::{
     ApiJson, ApiPath, ApiQuery, Problem,
@@ -12,8 +14,8 @@ use worker_types::RuntimeError;
 
 use super::{AtRuntime, RuntimePath};
 use crate::{
-    ConnectionTest, ManagedBy, Registration, RemoteDefinition, RemoteDefinitions, RuntimeListing,
-    RuntimeSource, TokenPlace, backend::AppState,
+    ConnectionTest, RemoteDefinition, RemoteDefinitions, RuntimeListing, RuntimeSource, TokenPlace,
+    auth::Principal, backend::AppState,
 };
 
 /// The Runtimes of this Backend.
@@ -77,17 +79,12 @@ pub(super) async fn show(
 )]
 pub(super) async fn add(
     State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     ApiJson(definition): ApiJson<RemoteDefinition>,
 ) -> Result<(StatusCode, Json<RuntimeListing>), Problem> {
-    let remotes = remotes(&state)?;
-    let registration = remotes.registration(&definition)?;
+    check_token(&state, principal, &definition).await?;
     let runtime_id = definition.runtime_id.clone();
-    state.registry.register(registration)?;
-    if let Err(error) = remotes.keep(definition).await {
-        // What is not kept would be gone with the process, and nobody would know why.
-        state.registry.unregister(&runtime_id, true).await?;
-        return Err(not_kept(&error));
-    }
+    remotes(&state)?.add(&state.registry, definition).await?;
     Ok((StatusCode::CREATED, Json(state.registry.listing(&runtime_id).await?)))
 }
 
@@ -121,16 +118,14 @@ pub(super) struct ReplaceBody {
 )]
 pub(super) async fn replace(
     State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     AtRuntime(runtime): AtRuntime,
     ApiJson(ReplaceBody { endpoint, token }): ApiJson<ReplaceBody>,
 ) -> Result<Json<RuntimeListing>, Problem> {
-    changeable(&runtime)?;
-    let remotes = remotes(&state)?;
     let runtime_id = runtime.source().id();
     let definition = RemoteDefinition { runtime_id: runtime_id.clone(), endpoint, token };
-    let registration = remotes.registration(&definition)?;
-    remotes.keep(definition).await.map_err(|error| not_kept(&error))?;
-    state.registry.replace(registration);
+    check_token(&state, principal, &definition).await?;
+    remotes(&state)?.replace(&state.registry, definition).await?;
     Ok(Json(state.registry.listing(runtime_id).await?))
 }
 
@@ -151,8 +146,10 @@ pub(super) async fn replace(
 )]
 pub(super) async fn test_new(
     State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     ApiJson(definition): ApiJson<RemoteDefinition>,
 ) -> Result<Json<ConnectionTest>, Problem> {
+    check_token(&state, principal, &definition).await?;
     Ok(Json(remotes(&state)?.connect(&definition)?.test().await?))
 }
 
@@ -211,36 +208,33 @@ pub(super) async fn remove(
     ApiQuery(RemoveQuery { force }): ApiQuery<RemoveQuery>,
 ) -> Result<StatusCode, Problem> {
     let runtime_id = runtime.source().id();
-    changeable(&runtime)?;
+    runtime.changeable()?;
     let remotes = remotes(&state)?;
     if !force {
         state.registry.unused(runtime_id).await?;
     }
-    // First: one that is gone here, and there again with the next start, would astonish.
-    remotes.forget(runtime_id).await.map_err(|error| not_kept(&error))?;
-    state.registry.unregister(runtime_id, true).await?;
+    remotes.remove(&state.registry, runtime_id.clone()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Whether requests may change it.
-fn changeable(runtime: &Registration) -> Result<(), RuntimeError> {
-    if runtime.managed_by() == ManagedBy::Api {
-        return Ok(());
+/// A token with which one Runtime is asked is sent to no other address because a browser says so: who sits at it
+/// for a moment would have the token for good.
+async fn check_token(
+    state: &AppState,
+    principal: Principal,
+    definition: &RemoteDefinition,
+) -> Result<(), Problem> {
+    if principal == Principal::Session && remotes(state)?.is_token_of_another(definition).await {
+        return Err(Problem::forbidden(
+            "a Runtime at another address is asked with this token: take a token of its own, or use `yoi runtime`",
+        ));
     }
-    let runtime_id = runtime.source().id().clone();
-    let reason = "the Backend's configuration has it: change it there".to_owned();
-    Err(RuntimeError::RuntimeInUse { runtime_id, reason })
+    Ok(())
 }
 
-fn remotes(state: &AppState) -> Result<&RemoteDefinitions, Problem> {
-    state.remotes.as_deref().ok_or_else(|| {
+fn remotes(state: &AppState) -> Result<&Arc<RemoteDefinitions>, Problem> {
+    state.remotes.as_ref().ok_or_else(|| {
         let what = "to add remote Runtimes at this Backend: it keeps nothing".to_owned();
         RuntimeError::Unsupported { what }.into()
     })
-}
-
-fn not_kept(error: &std::io::Error) -> Problem {
-    tracing::error!(%error, "the list of remote Runtimes cannot be written");
-    let reason = "the list of remote Runtimes cannot be written; the log of the Backend says why";
-    RuntimeError::RuntimeUnavailable { reason: reason.to_owned() }.into()
 }

@@ -11,7 +11,7 @@ impl Bench {
     }
 
     /// Signs a browser in and gives its cookie.
-    async fn session(&self) -> String {
+    pub(crate) async fn session(&self) -> String {
         let answer = self.bare_get(&self.backend.login_link()).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER);
         assert_eq!(answer.headers[header::LOCATION], "/");

@@ -4,6 +4,7 @@ mod access;
 mod durable;
 mod events;
 mod follow;
+mod leaks;
 mod openapi;
 mod refusals;
 mod remotes;

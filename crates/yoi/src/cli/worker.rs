@@ -13,12 +13,22 @@ use super::{BackendArgs, idempotency_key, item, label, turn};
 /// Whom to ask about Workers.
 #[derive(Debug, Args)]
 pub(crate) struct HostArgs {
-    /// A Runtime: the id of one of the Backend's, for a new Worker [default: the only one], or the address of
-    /// a Runtime process to ask by itself, its token in YOI_TOKEN
+    /// A Runtime: the id of one of the Backend's [default: all; for a new Worker the only one], or the address
+    /// of a Runtime process to ask by itself, its token in YOI_TOKEN
     #[arg(long, value_name = "ID|URL")]
     pub(crate) runtime: Option<RuntimeArg>,
     #[command(flatten)]
     pub(crate) backend: BackendArgs,
+}
+
+impl HostArgs {
+    /// The Runtime of the Backend that is named.
+    pub(crate) fn runtime_id(&self) -> Option<&RuntimeId> {
+        match &self.runtime {
+            Some(RuntimeArg::Id(id)) => Some(id),
+            Some(RuntimeArg::Url(_)) | None => None,
+        }
+    }
 }
 
 /// A Runtime as it was written.

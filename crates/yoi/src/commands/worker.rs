@@ -35,7 +35,7 @@ pub(crate) async fn run(
     match command {
         WorkerCommand::Ls { status, labels, host } => {
             let client = WorkerHost::find(&host, config, output)?;
-            let found = client.workers(status.as_deref(), &labels).await?;
+            let found = client.workers(host.runtime_id(), status.as_deref(), &labels).await?;
             list(&found.workers, output)?;
             note_missing(&found.diagnostics, output);
             Ok(Exit::Done)
@@ -181,7 +181,7 @@ async fn find(
     output: Output,
 ) -> anyhow::Result<(WorkerHost, WorkerView)> {
     let client = WorkerHost::find(&args.host, config, output)?;
-    let found = client.workers(None, &[]).await?;
+    let found = client.workers(args.host.runtime_id(), None, &[]).await?;
     note_missing(&found.diagnostics, output);
     let view = pick(&found.workers, &args.id)?.clone();
     Ok((client, view))
@@ -201,7 +201,7 @@ async fn find_to_command(
     output: Output,
 ) -> anyhow::Result<(WorkerHost, Target)> {
     let client = WorkerHost::find(&args.host, config, output)?;
-    let target = match client.workers(None, &[]).await {
+    let target = match client.workers(args.host.runtime_id(), None, &[]).await {
         Ok(found) => {
             note_missing(&found.diagnostics, output);
             let view = pick(&found.workers, &args.id)?;

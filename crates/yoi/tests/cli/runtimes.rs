@@ -56,6 +56,11 @@ fn a_runtime_is_added_looked_at_used_and_removed() {
     let listed = home.succeed(&["worker", "ls"]);
     assert!(listed.lines().next().is_some_and(|head| head.contains("RUNTIME")), "{listed}");
     assert!(listed.lines().any(|row| row.contains(&id[28..]) && row.contains(" far ")), "{listed}");
+    let of_far = home.succeed(&["worker", "ls", "--runtime", "far"]);
+    assert_eq!(of_far.lines().count(), 2, "a heading and one Worker: {of_far}");
+    let elsewhere = home.yoi(&["worker", "send", id, "hi", "--runtime", "backend-internal"]);
+    assert_eq!(elsewhere.code, Some(1), "it is not there: {elsewhere:?}");
+    assert_eq!(home.yoi(&["worker", "ls", "--runtime", "nowhere"]).code, Some(1));
     assert_eq!(home.succeed(&["worker", "send", id, "hi"]), "hi\n");
 
     let shown = home.succeed(&["runtime", "show", "far"]);
