@@ -74,10 +74,6 @@ impl PrivateFile {
     ///
     /// See [`PrivateFileError`].
     pub fn read(&self, limit_bytes: u64) -> Result<Option<Vec<u8>>, PrivateFileError> {
-        // Before it is opened: to open a pipe waits for somebody who writes.
-        if fs::metadata(&self.path).is_ok_and(|found| !found.is_file()) {
-            return Err(io::Error::other("it is no regular file").into());
-        }
         let file = match File::open(&self.path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -148,16 +144,6 @@ fn is_private(_found: &fs::Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_pipe_in_its_place_is_refused_at_once() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("file");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("a pipe");
-        let refused = PrivateFile::new(path).read(9);
-        assert!(matches!(refused, Err(PrivateFileError::Io(_))), "{refused:?}");
-    }
 
     #[test]
     fn it_is_replaced_as_a_whole_and_removed_once() {

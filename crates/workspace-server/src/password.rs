@@ -1,6 +1,6 @@
 //! The password of the console: what is kept of it, and whether what somebody types is it.
 
-use std::{collections::BTreeSet, fmt, io, path::PathBuf};
+use std::{collections::BTreeSet, fmt, fs, io, path::PathBuf};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHash, PasswordHasher as _, PasswordVerifier as _, Version,
@@ -195,6 +195,10 @@ impl PasswordFile {
     }
 
     fn hash(&self) -> Result<Option<PasswordHash>, PasswordFileError> {
+        // Before it is opened: to open a pipe waits for somebody who writes, and few may be compared at once.
+        if fs::metadata(self.0.path()).is_ok_and(|found| !found.is_file()) {
+            return Err(PasswordFileError::Malformed);
+        }
         let Some(content) = self.0.read(MOST_FILE_BYTES)? else { return Ok(None) };
         let text = std::str::from_utf8(&content).map_err(|_| PasswordFileError::Malformed)?;
         let hash = PasswordHash::new(text.trim_end()).ok().filter(is_usable);
@@ -322,6 +326,15 @@ mod tests {
         }
         assert_eq!(typed("äöü und noch was").check(), Ok(()));
         assert!(!file.is_set().expect("nothing was kept"));
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_is_refused_at_once() {
+        let (_dir, file) = file();
+        rustix::fs::mkfifoat(rustix::fs::CWD, file.0.path(), rustix::fs::Mode::RUSR)
+            .expect("a pipe");
+        let refused = file.is(&typed(GOOD));
+        assert!(matches!(refused, Err(PasswordFileError::Malformed)), "{refused:?}");
     }
 
     #[test]
