@@ -41,7 +41,7 @@ export function messageOf(error: unknown): string {
   return "Something in this page went wrong. Reload it, please.";
 }
 
-type Method = "get" | "post" | "delete";
+type Method = "get" | "post" | "put" | "delete";
 /** The paths that take the method. */
 type PathOf<M extends Method> = { [P in keyof paths]: paths[P][M] extends object ? P : never }[keyof paths];
 type Operation<M extends Method, P extends PathOf<M>> = paths[P][M];
@@ -119,6 +119,8 @@ export async function runtimes(): Promise<RuntimeListing[]> {
 }
 
 export const registerRuntime = (body: RemoteDefinition) => ask("post", "/api/runtimes", { body });
+export const replaceRuntime = ({ runtime_id, ...body }: RemoteDefinition) =>
+  ask("put", RUNTIME, { at: { runtime_id }, body });
 /** Whether a Runtime that is not registered yet would be reached. */
 export const testNewRuntime = (body: RemoteDefinition) => ask("post", "/api/connection-tests", { body });
 export const testRuntime = (runtime_id: string) => ask("post", `${RUNTIME}/test`, { at: { runtime_id } });

@@ -240,7 +240,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Tries a remote Runtime. */
+        /** Tries a remote Runtime. One that could not be asked, since its token was not there, is asked if it is now. */
         post: operations["test_runtime"];
         delete?: never;
         options?: never;
@@ -1424,6 +1424,8 @@ export interface components {
         };
         /** @description A remote Runtime, as a request describes it. */
         RemoteDefinition: {
+            /** @description Certificates, as PEM, that are trusted besides those of the system: for one that made its own. */
+            certificates?: string | null;
             /** @description Where it is, such as `https://host:38800`. */
             endpoint: string;
             /** @description What it is called here. */
@@ -1433,6 +1435,8 @@ export interface components {
         };
         /** @description How a remote Runtime is reached. */
         ReplaceBody: {
+            /** @description Certificates, as PEM, that are trusted besides those of the system: for one that made its own. */
+            certificates?: string | null;
             /** @description Where it is, such as `https://host:38800`. */
             endpoint: string;
             /** @description Where its token is. */

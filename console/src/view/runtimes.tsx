@@ -6,10 +6,10 @@ import * as api from "../api/client.ts";
 import { ApiError } from "../api/client.ts";
 import type { ConnectionTest, Limits, RuntimeListing } from "../api/types.ts";
 import { count, duration, plural, size } from "../text/words.ts";
-import { AddRuntimeDialog, reachedInWords } from "./add_runtime.tsx";
 import { Page } from "./page.tsx";
 import { Confirm, Diagnostics, Meter, Problem, Status } from "./parts.tsx";
 import { workersAddress } from "./route.ts";
+import { RuntimeDialog, reachedInWords } from "./runtime_dialog.tsx";
 import { useAgain, useAttempt, useChanges, useLoaded } from "./state.ts";
 
 export function RuntimesPage() {
@@ -34,7 +34,7 @@ export function RuntimesPage() {
           <RuntimeCard key={runtime.runtime_id} runtime={runtime} changed={found.reload} />
         ))}
       </div>
-      {adding && <AddRuntimeDialog close={() => setAdding(false)} added={found.reload} />}
+      {adding && <RuntimeDialog close={() => setAdding(false)} done={found.reload} />}
     </Page>
   );
 }
@@ -50,6 +50,7 @@ function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed():
   const { problem, dismiss, attempt } = useAttempt();
   const [result, setResult] = useState<ConnectionTest | null>(null);
   const [removing, setRemoving] = useState<"ask" | "force" | null>(null);
+  const [replacing, setReplacing] = useState(false);
   const remote = runtime.source_kind === "remote";
 
   const test = async () => {
@@ -86,9 +87,14 @@ function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed():
               Test the connection
             </button>
             {runtime.managed_by === "api" && (
-              <button type="button" class="danger" onClick={() => setRemoving("ask")}>
-                Remove
-              </button>
+              <>
+                <button type="button" onClick={() => setReplacing(true)}>
+                  Reach it in another way
+                </button>
+                <button type="button" class="danger" onClick={() => setRemoving("ask")}>
+                  Remove
+                </button>
+              </>
             )}
           </div>
         )}
@@ -106,6 +112,7 @@ function RuntimeCard({ runtime, changed }: { runtime: RuntimeListing; changed():
         <Offers runtime={runtime} />
       </div>
       {runtime.limits && <Bounds limits={runtime.limits} />}
+      {replacing && <RuntimeDialog replaces={id} close={() => setReplacing(false)} done={changed} />}
       {removing === "ask" && (
         <Confirm
           title={`Remove ${id}?`}

@@ -131,7 +131,28 @@ test("a Runtime is added once its connection was tested", async ({ page, backend
   await expect(card).toContainText("runs in a process of its own");
   await card.getByRole("button", { name: "Test the connection" }).click();
   await expect(card.getByRole("status")).toContainText("Reached Runtime");
-  expect(consoleErrors.filter((error) => !/status of 50[23].*\/api\/connection-tests$/.test(error))).toEqual([]);
+
+  // Its token is somewhere else from now on, first where there is none that it takes.
+  await card.getByRole("button", { name: "Reach it in another way" }).click();
+  const again = page.getByRole("dialog", { name: "Reach far in another way" });
+  await again.getByLabel("Endpoint").fill(far.endpoint);
+  await again.getByLabel("Name of the variable").fill("YOI_TOKEN_WRONG");
+  await again.getByText("It made its own certificate").click();
+  await again.getByLabel("Certificates to trust for it, as PEM").fill("no certificate");
+  await again.getByRole("button", { name: "Reach it so" }).click();
+  await expect(again.getByRole("alert")).toContainText("no certificate in PEM");
+  await again.getByLabel("Certificates to trust for it, as PEM").fill("");
+  await again.getByRole("button", { name: "Reach it so" }).click();
+  await expect(again).toBeHidden();
+  const lost = page.getByRole("article", { name: "far", exact: true });
+  await expect(lost.locator("header .status")).toHaveText("unavailable");
+  await lost.getByRole("button", { name: "Reach it in another way" }).click();
+  await again.getByLabel("Endpoint").fill(far.endpoint);
+  await again.getByLabel("Where its token is").selectOption("file");
+  await again.getByLabel("Name of the file").fill("far.token");
+  await again.getByRole("button", { name: "Reach it so" }).click();
+  await expect(card.locator("header .status")).toHaveText("ready");
+  expect(consoleErrors.filter((error) => !/status of (400|50[23]).*\/api\/(connection-tests|runtimes\/far)$/.test(error))).toEqual([]);
 });
 
 test("a Worker in a remote Runtime is made, talked to and cancelled, also over a reload", async ({ page, backend, far, consoleErrors }) => {

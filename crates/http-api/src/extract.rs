@@ -271,6 +271,12 @@ impl BodyRoom {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take its elements for the fields of an object, in an order that no document tells.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::invalid_input(
+            "the body is an array, and not the object it should be",
+        ));
+    }
     serde_json::from_slice::<NoDuplicates>(bytes)
         .and_then(|NoDuplicates| serde_json::from_slice(bytes))
         .map_err(|error| {
@@ -347,11 +353,24 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_refused_at_any_depth() {
-        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"[0,{"b":{"a":1,"a":null}}]"#] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[0,{"a":1,"a":null}]}"#] {
             assert!(parse::<Value>(text.as_bytes()).is_err(), "{text}");
         }
-        let fine = r#"[{"a":1,"b":{"a":[true,-1,1.5,"x",null]}},{"a":2}]"#;
+        let fine = r#"{"x":[{"a":1,"b":{"a":[true,-1,1.5,"x",null]}},{"a":2}]}"#;
         assert!(parse::<Value>(fine.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn an_array_is_not_taken_for_the_fields_of_an_object() {
+        #[derive(Debug, Deserialize)]
+        struct Body {
+            text: String,
+        }
+        assert_eq!(parse::<Body>(br#"{"text":"a"}"#).map(|body| body.text), Ok("a".to_owned()));
+        for array in [&br#"["a"]"#[..], b" \n[]"] {
+            let refused = parse::<Body>(array).expect_err("an array");
+            assert!(format!("{refused:?}").contains("array"), "{refused:?}");
+        }
     }
 
     #[test]

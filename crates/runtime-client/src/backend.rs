@@ -39,12 +39,15 @@ impl BackendClient {
     }
 
     /// What it has at `path` below `/api`.
-    pub async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
+    pub async fn get<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &[&str],
+    ) -> Result<T, ClientError> {
         self.api.ask(self.api.request(Method::GET, path, &[])).await
     }
 
     /// Has something done, or made, at `path` below `/api`.
-    pub async fn post<T: DeserializeOwned>(
+    pub async fn post<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &[&str],
         body: &(impl Serialize + Sync),
@@ -53,7 +56,7 @@ impl BackendClient {
     }
 
     /// Puts something in the place of what is at `path` below `/api`.
-    pub async fn put<T: DeserializeOwned>(
+    pub async fn put<T: DeserializeOwned + Send + 'static>(
         &self,
         path: &[&str],
         body: &(impl Serialize + Sync),

@@ -3,7 +3,8 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned};
+use tokio::task;
 
 use worker_types::RuntimeId;
 
@@ -65,7 +66,7 @@ pub enum InvalidEndpoint {
     PlainText,
     /// What is to be trusted is no certificate.
     #[error("what is to be trusted is no certificate in PEM")]
-    Certificate(#[source] reqwest::Error),
+    Certificate(#[source] Option<reqwest::Error>),
     /// TLS cannot be set up.
     #[error("failed to set up TLS")]
     Setup(#[source] reqwest::Error),
@@ -73,6 +74,12 @@ pub enum InvalidEndpoint {
 
 /// The most that is read of an answer: several times the longest page, and little enough to hold a few.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// The most that is read of a refusal: some hundred lines of reasons.
+const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// An answer that is longer is read where it holds nobody up: it takes more than a millisecond.
+const LONG_ANSWER_BYTES: usize = 512 << 10;
 
 /// A client of one Runtime. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -118,8 +125,12 @@ impl RuntimeClient {
             .pool_idle_timeout(Duration::from_secs(5))
             .connect_timeout(connect_timeout);
         if !certificates.is_empty() {
-            let trusted = Certificate::from_pem_bundle(&certificates);
-            http = http.tls_certs_merge(trusted.map_err(InvalidEndpoint::Certificate)?);
+            let trusted = Certificate::from_pem_bundle(&certificates)
+                .map_err(|error| InvalidEndpoint::Certificate(Some(error)))?;
+            if trusted.is_empty() {
+                return Err(InvalidEndpoint::Certificate(None));
+            }
+            http = http.tls_certs_merge(trusted);
         }
         if let Some(tls) = tls {
             http = http.tls_backend_preconfigured(tls).https_only(true);
@@ -188,13 +199,18 @@ impl RuntimeClient {
         answer.unwrap_or(Err(ClientError::Silent))
     }
 
-    pub(crate) async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned + Send + 'static>(
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let body = read(self.send(request).await?).await?;
-        serde_json::from_slice(&body)
-            .map_err(|error| ClientError::Answer { what: error.to_string() })
+        let body = read(self.send(request).await?, MAX_ANSWER_BYTES).await?;
+        let parsed = if body.len() < LONG_ANSWER_BYTES {
+            serde_json::from_slice(&body)
+        } else {
+            let parsing = task::spawn_blocking(move || serde_json::from_slice(&body));
+            parsing.await.unwrap_or_else(|_| Err(de::Error::custom("nobody reads it any more")))
+        };
+        parsed.map_err(|error| ClientError::Answer { what: error.to_string() })
     }
 
     pub(crate) async fn command(&self, request: RequestBuilder) -> Result<(), ClientError> {
@@ -207,17 +223,17 @@ impl RuntimeClient {
         if status.is_success() {
             return Ok(response);
         }
-        let body = read(response).await?;
+        let body = read(response, MAX_REFUSAL_BYTES).await?;
         Err(ClientError::read(status.as_u16(), &body))
     }
 }
 
-/// The whole answer, if it is no longer than any of a Runtime's.
-async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
+/// The whole answer, if it is no longer than `limit`.
+async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(ClientError::of)? {
-        if body.len() + piece.len() > MAX_ANSWER_BYTES {
-            let what = format!("more than {MAX_ANSWER_BYTES} bytes");
+        if body.len() + piece.len() > limit {
+            let what = format!("more than {limit} bytes");
             return Err(ClientError::Answer { what });
         }
         body.extend_from_slice(&piece);

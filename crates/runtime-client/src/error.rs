@@ -1,6 +1,6 @@
 //! What goes wrong between here and there.
 
-use std::{error::Error as _, io, iter};
+use std::{error::Error, io, iter};
 
 use serde::Deserialize;
 use worker_types::RuntimeError;
@@ -94,11 +94,13 @@ impl ClientError {
 
 /// Whether TLS refused it, whatever refused because of that.
 fn is_of_tls(error: &reqwest::Error) -> bool {
-    let mut causes = iter::successors(error.source(), |&cause| cause.source());
-    causes.any(|cause| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        cause.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+    iter::successors(error.source(), |&cause| cause.source()).any(is_tls)
+}
+
+/// Looks into what an I/O error holds, also where that is another one: neither is its `source`.
+fn is_tls(cause: &(dyn Error + 'static)) -> bool {
+    let held = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    cause.is::<rustls::Error>() || held.is_some_and(|held| is_tls(held))
 }
 
 /// As the library would say it: what is between here and there makes a Runtime unavailable.

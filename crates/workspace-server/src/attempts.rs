@@ -1,8 +1,8 @@
 //! Passwords that are none: how many of them an address may try, and how many are looked at at once.
 
 use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    collections::{HashMap, VecDeque},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -25,16 +25,32 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(3_600);
 /// Addresses that are remembered. Beyond, the one is forgotten whose pause ends first.
 const MOST_ADDRESSES: usize = 1_024;
 
-/// Passwords that are compared at once: with 64 MiB each, and a processor.
+/// Passwords of strangers that are compared at once: with 64 MiB each, and a processor.
 const AT_ONCE: usize = 2;
 
 /// Passwords that wait for that: a second or two of it. One more is told to come again.
 const WAITING: usize = 14;
 
+/// The same for networks from which somebody has signed in: however many strangers try, they have places.
+const KNOWN_AT_ONCE: usize = 1;
+const KNOWN_WAITING: usize = 3;
+
+/// Networks from which somebody has signed in. Beyond, the one is forgotten whose last time is longest ago.
+const MOST_KNOWN: usize = 64;
+
 /// Who has tried passwords lately, and the right to have one compared.
 #[derive(Debug)]
 pub(crate) struct Attempts {
     tried: Mutex<HashMap<IpAddr, Tried>>,
+    /// The latest is the last.
+    known: Mutex<VecDeque<IpAddr>>,
+    of_known: Queue,
+    of_strangers: Queue,
+}
+
+/// Passwords that are compared, and those that wait for it.
+#[derive(Debug)]
+struct Queue {
     compared: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
 }
@@ -65,8 +81,9 @@ impl Default for Attempts {
     fn default() -> Self {
         Self {
             tried: Mutex::default(),
-            compared: Arc::new(Semaphore::new(AT_ONCE)),
-            admitted: Arc::new(Semaphore::new(AT_ONCE + WAITING)),
+            known: Mutex::default(),
+            of_known: Queue::new(KNOWN_AT_ONCE, KNOWN_WAITING),
+            of_strangers: Queue::new(AT_ONCE, WAITING),
         }
     }
 }
@@ -92,17 +109,38 @@ impl Attempts {
         Ok(())
     }
 
-    /// Forgets the tries of `address`: its last one was right.
+    /// Forgets the tries of `address`, and knows its network from now on: its last one was right.
     pub(crate) fn forgive(&self, address: IpAddr) {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&network(address));
+        let network = network(address);
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&network);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|one| *one != network);
+        known.push_back(network);
+        if known.len() > MOST_KNOWN {
+            known.pop_front();
+        }
     }
 
-    /// A place for one more password.
+    /// A place for one more password, which comes from `address`.
     ///
     /// # Errors
     ///
     /// `Capacity`: all are taken.
-    pub(crate) fn place(&self) -> Result<Place, RuntimeError> {
+    pub(crate) fn place(&self, address: Option<IpAddr>) -> Result<Place, RuntimeError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = address.is_some_and(|address| known.contains(&network(address)));
+        drop(known);
+        if is_known { self.of_known.place() } else { self.of_strangers.place() }
+    }
+}
+
+impl Queue {
+    fn new(at_once: usize, waiting: usize) -> Self {
+        let compared = Arc::new(Semaphore::new(at_once));
+        Self { compared, admitted: Arc::new(Semaphore::new(at_once + waiting)) }
+    }
+
+    fn place(&self) -> Result<Place, RuntimeError> {
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| full())?;
         Ok(Place { admitted, compared: Arc::clone(&self.compared) })
     }
@@ -122,9 +160,10 @@ fn full() -> RuntimeError {
 }
 
 /// Who has a whole network of addresses tries no more for it: an IPv6 address counts by its first half, of which
-/// every machine has all.
+/// every machine has all, and so does this machine.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        IpAddr::V4(address) if address.is_loopback() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
@@ -213,6 +252,8 @@ mod tests {
         assert_eq!(taken, 6);
         let mapped = "::ffff:192.0.2.1".parse().expect("an address");
         assert_eq!(network(mapped), ONE, "a socket for both kinds shows old ones so");
+        let here = |address: [u8; 4]| network(IpAddr::from(address));
+        assert_eq!(here([127, 9, 9, 9]), here([127, 0, 0, 1]));
     }
 
     #[test]
@@ -230,16 +271,31 @@ mod tests {
     #[tokio::test]
     async fn two_passwords_are_compared_at_once_some_wait_and_more_are_refused() {
         let attempts = Attempts::default();
-        let place = || attempts.place().expect("a place");
+        let place = || attempts.place(Some(OTHER)).expect("a place");
         let both = [place().turn().await, place().turn().await];
         assert!(both.iter().all(Result::is_ok));
         let mut waiting: Vec<_> = (0..WAITING).map(|_| Box::pin(place().turn())).collect();
         for one in &mut waiting {
             assert!(futures_util::poll!(one).is_pending());
         }
-        let refused = attempts.place().expect_err("full");
+        let refused = attempts.place(Some(ONE)).expect_err("full");
         assert!(matches!(refused, RuntimeError::Capacity { .. }), "{refused:?}");
+        // Who has signed in from there before does not wait for strangers.
+        attempts.forgive(ONE);
+        assert!(attempts.place(Some(ONE)).expect("a place").turn().await.is_ok());
         drop(both);
         assert!(futures_util::poll!(&mut waiting[0]).is_ready());
+    }
+
+    #[test]
+    fn as_many_networks_are_known_as_said_and_the_latest_stay() {
+        let attempts = Attempts::default();
+        attempts.forgive(ONE);
+        for number in 1..=MOST_KNOWN as u32 {
+            attempts.forgive(IpAddr::from(number.to_be_bytes()));
+            attempts.forgive(OTHER);
+        }
+        let known = attempts.known.lock().expect("a lock");
+        assert!(known.len() == MOST_KNOWN && known.contains(&OTHER) && !known.contains(&ONE));
     }
 }

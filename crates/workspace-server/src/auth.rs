@@ -169,7 +169,7 @@ impl Auth {
         peer: Option<IpAddr>,
         now: Instant,
     ) -> Result<Secret, SignInError> {
-        let place = self.attempts.place().map_err(SignInError::Full)?;
+        let place = self.attempts.place(peer).map_err(SignInError::Full)?;
         if let Some(peer) = peer {
             self.attempts.count(peer, now).map_err(SignInError::TooMany)?;
         }

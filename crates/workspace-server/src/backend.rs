@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    AccessToken, BackendServeError, LaunchPolicy, PasswordFile, RemoteDefinitions, RuntimeRegistry,
-    api, auth::Auth, console, cookie::SessionCookie, guard,
+    AccessToken, BackendServeError, LaunchPolicy, PasswordFile, Registration, RemoteDefinitions,
+    RuntimeRegistry, RuntimeSource, api, auth::Auth, console, cookie::SessionCookie, guard,
 };
 
 /// Answers that are held back at once until a turn ends: with the event streams, these leave a quarter of the
@@ -91,9 +91,9 @@ impl Backend {
     pub fn with_remotes(mut self, mut remotes: RemoteDefinitions) -> Self {
         let definitions: Vec<_> = remotes.all().cloned().collect();
         for definition in definitions {
-            let registered = remotes
-                .registration_again(&definition)
-                .and_then(|registration| self.registry.register(registration));
+            let registered = remotes.reconnect(&definition).and_then(|remote| {
+                self.registry.register(Registration::new(RuntimeSource::remote(remote)).by_api())
+            });
             if let Err(error) = registered {
                 let runtime_id = &definition.runtime_id;
                 tracing::warn!(%runtime_id, %error, "a remote Runtime is left out");

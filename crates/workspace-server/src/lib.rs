@@ -46,6 +46,7 @@ mod server;
 mod session;
 mod source;
 mod streams;
+mod token_place;
 
 pub use auth::AccessToken;
 pub use backend::Backend;
@@ -55,7 +56,8 @@ pub use password::{Password, PasswordFile, PasswordFileError, UnusablePassword};
 pub use policy::{Launch, LaunchPolicy, ProfilePolicy, WORKSPACE_LABEL};
 pub use registry::{ManagedBy, Registration, RuntimeRegistry};
 pub use remote::{ConnectionTest, RemoteRuntime};
-pub use remotes::{RemoteDefinition, RemoteDefinitions, TokenPlace, read_token};
+pub use remotes::{RemoteDefinition, RemoteDefinitions};
 pub use server::BackendServeError;
 pub use source::{OutcomeWait, RuntimeSource, SourceKind};
 pub use streams::{RuntimeFeed, WorkerEvents};
+pub use token_place::{TokenPlace, read_token};

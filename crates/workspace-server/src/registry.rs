@@ -319,15 +319,19 @@ async fn unused(runtime: &Registration) -> Result<(), RuntimeError> {
             let is_live = |worker: &&WorkerView| worker.status != WorkerStatus::Stopped;
             match page.workers.iter().filter(is_live).count() {
                 0 if page.next.is_none() => return Ok(()),
-                0 => "it has more Workers than are looked through; `force` removes it".to_owned(),
+                0 => {
+                    "it has more Workers than are looked through: only force removes it".to_owned()
+                }
                 live => format!(
-                    "{live} of its Workers are not stopped. Stop them, or use `force`: they stay where \
-                     they are, and nobody sees them here"
+                    "{live} of its Workers are not stopped, so only force removes it: they stay where they \
+                     are, and nobody sees them here"
                 ),
             }
         }
-        Err(_) => "it does not say whether it has Workers that are not stopped; `force` removes it"
-            .to_owned(),
+        Err(_) => {
+            "it does not say whether it has Workers that are not stopped: only force removes it"
+                .to_owned()
+        }
     };
     Err(RuntimeError::RuntimeInUse { runtime_id, reason })
 }

@@ -74,6 +74,11 @@ impl RemoteRuntime {
         self
     }
 
+    /// Whether it is not asked anything, since there is no token.
+    pub(crate) fn lacks_token(&self) -> bool {
+        self.without_token.is_some()
+    }
+
     /// What it is called here.
     #[must_use]
     pub fn id(&self) -> &RuntimeId {

@@ -3,28 +3,20 @@
 
 use std::{
     collections::BTreeMap,
-    env, fmt, fs, io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    fs, io,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use runtime_client::{AuthToken, ClientOptions, RuntimeClient};
-use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize};
 use tokio::{sync::Mutex, task};
 use tokio_util::task::TaskTracker;
 use utoipa::ToSchema;
 use worker_types::{RuntimeError, RuntimeId};
 
-use crate::{Registration, RemoteRuntime, RuntimeRegistry, RuntimeSource};
-
-/// How the names of variables begin that a request may name: whoever is signed in could else send any secret
-/// of the Backend's environment to any address.
-const TOKEN_VARIABLES: &str = "YOI_TOKEN_";
-
-/// The longest token that is read from a file.
-const MOST_TOKEN_BYTES: u64 = 4_096;
+use crate::{Registration, RemoteRuntime, RuntimeRegistry, RuntimeSource, TokenPlace};
 
 /// A remote Runtime, as a request describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,63 +28,30 @@ pub struct RemoteDefinition {
     pub endpoint: String,
     /// Where its token is.
     pub token: TokenPlace,
-}
-
-/// Where a token is. The token itself crosses no API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenPlace {
-    /// In this variable of the Backend's environment; its name begins with `YOI_TOKEN_`.
-    Env(String),
-    /// In the file of this name in `tokens/` of the Backend's data directory; for its owner only.
-    File(String),
-}
-
-impl<'de> Deserialize<'de> for TokenPlace {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TokenPlaceVisitor)
-    }
-}
-
-/// Says what is expected and never what was found: somebody may have written the token itself.
-struct TokenPlaceVisitor;
-
-impl<'de> de::Visitor<'de> for TokenPlaceVisitor {
-    type Value = TokenPlace;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`env` or `file` with a name, and never the token itself")
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<Self::Value, E> {
-        Err(E::custom(format_args!("expected {}", &self as &dyn de::Expected)))
-    }
-
-    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let unexpected =
-            || de::Error::custom(format_args!("expected {}", &self as &dyn de::Expected));
-        let place = match map.next_entry::<String, String>()? {
-            Some((key, name)) if key == "env" => TokenPlace::Env(name),
-            Some((key, name)) if key == "file" => TokenPlace::File(name),
-            Some(_) | None => return Err(unexpected()),
-        };
-        match map.next_key::<de::IgnoredAny>()? {
-            None => Ok(place),
-            Some(_) => Err(unexpected()),
-        }
-    }
+    /// Certificates, as PEM, that are trusted besides those of the system: for one that made its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificates: Option<String>,
 }
 
 /// The definitions, and the directory where they are kept.
 #[derive(Debug)]
 pub struct RemoteDefinitions {
     directory: PathBuf,
+    /// Those that the configuration has, as far as requests could name their tokens.
+    configured: Vec<RemoteDefinition>,
     /// One change after the other.
     definitions: Mutex<Definitions>,
     changes: TaskTracker,
 }
 
 type Definitions = BTreeMap<RuntimeId, RemoteDefinition>;
+
+/// What is to become of the list.
+enum Change {
+    Add(RemoteDefinition),
+    Replace(RemoteDefinition),
+    Remove(RuntimeId),
+}
 
 impl RemoteDefinitions {
     /// Those of this data directory.
@@ -107,8 +66,20 @@ impl RemoteDefinitions {
             Err(error) => return Err(error),
         };
         let by_id = definitions.into_iter().map(|one| (one.runtime_id.clone(), one)).collect();
-        let definitions = Mutex::new(by_id);
-        Ok(Self { directory: directory.to_owned(), definitions, changes: TaskTracker::new() })
+        Ok(Self {
+            directory: directory.to_owned(),
+            configured: Vec::new(),
+            definitions: Mutex::new(by_id),
+            changes: TaskTracker::new(),
+        })
+    }
+
+    /// The same beside these Runtimes, which the configuration has and requests do not change: no browser has
+    /// a token of theirs sent elsewhere.
+    #[must_use]
+    pub fn beside(mut self, configured: Vec<RemoteDefinition>) -> Self {
+        self.configured = configured;
+        self
     }
 
     /// All of them.
@@ -122,47 +93,35 @@ impl RemoteDefinitions {
     ///
     /// `InvalidInput` where the address is none, or the token is not there.
     pub fn connect(&self, definition: &RemoteDefinition) -> Result<RemoteRuntime, RuntimeError> {
-        let token = self.token(&definition.token)?;
+        let token = self.token(definition).map_err(invalid)?;
         Ok(RemoteRuntime::new(definition.runtime_id.clone(), client(definition, token)?))
-    }
-
-    /// The registration of what is described.
-    ///
-    /// # Errors
-    ///
-    /// As of [`connect`](Self::connect).
-    pub fn registration(
-        &self,
-        definition: &RemoteDefinition,
-    ) -> Result<Registration, RuntimeError> {
-        Ok(Registration::new(RuntimeSource::remote(self.connect(definition)?)).by_api())
     }
 
     /// The same of one that was added before: where its token is not there any more, the Runtime is, and is
     /// listed with the reason.
-    pub(crate) fn registration_again(
+    pub(crate) fn reconnect(
         &self,
         definition: &RemoteDefinition,
-    ) -> Result<Registration, RuntimeError> {
-        let source = match self.token(&definition.token) {
-            Ok(_) => self.connect(definition)?,
-            Err(error) => {
-                let id = definition.runtime_id.clone();
-                let reason = match error {
-                    RuntimeError::InvalidInput { reason } => reason,
-                    other => other.to_string(),
-                };
-                RemoteRuntime::new(id, client(definition, String::new())?).without_token(reason)
+    ) -> Result<RemoteRuntime, RuntimeError> {
+        let id = definition.runtime_id.clone();
+        match self.token(definition) {
+            Ok(token) => Ok(RemoteRuntime::new(id, client(definition, token)?)),
+            Err(reason) => {
+                let client = client(definition, String::new())?;
+                Ok(RemoteRuntime::new(id, client).without_token(reason))
             }
-        };
-        Ok(Registration::new(RuntimeSource::remote(source)).by_api())
+        }
     }
 
-    /// Whether a Runtime at another address is asked with this token.
+    /// Whether another Runtime is asked with this token: one at another address, or that proves in another way
+    /// that it is there.
     pub(crate) async fn is_token_of_another(&self, definition: &RemoteDefinition) -> bool {
-        let RemoteDefinition { token, endpoint, .. } = definition;
+        let place = |of: &RemoteDefinition| (of.endpoint.clone(), of.certificates.clone());
         let definitions = self.definitions.lock().await;
-        definitions.values().any(|known| known.token == *token && known.endpoint != *endpoint)
+        definitions
+            .values()
+            .chain(&self.configured)
+            .any(|known| known.token == definition.token && place(known) != place(definition))
     }
 
     /// Adds a Runtime to the registry, and keeps how it is reached.
@@ -175,21 +134,7 @@ impl RemoteDefinitions {
         registry: &Arc<RuntimeRegistry>,
         definition: RemoteDefinition,
     ) -> Result<(), RuntimeError> {
-        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
-        self.whole(async move {
-            let mut definitions = remotes.definitions.lock().await;
-            let runtime_id = definition.runtime_id.clone();
-            registry.register(remotes.registration(&definition)?)?;
-            let mut changed = definitions.clone();
-            changed.insert(runtime_id.clone(), definition);
-            let written = remotes.write(&mut definitions, changed).await;
-            if written.is_err() {
-                // What is not kept would be gone with the process, and nobody would know why.
-                registry.unregister(&runtime_id, true).await?;
-            }
-            written
-        })
-        .await
+        self.change(registry, Change::Add(definition)).await
     }
 
     /// Has a Runtime that was added reached in another way from now on.
@@ -203,18 +148,22 @@ impl RemoteDefinitions {
         registry: &Arc<RuntimeRegistry>,
         definition: RemoteDefinition,
     ) -> Result<(), RuntimeError> {
-        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
-        self.whole(async move {
-            let mut definitions = remotes.definitions.lock().await;
-            registry.lookup(&definition.runtime_id)?.changeable()?;
-            let registration = remotes.registration(&definition)?;
-            let mut changed = definitions.clone();
-            changed.insert(definition.runtime_id.clone(), definition);
-            remotes.write(&mut definitions, changed).await?;
-            registry.replace(registration);
-            Ok(())
-        })
-        .await
+        self.change(registry, Change::Replace(definition)).await
+    }
+
+    /// Looks anew for the token of a Runtime that was added: it may be there again.
+    ///
+    /// # Errors
+    ///
+    /// As of [`replace`](Self::replace).
+    pub(crate) async fn read_token_again(
+        self: &Arc<Self>,
+        registry: &Arc<RuntimeRegistry>,
+        runtime_id: &RuntimeId,
+    ) -> Result<(), RuntimeError> {
+        let known = self.definitions.lock().await.get(runtime_id).cloned();
+        let unknown = || RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() };
+        self.replace(registry, known.ok_or_else(unknown)?).await
     }
 
     /// Removes a Runtime that was added; nobody is asked whether it has Workers.
@@ -228,18 +177,7 @@ impl RemoteDefinitions {
         registry: &Arc<RuntimeRegistry>,
         runtime_id: RuntimeId,
     ) -> Result<(), RuntimeError> {
-        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
-        self.whole(async move {
-            let mut definitions = remotes.definitions.lock().await;
-            registry.lookup(&runtime_id)?.changeable()?;
-            let mut changed = definitions.clone();
-            changed.remove(&runtime_id);
-            // First: one that is gone here, and there again with the next start, would astonish.
-            remotes.write(&mut definitions, changed).await?;
-            registry.unregister(&runtime_id, true).await?;
-            Ok(())
-        })
-        .await
+        self.change(registry, Change::Remove(runtime_id)).await
     }
 
     /// Waits for the changes that go on.
@@ -250,14 +188,46 @@ impl RemoteDefinitions {
 
     /// Makes a change whole, also where nobody waits for it any more: of half a one the rest would be seen after
     /// the next start.
-    async fn whole(
-        &self,
-        change: impl Future<Output = Result<(), RuntimeError>> + Send + 'static,
+    async fn change(
+        self: &Arc<Self>,
+        registry: &Arc<RuntimeRegistry>,
+        change: Change,
     ) -> Result<(), RuntimeError> {
-        self.changes.spawn(change).await.unwrap_or_else(|_| {
+        let (remotes, registry) = (Arc::clone(self), Arc::clone(registry));
+        let made = self.changes.spawn(async move { remotes.make(&registry, change).await });
+        made.await.unwrap_or_else(|_| {
             let reason = "the change was given up: the Backend is going away".to_owned();
             Err(RuntimeError::RuntimeUnavailable { reason })
         })
+    }
+
+    /// First in the file, then in the registry: what is there now and not with the next start, or the other way
+    /// round, would astonish, and nobody would know why.
+    async fn make(&self, registry: &RuntimeRegistry, change: Change) -> Result<(), RuntimeError> {
+        let mut definitions = self.definitions.lock().await;
+        let known = registry.lookup(change.runtime_id());
+        let mut changed = definitions.clone();
+        let definition = match change {
+            Change::Add(RemoteDefinition { runtime_id, .. }) if known.is_ok() => {
+                return Err(RuntimeError::RuntimeExists { runtime_id });
+            }
+            Change::Add(definition) => definition,
+            Change::Replace(definition) => {
+                known?.changeable()?;
+                definition
+            }
+            Change::Remove(runtime_id) => {
+                known?.changeable()?;
+                changed.remove(&runtime_id);
+                self.write(&mut definitions, changed).await?;
+                return registry.unregister(&runtime_id, true).await.map(drop);
+            }
+        };
+        let remote = self.connect(&definition)?;
+        changed.insert(definition.runtime_id.clone(), definition);
+        self.write(&mut definitions, changed).await?;
+        registry.replace(Registration::new(RuntimeSource::remote(remote)).by_api());
+        Ok(())
     }
 
     async fn write(
@@ -278,33 +248,24 @@ impl RemoteDefinitions {
         Ok(())
     }
 
-    fn token(&self, place: &TokenPlace) -> Result<String, RuntimeError> {
-        match place {
-            TokenPlace::Env(name) if !name.starts_with(TOKEN_VARIABLES) => Err(invalid(format!(
-                "the name of a variable that holds a token begins with `{TOKEN_VARIABLES}`"
-            ))),
-            TokenPlace::Env(name) => env::var(name).map_err(|_| {
-                invalid(format!("the Backend's environment has no variable `{name}`"))
-            }),
-            TokenPlace::File(name) => {
-                let is_bare = !name.is_empty()
-                    && !name.starts_with('.')
-                    && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-                if !is_bare {
-                    return Err(invalid(
-                        "the name of a token's file has letters, digits, `.`, `_` and `-` only",
-                    ));
-                }
-                read_token(&self.directory.join("tokens").join(name))
-                    .map_err(|reason| invalid(format!("the token in `tokens/{name}`: {reason}")))
-            }
+    fn token(&self, definition: &RemoteDefinition) -> Result<String, String> {
+        definition.token.read(&self.directory.join("tokens"))
+    }
+}
+
+impl Change {
+    fn runtime_id(&self) -> &RuntimeId {
+        match self {
+            Self::Add(definition) | Self::Replace(definition) => &definition.runtime_id,
+            Self::Remove(runtime_id) => runtime_id,
         }
     }
 }
 
 fn client(definition: &RemoteDefinition, token: String) -> Result<RuntimeClient, RuntimeError> {
-    let (token, options) = (AuthToken::new(token), ClientOptions::default());
-    RuntimeClient::with_options(&definition.endpoint, token, options)
+    let certificates = definition.certificates.clone().unwrap_or_default().into_bytes();
+    let options = ClientOptions { certificates, ..ClientOptions::default() };
+    RuntimeClient::with_options(&definition.endpoint, AuthToken::new(token), options)
         .map_err(|error| invalid(error.to_string()))
 }
 
@@ -320,41 +281,20 @@ fn replace_file(directory: &Path, kept: &[RemoteDefinition]) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }
 
-/// What is in a token's file, if its owner alone can read it.
-///
-/// # Errors
-///
-/// What is wrong with the file, for who can mend it.
-pub fn read_token(path: &Path) -> Result<String, String> {
-    let file = fs::OpenOptions::new()
-        .read(true)
-        // Not what a link leads to, and no pipe that never ends.
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
-        .open(path)
-        .map_err(|error| error.kind().to_string())?;
-    let metadata = file.metadata().map_err(|error| error.kind().to_string())?;
-    if !metadata.is_file() || metadata.len() > MOST_TOKEN_BYTES {
-        return Err("it is no file with a token".to_owned());
-    }
-    if metadata.mode() & 0o077 != 0 {
-        return Err("others can read the file: `chmod 600` it".to_owned());
-    }
-    io::read_to_string(file).map_err(|error| error.kind().to_string())
-}
-
-fn invalid(reason: impl Into<String>) -> RuntimeError {
-    RuntimeError::InvalidInput { reason: reason.into() }
+fn invalid(reason: String) -> RuntimeError {
+    RuntimeError::InvalidInput { reason }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 
     fn definition(token: TokenPlace) -> RemoteDefinition {
         let endpoint = "http://127.0.0.1:1".to_owned();
-        RemoteDefinition { runtime_id: "far".parse().expect("an id"), endpoint, token }
+        let runtime_id = "far".parse().expect("an id");
+        RemoteDefinition { runtime_id, endpoint, token, certificates: None }
     }
 
     #[tokio::test]

@@ -114,8 +114,12 @@ impl BackendClient {
         &self,
         definition: &RemoteDefinition,
     ) -> Result<RuntimeListing, BackendError> {
-        let RemoteDefinition { runtime_id, endpoint, token } = definition;
-        let how = serde_json::json!({ "endpoint": endpoint, "token": token });
+        let RemoteDefinition { runtime_id, endpoint, token, certificates } = definition;
+        let how = serde_json::json!({
+            "endpoint": endpoint,
+            "token": token,
+            "certificates": certificates,
+        });
         self.asked.command(self.client.put(&["runtimes", runtime_id.as_str()], &how)).await
     }
 

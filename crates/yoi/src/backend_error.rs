@@ -116,9 +116,25 @@ impl BackendError {
         matches!(self, Self::Refused(refusal) if refusal.code() == Some(code))
     }
 
+    /// Whether somebody answers who is not the one that was asked before: he knows nothing of its tokens, or has
+    /// another certificate.
+    pub(crate) fn is_of_another(&self) -> bool {
+        matches!(self, Self::Tls { .. }) || self.has_code("unauthorized")
+    }
+
     /// Whether the one who asked may not do this.
     pub(crate) fn is_forbidden(&self) -> bool {
         self.has_code("forbidden")
+    }
+
+    /// The same, and where it was refused with this word, what can be done about it.
+    pub(crate) fn with_advice(mut self, code: &str, advice: &str) -> Self {
+        if let Self::Refused(refusal) = &mut self
+            && refusal.code() == Some(code)
+        {
+            refusal.detail.push_str(&format!("; {advice}"));
+        }
+        self
     }
 
     /// The same, and where the Worker's state is why, which command changes that.

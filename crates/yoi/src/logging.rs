@@ -13,9 +13,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What it logs as an error its caller is told, and says in words of its own.
+const REPEATED: &str = "rustls_platform_verifier=off";
+
 /// Logs what `RUST_LOG` says, or where it is not set, what passes `filter`.
 pub(crate) fn start(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| format!("{filter},{REPEATED}").into());
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),

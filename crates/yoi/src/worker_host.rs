@@ -8,7 +8,7 @@ use worker_types::{
     ComponentRef, CreateWorker, Cursor, Diagnostic, Grant, Grants, Input, InputAccepted,
     InputOptions, Item, ItemId, Labels, LiveEvent, LogPage, MAX_WORKERS, Outcome, ProfileName,
     RuntimeId, TranscriptPage, TranscriptQuery, TurnId, Upgraded, WorkerId, WorkerQuery,
-    WorkerUsage, WorkerView,
+    WorkerUsage, WorkerView, WorkspaceName,
 };
 use yoi_config::Config;
 
@@ -45,6 +45,8 @@ pub(crate) struct WorkerAddress {
 #[derive(Debug, Serialize)]
 pub(crate) struct NewWorker {
     pub(crate) profile: ProfileName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) workspace: Option<WorkspaceName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) display_name: Option<String>,
     #[serde(skip_serializing_if = "Labels::is_empty")]
@@ -146,7 +148,7 @@ impl WorkerHost {
                 backend.asked.command(backend.client.post(&path, &new)).await
             }
             Self::Runtime(client, asked) => {
-                let NewWorker { profile, display_name, labels } = new;
+                let NewWorker { profile, workspace: _, display_name, labels } = new;
                 let request = CreateWorker::profile(profile).grants(grants);
                 let request = CreateWorker { display_name, labels, ..request };
                 asked.command(client.create(request)).await

@@ -519,7 +519,7 @@ mod tests {
         fn only_marks_are_added(text in r#"([a-z |;&(){}$"'<\n]|cat|wc|\$\(|\$\{x#|\$\(\(){0,40}"#) {
             let commands = HashSet::from(["cat".to_owned(), "wc".to_owned()]);
             let marked = mark(&text, &commands, &HashSet::new());
-            prop_assert_eq!(marked.replace('\u{2060}', ""), text);
+            prop_assert_eq!(marked.replace(LATER, "").replace(LAZY, ""), text);
         }
     }
 }

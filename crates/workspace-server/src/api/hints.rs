@@ -197,3 +197,30 @@ fn hint_messages(hints: Receiver<Hint>) -> impl Stream<Item = Result<SseEvent, R
     })
     .boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::to_bytes, response::IntoResponse as _};
+    use tokio::sync::broadcast;
+    use worker_types::RuntimeStatus;
+
+    use super::*;
+    use crate::hints::RuntimeChanged;
+
+    #[tokio::test]
+    async fn who_falls_behind_is_told_to_ask_anew_and_then_what_comes() {
+        let (sender, receiver) = broadcast::channel(2);
+        for number in 0..5 {
+            let runtime_id = format!("runtime-{number}").parse().expect("an id");
+            let status = Some(RuntimeStatus::Ready);
+            sender.send(Hint::Runtime(RuntimeChanged { runtime_id, status })).expect("sent");
+        }
+        drop(sender);
+        let answer = axum::response::Sse::new(hint_messages(receiver)).into_response();
+        let text = to_bytes(answer.into_body(), usize::MAX).await.expect("a stream that ends");
+        let text = String::from_utf8(text.into()).expect("text");
+        let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        assert_eq!(names, ["missed", "runtime", "runtime"], "{text}");
+        assert!(text.contains("runtime-4") && !text.contains("runtime-2"), "{text}");
+    }
+}

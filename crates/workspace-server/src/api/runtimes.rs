@@ -96,6 +96,8 @@ pub(super) struct ReplaceBody {
     endpoint: String,
     /// Where its token is.
     token: TokenPlace,
+    /// Certificates, as PEM, that are trusted besides those of the system: for one that made its own.
+    certificates: Option<String>,
 }
 
 /// Reaches a remote Runtime that the API added in another way from now on, such as with the token that its
@@ -120,10 +122,12 @@ pub(super) async fn replace(
     State(state): State<AppState>,
     Extension(principal): Extension<Principal>,
     AtRuntime(runtime): AtRuntime,
-    ApiJson(ReplaceBody { endpoint, token }): ApiJson<ReplaceBody>,
+    ApiJson(body): ApiJson<ReplaceBody>,
 ) -> Result<Json<RuntimeListing>, Problem> {
     let runtime_id = runtime.source().id();
-    let definition = RemoteDefinition { runtime_id: runtime_id.clone(), endpoint, token };
+    let ReplaceBody { endpoint, token, certificates } = body;
+    let definition =
+        RemoteDefinition { runtime_id: runtime_id.clone(), endpoint, token, certificates };
     check_token(&state, principal, &definition).await?;
     remotes(&state)?.replace(&state.registry, definition).await?;
     Ok(Json(state.registry.listing(runtime_id).await?))
@@ -153,7 +157,7 @@ pub(super) async fn test_new(
     Ok(Json(remotes(&state)?.connect(&definition)?.test().await?))
 }
 
-/// Tries a remote Runtime.
+/// Tries a remote Runtime. One that could not be asked, since its token was not there, is asked if it is now.
 #[utoipa::path(
     post,
     path = "/runtimes/{runtime_id}/test",
@@ -167,7 +171,20 @@ pub(super) async fn test_new(
     ),
     security(("token" = []))
 )]
-pub(super) async fn test(AtRuntime(runtime): AtRuntime) -> Result<Json<ConnectionTest>, Problem> {
+pub(super) async fn test(
+    State(state): State<AppState>,
+    AtRuntime(mut runtime): AtRuntime,
+) -> Result<Json<ConnectionTest>, Problem> {
+    if let RuntimeSource::Remote(remote) = &**runtime.source()
+        && remote.lacks_token()
+    {
+        let runtime_id = remote.id();
+        match remotes(&state)?.read_token_again(&state.registry, runtime_id).await {
+            Ok(()) => runtime = state.registry.lookup(runtime_id)?,
+            // Of which the test tells.
+            Err(error) => tracing::warn!(%runtime_id, %error, "a Runtime's token is not there"),
+        }
+    }
     match &**runtime.source() {
         RuntimeSource::Remote(remote) => Ok(Json(remote.test().await?)),
         RuntimeSource::Embedded(_) => {

@@ -7,9 +7,11 @@ mod follow;
 mod leaks;
 mod openapi;
 mod refusals;
+mod remote_tokens;
 mod remotes;
 mod server;
 #[cfg(unix)]
 mod sign_in;
 mod support;
+mod visible;
 mod workers;

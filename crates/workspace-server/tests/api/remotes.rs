@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
-use http::{Method, header};
+use http_api::ServeOptions;
 use llm_engine::OfflineModel;
 use runtime_server::{NewToken, RuntimeServer, Scope, TokenFile};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Bench, HOST, request, runtime};
+use crate::support::{Bench, runtime};
 
 /// A Runtime behind HTTP in this process, and the data directory of a Backend that has its token.
 pub(crate) struct Far {
@@ -23,12 +23,17 @@ pub(crate) struct Far {
 
 impl Far {
     pub(crate) async fn start() -> Self {
+        Self::serving(ServeOptions::default()).await
+    }
+
+    pub(crate) async fn serving(options: ServeOptions) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let tokens = TokenFile::new(directory.path().join("tokens.json"));
         let runtime = runtime("what-it-calls-itself", OfflineModel::instant()).await;
-        let server = RuntimeServer::new(runtime, tokens.clone());
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        let server = RuntimeServer::new(runtime, tokens.clone()).with_serve_options(options);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let url = format!("{scheme}://{}", listener.local_addr().expect("an address"));
         std::fs::create_dir(directory.path().join("tokens")).expect("a directory");
         let mut serving = JoinSet::new();
         serving.spawn(async move {
@@ -46,7 +51,7 @@ impl Far {
         self.directory.path()
     }
 
-    fn keep_token(&self, name: &str, token: NewToken) -> String {
+    pub(crate) fn keep_token(&self, name: &str, token: NewToken) -> String {
         let (_, secret) = self.tokens.add(token).expect("a token");
         keep(self.path(), name, secret.reveal());
         secret.reveal().to_owned()
@@ -57,7 +62,7 @@ impl Far {
     }
 }
 
-fn keep(directory: &Path, name: &str, token: &str) {
+pub(crate) fn keep(directory: &Path, name: &str, token: &str) {
     let path = directory.join("tokens").join(name);
     std::fs::write(&path, token).expect("written");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("set");
@@ -114,87 +119,6 @@ async fn a_remote_runtime_is_added_used_and_removed_as_if_it_were_here() {
 }
 
 #[tokio::test]
-async fn a_runtime_whose_token_was_rotated_is_reached_with_the_new_one() {
-    let far = Far::start().await;
-    let bench = far.bench().await;
-    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
-    let path = "/api/runtimes/far";
-    let how = |endpoint: &str, file: &str| {
-        json!({ "endpoint": endpoint, "token": { "file": file } }).to_string()
-    };
-    keep(far.path(), "wrong.token", "sesame");
-    let lost = bench.put(path, how(&far.url, "wrong.token")).await.ok();
-    assert_eq!(lost["diagnostics"][0]["code"], "remote_auth_failed");
-    bench.put(path, how(&far.url, "none.token")).await.problem(400, "invalid_input");
-
-    let admin = NewToken { scopes: [Scope::Admin].into(), ..Default::default() };
-    far.keep_token("wrong.token", admin);
-    bench.get(&format!("{path}/workers")).await.problem(502, "remote_auth_failed");
-    let found = bench.put(path, how(&far.url, "wrong.token")).await.ok();
-    assert_eq!((&found["status"], &found["managed_by"]), (&json!("ready"), &json!("api")));
-    // Also for who starts anew.
-    far.bench().await.command("/api/runtimes/far/test").await.ok();
-
-    bench
-        .put("/api/runtimes/nowhere", how(&far.url, "far.token"))
-        .await
-        .problem(404, "unknown_runtime");
-    let of_configuration = "/api/runtimes/backend-internal";
-    bench.put(of_configuration, how(&far.url, "far.token")).await.problem(409, "runtime_in_use");
-}
-
-#[tokio::test]
-async fn a_runtime_whose_token_is_lost_is_still_there_to_be_seen_replaced_and_removed() {
-    let far = Far::start().await;
-    let bench = far.bench().await;
-    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
-    let token = far.path().join("tokens/far.token");
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).expect("set");
-    let bench = far.bench().await;
-    let listed = bench.get("/api/runtimes/far").await.ok();
-    let told = listed["diagnostics"][0]["message"].to_string();
-    assert!(
-        told.contains("chmod 600") && !told.contains(&far.path().display().to_string()),
-        "{told}"
-    );
-    bench.get("/api/runtimes/far/workers").await.problem(502, "remote_auth_failed");
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).expect("set");
-    let how = json!({ "endpoint": far.url, "token": { "file": "far.token" } });
-    assert_eq!(bench.put("/api/runtimes/far", how.to_string()).await.ok()["status"], "ready");
-    assert_eq!(bench.delete("/api/runtimes/far").await.status, 204);
-}
-
-#[tokio::test]
-async fn a_browser_sends_the_token_of_one_runtime_to_no_other_address() {
-    let far = Far::start().await;
-    let bench = far.bench().await;
-    bench.post("/api/runtimes", definition("far", &far.url, "far.token")).await.created();
-    let thief = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let url = format!("http://{}", thief.local_addr().expect("an address"));
-    let cookie = bench.session().await;
-    let browser = |method: Method, path: &str, body: String| {
-        let request = request(method, path)
-            .header(header::COOKIE, &cookie)
-            .header(header::ORIGIN, format!("http://{HOST}"))
-            .header(header::CONTENT_TYPE, "application/json");
-        request.body(body.into()).expect("a request")
-    };
-    let stolen = definition("thief", &url, "far.token");
-    let how = json!({ "endpoint": url, "token": { "file": "far.token" } }).to_string();
-    for asked in [
-        browser(Method::POST, "/api/connection-tests", stolen.clone()),
-        browser(Method::POST, "/api/runtimes", stolen),
-        browser(Method::PUT, "/api/runtimes/far", how),
-    ] {
-        bench.ask(asked).await.problem(403, "forbidden");
-    }
-    thief.set_nonblocking(true).expect("set");
-    assert!(thief.accept().is_err(), "nobody came");
-    let same = definition("again", &far.url, "far.token");
-    bench.ask(browser(Method::POST, "/api/connection-tests", same)).await.ok();
-}
-
-#[tokio::test]
 async fn a_runtime_that_cannot_be_forgotten_stays() {
     let far = Far::start().await;
     let bench = far.bench().await;
@@ -221,41 +145,6 @@ async fn a_runtime_of_the_configuration_is_removed_by_no_request_and_not_tried_w
     let nothing_kept = Bench::start().await;
     let asked = definition("far", &far.url, "far.token");
     nothing_kept.post("/api/runtimes", asked).await.problem(501, "unsupported");
-}
-
-#[tokio::test]
-async fn a_token_that_is_wrong_or_too_small_is_told_apart_from_a_wrong_request() {
-    let far = Far::start().await;
-    let bench = far.bench().await;
-    keep(far.path(), "wrong.token", "sesame");
-    let small = NewToken { scopes: [Scope::Observe].into(), ..Default::default() };
-    far.keep_token("small.token", small);
-    let wrong = definition("wrong", &far.url, "wrong.token");
-    bench.post("/api/connection-tests", wrong.clone()).await.problem(502, "remote_auth_failed");
-    let added = bench.post("/api/runtimes", wrong).await.created();
-    assert_eq!(
-        (&added["status"], &added["diagnostics"][0]["code"]),
-        (&json!("unavailable"), &json!("remote_auth_failed"))
-    );
-    bench.post("/api/runtimes", definition("small", &far.url, "small.token")).await.created();
-    let refused = bench.post("/api/runtimes/small/workers", r#"{"profile":"echo"}"#).await;
-    refused.problem(502, "remote_auth_failed");
-    let unknown = bench.post("/api/runtimes/small/workers", r#"{"profile":"nobody"}"#).await;
-    assert_ne!(unknown.status, 401, "the browser is signed in");
-    for body in [
-        definition("far", "ftp://host", "far.token"),
-        definition("far", "http://192.0.2.1:1", "far.token"),
-        definition("far", "https://user:sesame@host", "far.token"),
-        definition("far", &far.url, "../tokens.json"),
-        definition("far", &far.url, "none"),
-        json!({ "runtime_id": "far", "endpoint": far.url, "token": { "env": "HOME" } }).to_string(),
-        json!({ "runtime_id": "far", "endpoint": far.url, "token": "sesame" }).to_string(),
-        json!({ "runtime_id": "far", "endpoint": far.url, "token": { "sesame": "x" } }).to_string(),
-    ] {
-        let problem = bench.post("/api/runtimes", body).await;
-        assert!(!problem.text.contains("sesame"), "{}", problem.text);
-        problem.problem(400, "invalid_input");
-    }
 }
 
 /// What answers like this, whatever it is asked.

@@ -1,6 +1,6 @@
 //! A Backend over a real Runtime, and a client that speaks to its routes without a socket.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -51,11 +51,14 @@ impl Bench {
     }
 
     pub(crate) fn of(runtimes: impl IntoIterator<Item = Runtime>) -> Self {
+        let sources = runtimes.into_iter().map(RuntimeSource::embedded);
+        Self::registered(sources.map(Registration::new))
+    }
+
+    pub(crate) fn registered(runtimes: impl IntoIterator<Item = Registration>) -> Self {
         let registry = RuntimeRegistry::new();
         for runtime in runtimes {
-            registry
-                .register(Registration::new(RuntimeSource::embedded(runtime)))
-                .expect("ids of their own");
+            registry.register(runtime).expect("ids of their own");
         }
         let access_token = AccessToken::generate();
         // `greedy` is granted more than the Runtime gives, and `echo` nothing outside of a workspace.
@@ -83,8 +86,11 @@ impl Bench {
     }
 
     /// The same, keeping in `directory` what requests add.
-    pub(crate) fn keeping_remotes(mut self, directory: &std::path::Path) -> Self {
-        let remotes = RemoteDefinitions::open(directory).expect("definitions");
+    pub(crate) fn keeping_remotes(self, directory: &Path) -> Self {
+        self.keeping(RemoteDefinitions::open(directory).expect("definitions"))
+    }
+
+    pub(crate) fn keeping(mut self, remotes: RemoteDefinitions) -> Self {
         self.backend = self.backend.with_remotes(remotes);
         let address: SocketAddr = HOST.parse().expect("an address");
         self.app = self.backend.app(address, self.shutdown.clone());
@@ -142,7 +148,6 @@ impl Bench {
         self.ask(request.expect("a request")).await
     }
 
-    /// A POST with an idempotency key.
     pub(crate) async fn put(&self, path: &str, body: impl Into<Body>) -> Answer {
         let request = self
             .request(Method::PUT, path)
@@ -152,6 +157,7 @@ impl Bench {
         self.ask(request).await
     }
 
+    /// A POST with an idempotency key.
     pub(crate) async fn post_keyed(&self, path: &str, key: &str, body: &str) -> Answer {
         let request = self
             .request(Method::POST, path)

@@ -1,5 +1,7 @@
 //! `yoi runtime`: the Runtimes of a Backend, and what an operator does with a Runtime process that runs.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use worker_types::RuntimeId;
 
@@ -59,6 +61,9 @@ pub(crate) struct AddRuntimeArgs {
     pub(crate) endpoint: String,
     #[command(flatten)]
     pub(crate) token: TokenPlaceArgs,
+    /// A PEM file of certificates to trust besides those of the system, for a Runtime that made its own
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificates: Option<PathBuf>,
     /// It was added before, and is reached so from now on; the token is read anew
     #[arg(long)]
     pub(crate) replace: bool,

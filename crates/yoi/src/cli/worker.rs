@@ -5,7 +5,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand, ValueEnum};
 use worker_types::{
     ComponentRef, Cursor, Grant, IdempotencyKey, IfBusy, InvalidName, ItemId, ProfileName,
-    RuntimeId, TurnId,
+    RuntimeId, TurnId, WorkspaceName,
 };
 
 use super::{BackendArgs, idempotency_key, item, label, turn};
@@ -76,7 +76,8 @@ pub(crate) enum WorkerCommand {
     /// Create a Worker, and give it a first input if there is one
     #[command(after_help = "\
 Without an input, the Worker's id goes to standard output. With one, the answer does, as it comes,
-and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
+and the id goes to standard error, and so does what the Worker may do. Ctrl-C cancels the turn; the
+Worker stays.")]
     Create {
         /// The profile: how it behaves. The Backend's policy decides what it may do
         profile: ProfileName,
@@ -85,6 +86,9 @@ and the id goes to standard error. Ctrl-C cancels the turn; the Worker stays.")]
         /// A name for eyes
         #[arg(long)]
         name: Option<String>,
+        /// The workspace of the Backend that it works in [default: none]
+        #[arg(long, value_name = "NAME")]
+        workspace: Option<WorkspaceName>,
         /// File it under a label; may be repeated
         #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
         labels: Vec<(String, String)>,

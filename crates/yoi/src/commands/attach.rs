@@ -4,6 +4,7 @@ mod lines;
 mod view;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     io::{self, IsTerminal as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -350,7 +351,7 @@ impl Session {
     fn is_between(&self, error: &BackendError) -> bool {
         let HostArgs { runtime, backend } = &self.wanted.host;
         let is_named = backend.backend.is_some() || matches!(runtime, Some(RuntimeArg::Url(_)));
-        !is_named && error.has_code("unauthorized")
+        !is_named && error.is_of_another()
     }
 
     /// Gives the Worker each line, until there are no more. Where nobody types, that is never.
@@ -412,16 +413,17 @@ impl Session {
 
     /// What to write to attach again.
     fn again(&self) -> String {
-        let mut line = format!("{} worker attach {}", own_name(), self.at.worker);
         let HostArgs { runtime, backend } = &self.wanted.host;
+        let mut line = format!("{} worker attach {}", own_name(), self.at.worker);
         if let Some(RuntimeArg::Url(url)) = runtime {
-            line.push_str(&format!(" --runtime {url}"));
-        }
-        if let Some(url) = &backend.backend {
-            line.push_str(&format!(" --backend {url}"));
-        }
-        if let Some(dir) = &backend.data_dir.data_dir {
-            line.push_str(&format!(" --data-dir {}", dir.display()));
+            line.push_str(&format!(" --runtime {}", quoted(url)));
+        } else if let Some(url) = &backend.backend {
+            line.push_str(&format!(" --backend {}", quoted(url)));
+        // As the configuration has it, which nobody has to name then.
+        } else if let Some(dir) =
+            backend.data_dir.data_dir.as_ref().or(self.config.server.data_dir.as_ref())
+        {
+            line.push_str(&format!(" --data-dir {}", quoted(&dir.to_string_lossy())));
         }
         line
     }
@@ -435,9 +437,31 @@ impl Session {
     }
 }
 
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> Cow<'_, str> {
+    // What holds a NUL byte came from no command line.
+    shlex::try_quote(word).unwrap_or(Cow::Borrowed(word))
+}
+
 /// Why nothing more can be shown, and where what is missing can be seen.
 fn explained(error: BackendError) -> anyhow::Error {
     let is_gap = error.has_code("cursor_gap");
     let error = anyhow::Error::new(error);
     if is_gap { error.context("to go on from the transcript, attach again") } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_hint_is_one_word_for_a_shell() {
+        for plain in ["data", "/srv/yoi-1.0", "https://host.example:38800"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for odd in ["a b", "it's", "$(reboot)", "", "a\nb"] {
+            assert_ne!(quoted(odd), odd);
+            assert_eq!(shlex::split(&quoted(odd)), Some(vec![odd.to_owned()]));
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! `yoi runtime`: the Runtimes of a Backend, and what an operator does with a Runtime process that runs.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
+use anyhow::Context as _;
 use runtime_client::RuntimeClient;
 use serde_json::json;
 use worker_types::{DrainProgress, ModelStatus, Overview, ProfileName};
@@ -39,7 +40,10 @@ pub(super) async fn run(
             if replace {
                 told(&backend.replace_runtime(&definition).await?, "replaced", output)?;
             } else {
-                told(&backend.add_runtime(&definition).await?, "added", output)?;
+                let added = backend.add_runtime(&definition).await.map_err(|error| {
+                    error.with_advice("runtime_exists", "`--replace` has it reached in this way")
+                })?;
+                told(&added, "added", output)?;
             }
         }
         RuntimeCommand::Test(args) => {
@@ -149,13 +153,19 @@ fn state(is_available: bool, reason: Option<&str>) -> String {
 }
 
 fn definition(args: AddRuntimeArgs) -> anyhow::Result<RemoteDefinition> {
-    let AddRuntimeArgs { runtime, endpoint, token, replace: _ } = args;
+    let AddRuntimeArgs { runtime, endpoint, token, certificates, replace: _ } = args;
     let token = match (token.token_env, token.token_file) {
         (Some(name), None) => TokenPlace::Env(name),
         (None, Some(name)) => TokenPlace::File(name),
         _ => anyhow::bail!("give either --token-env or --token-file"),
     };
-    Ok(RemoteDefinition { runtime_id: runtime.id, endpoint, token })
+    let certificates = certificates
+        .map(|file| {
+            fs::read_to_string(&file)
+                .with_context(|| format!("failed to read the certificates in {}", file.display()))
+        })
+        .transpose()?;
+    Ok(RemoteDefinition { runtime_id: runtime.id, endpoint, token, certificates })
 }
 
 fn told(runtime: &RuntimeListing, done: &str, output: Output) -> anyhow::Result<()> {

@@ -224,8 +224,7 @@ impl Answer<'_> {
             return TalkError::Unseen { worker, turn: self.turn.get(), source: error }.into();
         }
         match error.with_way_out(worker) {
-            // Another Backend has its place, which knows nothing of this token.
-            source if source.is_of_the_connection() || source.has_code("unauthorized") => {
+            source if source.is_of_the_connection() || source.is_of_another() => {
                 TalkError::Lost { worker, turn: self.turn.get(), source }.into()
             }
             error => error.into(),

@@ -22,10 +22,10 @@ use crate::{
         password::password_file,
         tls::server_tls,
     },
-    data_dir::{BackendFile, Token},
+    data_dir::{BackendFile, Token, data_dir},
     exit::Exit,
     output::Output,
-    remotes,
+    remotes::Remotes,
 };
 
 /// What the embedded Runtime goes by that the operator gave no other name.
@@ -39,7 +39,7 @@ const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct PreparedBackend {
     host: Prepared,
-    remotes: Vec<Registration>,
+    remotes: Remotes,
     tls: Option<ServerTls>,
 }
 
@@ -49,12 +49,12 @@ pub(super) fn prepare(
     config: &Config,
     output: Output,
 ) -> anyhow::Result<PreparedBackend> {
-    let remotes = remotes::registrations(config)?;
+    let data_dir_option = args.data_dir.data_dir.as_deref();
+    let remotes = Remotes::read(config, &data_dir(data_dir_option, config)?)?;
     let tls = config.server.tls.as_ref().map(server_tls).transpose()?;
     let address = args.listen.or(config.server.listen).unwrap_or(DEFAULT_LISTEN);
-    let data_dir = args.data_dir.data_dir.as_deref();
     let listen = Listen { address, is_encrypted: tls.is_some() };
-    let host = Prepared::new(listen, data_dir, SHUTDOWN_GRACE, config, output)?;
+    let host = Prepared::new(listen, data_dir_option, SHUTDOWN_GRACE, config, output)?;
     Ok(PreparedBackend { host, remotes, tls })
 }
 
@@ -66,12 +66,13 @@ pub(super) async fn run(
     let (mut host, listener) = prepared.start(RUNTIME, config, output).await?;
     let registry = RuntimeRegistry::new();
     registry.register(Registration::new(RuntimeSource::embedded(host.runtime.clone())))?;
-    for remote in remotes {
+    for remote in remotes.registrations {
         registry.register(remote)?;
     }
     let token = AccessToken::generate();
     let kept = RemoteDefinitions::open(&host.dir)
-        .context("failed to read remotes.json in the data directory")?;
+        .context("failed to read remotes.json in the data directory")?
+        .beside(remotes.definitions);
     let address = listener.local_addr().context("failed to find out the port")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let fingerprint = tls.as_ref().map(|tls| tls.fingerprint().to_owned());

@@ -40,15 +40,19 @@ pub(crate) async fn run(
             note_missing(&found.diagnostics, output);
             Ok(Exit::Done)
         }
-        WorkerCommand::Create { profile, input, name, labels, host } => {
+        WorkerCommand::Create { profile, input, name, workspace, labels, host } => {
             let client = WorkerHost::find(&host, config, output)?;
             let grants = match client {
+                WorkerHost::Runtime(..) if workspace.is_some() => {
+                    anyhow::bail!("--workspace: a Runtime by itself has none, only a Backend has")
+                }
                 WorkerHost::Runtime(..) => Setup::new(config)?.grants(&profile),
                 // That is for the Backend to say.
                 WorkerHost::Backend(_) => Grants::none(),
             };
             let new = NewWorker {
                 profile,
+                workspace,
                 display_name: name,
                 labels: labels.into_iter().collect::<Labels>(),
             };
@@ -59,7 +63,14 @@ pub(crate) async fn run(
             } else {
                 // With an answer to come, standard output is for the answer.
                 let created = view.worker_id.to_string();
-                if input.is_some() { output.note(&created) } else { output.line(&created)? }
+                if input.is_some() {
+                    output.note(&created)
+                } else {
+                    output.line(&created)?
+                }
+                for line in view.grants.in_plain_words() {
+                    output.note(&format!("it {line}"));
+                }
             }
             match input {
                 Some(input) => {

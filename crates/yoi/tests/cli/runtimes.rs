@@ -33,6 +33,7 @@ fn a_runtime_is_added_looked_at_used_and_removed() {
     assert_eq!(home.succeed(&add), "far is added: ready\n");
     let again = home.yoi(&add);
     assert_eq!(again.code, Some(1), "{again:?}");
+    assert!(again.stderr.contains("--replace"), "{again:?}");
     assert_eq!(home.succeed(&[&add[..], &["--replace"]].concat()), "far is replaced: ready\n");
     let unknown = ["runtime", "add", "gone", &serve.url, "--token-file", "far", "--replace"];
     assert_eq!(home.yoi(&unknown).code, Some(1));
@@ -48,6 +49,9 @@ fn a_runtime_is_added_looked_at_used_and_removed() {
     let ambiguous = home.yoi(&["worker", "create", "echo"]);
     assert_eq!(ambiguous.code, Some(1), "{ambiguous:?}");
     assert!(ambiguous.stderr.contains("--runtime: backend-internal, far"), "{ambiguous:?}");
+    let nowhere = ["worker", "create", "echo", "--runtime", "far", "--workspace", "moon"];
+    let nowhere = home.yoi(&nowhere);
+    assert!(nowhere.code == Some(1) && nowhere.stderr.contains("moon"), "{nowhere:?}");
     let id = home.succeed(&["worker", "create", "echo", "--runtime", "far"]);
     let id = id.trim_end();
     let alone = home.succeed(&["worker", "ls"]);

@@ -130,7 +130,9 @@ fn the_workers_of_a_runtime_are_there_for_who_has_its_token() {
     let created = far(&["create", "companion", "--name", "Ada", "hello"]);
     assert_eq!(created.code, Some(0), "{created:?}");
     assert!(created.stdout.starts_with("[offline model] Hello!"), "{created:?}");
-    let id = created.stderr.trim().to_owned();
+    let mut told = created.stderr.lines();
+    let id = told.next().expect("an id").to_owned();
+    assert!(told.eq(["it may ask the model default"]), "{created:?}");
     let listed = far(&["ls"]);
     assert!(listed.stdout.contains("Ada") && listed.stdout.contains("companion"), "{listed:?}");
     let sent = far(&["send", &id, "how are you?"]);

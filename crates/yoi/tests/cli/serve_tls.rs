@@ -62,14 +62,15 @@ fn other_machines_reach_a_runtime_that_has_a_certificate_and_tokens() {
     let url = format!("https://localhost:{port}");
     let listed = list(true, &url);
     assert_eq!(listed.code, Some(0), "{listed:?}");
-    for (trusted, url) in [
-        (false, &url),
-        (true, &format!("https://127.0.0.1:{port}")),
-        (true, &format!("http://localhost:{port}")),
+    for (trusted, url, code) in [
+        (false, &url, 1),
+        (true, &format!("https://127.0.0.1:{port}"), 1),
+        (true, &format!("http://localhost:{port}"), 3),
     ] {
         let refused = list(trusted, url);
-        assert_eq!(refused.code, Some(3), "{url}, trusted: {trusted}: {refused:?}");
+        assert_eq!(refused.code, Some(code), "{url}, trusted: {trusted}: {refused:?}");
         assert!(!refused.stderr.contains(&token), "{refused:?}");
+        assert_eq!(refused.stderr.lines().count(), 1, "{refused:?}");
     }
 }
 

@@ -104,7 +104,7 @@ fn the_command_line_gives_its_token_to_the_certificate_it_knows_and_to_no_other(
     assert_ne!(other, text);
     fs::write(&announced, other).expect("written");
     let refused = home.yoi(&["worker", "ls"]);
-    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
     let token = backend["token"].as_str().expect("a token");
     assert!(!refused.stderr.contains(token), "{refused:?}");
 
@@ -112,7 +112,7 @@ fn the_command_line_gives_its_token_to_the_certificate_it_knows_and_to_no_other(
     let url = backend["url"].as_str().expect("an address");
     let mut by_address = home.command(&["worker", "ls", "--backend", url]);
     let untrusted = Ended::of(by_address.env("YOI_TOKEN", token).output().expect("yoi starts"));
-    assert_eq!(untrusted.code, Some(3), "{untrusted:?}");
+    assert_eq!(untrusted.code, Some(1), "{untrusted:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// Adds a remote Runtime, after a look whether it is there.
+// Adds a remote Runtime, or has one reached in another way, after a look whether it is there.
 
 import { useState } from "preact/hooks";
 
@@ -17,11 +17,19 @@ const SOURCES: readonly (readonly [Source, string])[] = [
   ["file", "A file below tokens/ in the Backend's data directory"],
 ];
 
-export function AddRuntimeDialog({ close, added }: { close(): void; added(): void }) {
-  const [id, setId] = useState("");
+interface Props {
+  /** The Runtime that is to be reached in another way; absent for a new one. */
+  replaces?: string;
+  close(): void;
+  done(): void;
+}
+
+export function RuntimeDialog({ replaces, close, done }: Props) {
+  const [id, setId] = useState(replaces ?? "");
   const [endpoint, setEndpoint] = useState("");
   const [source, setSource] = useState<Source>("env");
   const [reference, setReference] = useState("");
+  const [certificates, setCertificates] = useState("");
   const [result, setResult] = useState<ConnectionTest | null>(null);
   const [busy, setBusy] = useState(false);
   const { problem, dismiss, attempt } = useAttempt();
@@ -31,8 +39,9 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
     runtime_id: id.trim(),
     endpoint: endpoint.trim(),
     token: source === "env" ? { env: reference.trim() } : { file: reference.trim() },
+    ...(certificates.trim() !== "" && { certificates }),
   });
-  const change = (set: (value: string) => void) => (event: { currentTarget: HTMLInputElement }) => {
+  const change = (set: (value: string) => void) => (event: { currentTarget: { value: string } }) => {
     // What was found out is about what stood there before.
     setResult(null);
     set(event.currentTarget.value);
@@ -45,14 +54,14 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
   };
 
   return (
-    <Dialog title="Add a Runtime" close={close}>
+    <Dialog title={replaces === undefined ? "Add a Runtime" : `Reach ${replaces} in another way`} close={close}>
       <form
         class="fields"
         onSubmit={(event) => {
           event.preventDefault();
           void act(async () => {
-            await api.registerRuntime(body());
-            added();
+            await (replaces === undefined ? api.registerRuntime(body()) : api.replaceRuntime(body()));
+            done();
             close();
           });
         }}
@@ -61,10 +70,19 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
           A Runtime process on this machine or another one, started with <code>yoi serve</code>. Its token is
           never typed here: the Backend reads it from where you say.
         </p>
-        <label class="field">
-          <span>Id</span>
-          <input required placeholder="far" autocapitalize="off" spellcheck={false} value={id} onInput={change(setId)} />
-        </label>
+        {replaces === undefined && (
+          <label class="field">
+            <span>Id</span>
+            <input
+              required
+              placeholder="far"
+              autocapitalize="off"
+              spellcheck={false}
+              value={id}
+              onInput={change(setId)}
+            />
+          </label>
+        )}
         <label class="field">
           <span>Endpoint</span>
           <input
@@ -92,6 +110,19 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
             onInput={change(setReference)}
           />
         </label>
+        <details>
+          <summary>It made its own certificate</summary>
+          <label class="field">
+            <span>Certificates to trust for it, as PEM</span>
+            <textarea
+              rows={4}
+              placeholder="-----BEGIN CERTIFICATE-----"
+              spellcheck={false}
+              value={certificates}
+              onInput={change(setCertificates)}
+            />
+          </label>
+        </details>
         <Problem text={problem} dismiss={dismiss} />
         {result && (
           <p class="good" role="status">
@@ -107,7 +138,7 @@ export function AddRuntimeDialog({ close, added }: { close(): void; added(): voi
             Test the connection
           </button>
           <button type="submit" class="primary" disabled={!complete || busy}>
-            Add it
+            {replaces === undefined ? "Add it" : "Reach it so"}
           </button>
         </div>
       </form>
