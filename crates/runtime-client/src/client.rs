@@ -4,9 +4,12 @@ use std::{fmt, net::IpAddr, time::Duration};
 
 use reqwest::{Certificate, Method, RequestBuilder, Response, Url, header, redirect};
 use serde::de::{self, DeserializeOwned};
-use tokio::task;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task,
+};
 
-use worker_types::RuntimeId;
+use worker_types::{RuntimeError, RuntimeId};
 
 use crate::{ClientError, events::STREAM_TRIES};
 
@@ -76,7 +79,16 @@ pub enum InvalidEndpoint {
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// The most that is read of a refusal: some hundred lines of reasons.
-const MAX_REFUSAL_BYTES: usize = 64 << 10;
+pub(crate) const MAX_REFUSAL_BYTES: usize = 64 << 10;
+
+/// What the answers that are being read take of memory together, for all clients of this process, in KiB, each
+/// beyond its first: several of the longest, and thousands of usual ones.
+const ANSWERS_KIB: usize = 256 << 10;
+
+static ANSWERS: Semaphore = Semaphore::const_new(ANSWERS_KIB);
+
+/// What a Runtime says of itself, at most.
+pub(crate) const MAX_SUMMARY_BYTES: usize = 1 << 20;
 
 /// An answer that is longer is read where it holds nobody up: it takes more than a millisecond.
 const LONG_ANSWER_BYTES: usize = 512 << 10;
@@ -135,7 +147,11 @@ impl RuntimeClient {
         if let Some(tls) = tls {
             http = http.tls_backend_preconfigured(tls).https_only(true);
         }
-        let http = http.build().map_err(InvalidEndpoint::Setup)?;
+        // What is no certificate inside its PEM shows only here.
+        let http = http.build().map_err(|error| match certificates.is_empty() {
+            true => InvalidEndpoint::Setup(error),
+            false => InvalidEndpoint::Certificate(Some(error)),
+        })?;
         let (prefix, summary) = ("/v1".to_owned(), "/v1/runtime".to_owned());
         let stream_tries = STREAM_TRIES;
         Ok(Self { base, prefix, summary, token, http, answer_timeout, stream_tries })
@@ -203,11 +219,23 @@ impl RuntimeClient {
         &self,
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
-        let body = read(self.send(request).await?, MAX_ANSWER_BYTES).await?;
+        self.ask_within(request, MAX_ANSWER_BYTES).await
+    }
+
+    /// The same, where no answer is longer than `limit`.
+    pub(crate) async fn ask_within<T: DeserializeOwned + Send + 'static>(
+        &self,
+        request: RequestBuilder,
+        limit: usize,
+    ) -> Result<T, ClientError> {
+        let (body, room) = read(self.send(request).await?, limit).await?;
         let parsed = if body.len() < LONG_ANSWER_BYTES {
             serde_json::from_slice(&body)
         } else {
-            let parsing = task::spawn_blocking(move || serde_json::from_slice(&body));
+            let parsing = task::spawn_blocking(move || {
+                let _room = room;
+                serde_json::from_slice(&body)
+            });
             parsing.await.unwrap_or_else(|_| Err(de::Error::custom("nobody reads it any more")))
         };
         parsed.map_err(|error| ClientError::Answer { what: error.to_string() })
@@ -223,22 +251,35 @@ impl RuntimeClient {
         if status.is_success() {
             return Ok(response);
         }
-        let body = read(response, MAX_REFUSAL_BYTES).await?;
+        let (body, _) = read(response, MAX_REFUSAL_BYTES).await?;
         Err(ClientError::read(status.as_u16(), &body))
     }
 }
 
-/// The whole answer, if it is no longer than `limit`.
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, ClientError> {
-    let mut body = Vec::new();
+/// The whole answer, if it is no longer than `limit`, and the room that it takes.
+async fn read(
+    mut response: Response,
+    limit: usize,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'static>>), ClientError> {
+    let (mut body, mut room) = (Vec::new(), None::<SemaphorePermit<'static>>);
     while let Some(piece) = response.chunk().await.map_err(ClientError::of)? {
         if body.len() + piece.len() > limit {
             let what = format!("more than {limit} bytes");
             return Err(ClientError::Answer { what });
         }
         body.extend_from_slice(&piece);
+        let has = room.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let more = u32::try_from((body.len() >> 10).saturating_sub(has)).unwrap_or(u32::MAX);
+        let more = ANSWERS.try_acquire_many(more).map_err(|_| {
+            let reason = "as many long answers are on their way as there is room for".to_owned();
+            ClientError::Refused(RuntimeError::Capacity { reason })
+        })?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
     }
-    Ok(body)
+    Ok((body, room))
 }
 
 fn base(endpoint: &str) -> Result<Url, InvalidEndpoint> {

@@ -7,10 +7,13 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use worker_types::{Cursor, Event, EventBody, FeedCursor, LiveEvent, WorkerId};
 
-use crate::{ClientError, RuntimeClient, SseEvent, SseParser};
+use crate::{ClientError, RuntimeClient, SseEvent, SseParser, client::MAX_REFUSAL_BYTES};
 
 /// The longest silence of a stream that is well: the server sends a heartbeat every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(40);
+
+/// What may come without an event among it: hundreds of thousands of heartbeats.
+const MOST_QUIET_BYTES: usize = 1 << 20;
 
 /// How long the first pause is after a connection broke, and the longest: each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -137,6 +140,8 @@ struct Stream {
     ready: VecDeque<SseEvent>,
     /// When something came last.
     heard_at: Instant,
+    /// What has come since the last event, where no event is on its way.
+    quiet_bytes: usize,
     /// Connections in a row on which nothing came.
     failures: u32,
     /// Not before then is there to be another.
@@ -158,6 +163,7 @@ impl Stream {
             parser: SseParser::default(),
             ready: VecDeque::new(),
             heard_at: Instant::now(),
+            quiet_bytes: 0,
             failures: 0,
             retry_at: None,
             is_over: false,
@@ -197,7 +203,12 @@ impl Stream {
 
     /// What the Runtime says went wrong, if somebody is to hear of it.
     fn problem(&mut self, message: &SseEvent) -> Option<ClientError> {
-        let error = ClientError::read(200, message.data.as_bytes());
+        let text = message.data.as_bytes();
+        let error = if text.len() > MAX_REFUSAL_BYTES {
+            ClientError::Answer { what: "a problem that is too long".to_owned() }
+        } else {
+            ClientError::read(200, text)
+        };
         match &message.id {
             // It knows where to go on from, and does.
             Some(id) if *id != self.after => {
@@ -220,6 +231,7 @@ impl Stream {
         self.response = Some(self.client.stream(request).await?);
         self.parser = SseParser::default();
         self.heard_at = Instant::now();
+        self.quiet_bytes = 0;
         Ok(())
     }
 
@@ -236,8 +248,14 @@ impl Stream {
         self.failures = 0;
         let mut messages = Vec::new();
         let pushed = self.parser.push(&piece, &mut messages);
+        let is_quiet = messages.is_empty() && self.parser.is_between_events();
+        self.quiet_bytes = if is_quiet { self.quiet_bytes + piece.len() } else { 0 };
         self.ready.extend(messages);
-        pushed.map_err(|error| ClientError::Answer { what: error.to_string() })
+        pushed.map_err(|error| ClientError::Answer { what: error.to_string() })?;
+        if self.quiet_bytes > MOST_QUIET_BYTES {
+            return Err(ClientError::Answer { what: "a stream that says nothing".to_owned() });
+        }
+        Ok(())
     }
 
     /// Says when to try again; the error, where that is never.

@@ -13,7 +13,7 @@ use worker_types::{
     Upgraded, Usage, WorkerId, WorkerPage, WorkerQuery, WorkerUsage, WorkerView,
 };
 
-use crate::{ClientError, RemoteEvents, RemoteFeed, RuntimeClient};
+use crate::{ClientError, RemoteEvents, RemoteFeed, RuntimeClient, client::MAX_SUMMARY_BYTES};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -41,7 +41,7 @@ impl Query {
 impl RuntimeClient {
     /// What the Runtime is and how it fares.
     pub async fn summary(&self) -> Result<RuntimeSummary, ClientError> {
-        self.ask(self.summary_request()).await
+        self.ask_within(self.summary_request(), MAX_SUMMARY_BYTES).await
     }
 
     /// Takes no new work there from now on, and waits at most `wait`, or a minute, until nothing is left to do.

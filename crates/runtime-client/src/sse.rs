@@ -4,6 +4,9 @@
 /// room for what JSON adds and for limits that an operator raised.
 const MAX_EVENT_BYTES: usize = 64 << 20;
 
+/// The longest id and the longest name: many times those of the server. Each event has a copy of the id.
+const MAX_NAME_BYTES: usize = 1 << 10;
+
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SseEvent {
@@ -15,9 +18,11 @@ pub struct SseEvent {
     pub data: String,
 }
 
-/// An event is longer than anything the server sends.
+/// An event, its id or its name is longer than anything the server sends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an event of the stream is longer than {MAX_EVENT_BYTES} bytes")]
+#[error(
+    "an event of the stream is longer than {MAX_EVENT_BYTES} bytes, or its id or name than {MAX_NAME_BYTES}"
+)]
 pub struct EventTooLongError;
 
 /// Turns pieces of bytes into events.
@@ -45,7 +50,7 @@ impl SseParser {
                 b'\n' | b'\r' => {
                     self.after_return = byte == b'\r';
                     let line = std::mem::take(&mut self.line);
-                    events.extend(self.end_line(&String::from_utf8_lossy(&line)));
+                    events.extend(self.end_line(&String::from_utf8_lossy(&line))?);
                 }
                 _ => {
                     self.after_return = false;
@@ -59,11 +64,15 @@ impl SseParser {
         Ok(())
     }
 
-    fn end_line(&mut self, line: &str) -> Option<SseEvent> {
+    /// Whether nothing of an event has come since the last one.
+    pub(crate) fn is_between_events(&self) -> bool {
+        self.data.is_none() && self.name.is_none() && !self.line.starts_with(b"data")
+    }
+
+    fn end_line(&mut self, line: &str) -> Result<Option<SseEvent>, EventTooLongError> {
         if line.is_empty() {
-            let name = self.name.take();
-            let data = self.data.take()?;
-            return Some(SseEvent { id: self.id.clone(), name, data });
+            let (name, data) = (self.name.take(), self.data.take());
+            return Ok(data.map(|data| SseEvent { id: self.id.clone(), name, data }));
         }
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -75,12 +84,13 @@ impl SseParser {
                 }
                 None => self.data = Some(value.to_owned()),
             },
+            "id" | "event" if value.len() > MAX_NAME_BYTES => return Err(EventTooLongError),
             "id" if !value.contains('\0') => self.id = Some(value.to_owned()),
             "event" => self.name = Some(value.to_owned()),
             // A line that begins with a colon is a heartbeat.
             _ => {}
         }
-        None
+        Ok(None)
     }
 }
 
@@ -121,5 +131,15 @@ mod tests {
         let mut parser = SseParser::default();
         let piece = vec![b'x'; MAX_EVENT_BYTES + 1];
         assert_eq!(parser.push(&piece, &mut Vec::new()), Err(EventTooLongError));
+    }
+
+    #[test]
+    fn an_id_or_name_of_which_each_event_would_have_a_long_copy_is_refused() {
+        for field in ["id", "event"] {
+            let line = |bytes| format!("{field}: {}\n", "x".repeat(bytes));
+            let push = |line: String| SseParser::default().push(line.as_bytes(), &mut Vec::new());
+            assert_eq!(push(line(MAX_NAME_BYTES)), Ok(()));
+            assert_eq!(push(line(MAX_NAME_BYTES + 1)), Err(EventTooLongError));
+        }
     }
 }

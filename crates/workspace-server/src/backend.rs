@@ -28,9 +28,12 @@ pub struct Backend {
     held: Shares,
 }
 
-/// What every handler can reach.
-#[derive(Debug, Clone)]
-pub(crate) struct AppState {
+/// What every handler can reach. It is cloned several times for each request.
+pub(crate) type AppState = Arc<Served>;
+
+/// A Backend as it is served on one address.
+#[derive(Debug)]
+pub(crate) struct Served {
     pub(crate) registry: Arc<RuntimeRegistry>,
     pub(crate) policy: Arc<LaunchPolicy>,
     pub(crate) auth: Arc<Auth>,
@@ -168,7 +171,7 @@ impl Backend {
     pub fn app(&self, address: SocketAddr, shutdown: CancellationToken) -> Router {
         let own_address = OwnAddress::new(address, &self.options);
         let is_encrypted = self.options.tls.is_some();
-        app(AppState {
+        app(Arc::new(Served {
             registry: Arc::clone(&self.registry),
             policy: Arc::clone(&self.policy),
             auth: Arc::clone(&self.auth),
@@ -180,7 +183,7 @@ impl Backend {
             event_streams: EventStreams::new(self.event_streams.clone(), shutdown.clone()),
             held: self.held.clone(),
             shutdown,
-        })
+        }))
     }
 }
 

@@ -7,11 +7,13 @@ use serde::Serialize;
 use tokio::{
     sync::{broadcast, watch},
     task::{AbortHandle, JoinSet},
-    time,
+    time::{self, Instant},
 };
 use utoipa::ToSchema;
 use worker_runtime::Runtime;
-use worker_types::{FeedCursor, RuntimeError, RuntimeId, RuntimeStatus, Seq, WorkerId};
+use worker_types::{
+    Event, EventBody, FeedCursor, RuntimeError, RuntimeId, RuntimeStatus, Seq, WorkerId,
+};
 
 use crate::{Registration, RemoteRuntime, RuntimeFeed, RuntimeRegistry, RuntimeSource};
 
@@ -105,12 +107,20 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    async fn shows(&mut self, worker_id: WorkerId) -> bool {
+    async fn shows(&mut self, event: &Event) -> bool {
+        let worker_id = event.worker_id;
         if let Some(shows) = self.known.get(&worker_id) {
             return *shows;
         }
-        // Of one that does not say which labels it has nothing is told.
-        let Ok(shows) = self.runtime.shows(worker_id).await else { return false };
+        let shows = match &event.body {
+            // The event may be here before the Runtime knows its Worker.
+            EventBody::WorkerCreated { labels, .. } => self.runtime.shows_labelled(labels),
+            // Of one that does not say which labels it has nothing is told.
+            _ => match self.runtime.shows(worker_id).await {
+                Ok(shows) => shows,
+                Err(_) => return false,
+            },
+        };
         if self.known.len() >= MOST_REMEMBERED {
             self.known.clear();
         }
@@ -127,34 +137,72 @@ async fn watch_embedded(runtime: &Runtime, mut seen: Seen<'_>, hints: &broadcast
 }
 
 async fn watch_remote(remote: &RemoteRuntime, mut seen: Seen<'_>, hints: &broadcast::Sender<Hint>) {
+    let mut told = Told { runtime_id: remote.id(), status: None, hints };
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         match remote.probe().await {
-            Ok(end) => {
-                pause = FIRST_PAUSE;
-                tell(hints, remote.id(), RuntimeStatus::Ready);
-                while_reached(remote, end, &mut seen, hints).await;
+            Ok((status, end)) => {
+                told.tell(status);
+                if while_reached(remote, end, &mut seen, &mut told).await == Ending::Feed {
+                    // Who looks anew sees what the feed did not tell.
+                    told.status = None;
+                }
             }
-            Err(error) => tracing::warn!(runtime_id = %remote.id(), %error, "a Runtime is lost"),
+            Err(error) => {
+                tracing::warn!(runtime_id = %remote.id(), %error, "a Runtime is lost");
+                told.tell(RuntimeStatus::Unavailable);
+            }
         }
-        tell(hints, remote.id(), RuntimeStatus::Unavailable);
+        // One whose feed breaks off at once is not asked without end.
+        if begun.elapsed() > LONGEST_PAUSE {
+            pause = FIRST_PAUSE;
+        }
         time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 
-/// Passes on what comes, until the Runtime does not answer.
+/// What was told of a Runtime last.
+struct Told<'a> {
+    runtime_id: &'a RuntimeId,
+    status: Option<RuntimeStatus>,
+    hints: &'a broadcast::Sender<Hint>,
+}
+
+impl Told<'_> {
+    /// Tells it, where that is new.
+    fn tell(&mut self, status: RuntimeStatus) {
+        if self.status != Some(status) {
+            self.status = Some(status);
+            tell(self.hints, self.runtime_id, status);
+        }
+    }
+}
+
+/// Why nothing more comes of a Runtime that was reached.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    /// It did not answer.
+    Lost,
+    /// Its feed broke off.
+    Feed,
+}
+
+/// Passes on what comes, until the Runtime does not answer, or its feed ends.
 async fn while_reached(
     remote: &RemoteRuntime,
     end: FeedCursor,
     seen: &mut Seen<'_>,
-    hints: &broadcast::Sender<Hint>,
-) {
+    told: &mut Told<'_>,
+) -> Ending {
+    let hints = told.hints;
     let probes = async {
         loop {
             time::sleep(PROBES).await;
-            if remote.probe().await.is_err() {
-                return;
+            match remote.probe().await {
+                Ok((status, _)) => told.tell(status),
+                Err(_) => return,
             }
         }
     };
@@ -167,8 +215,8 @@ async fn while_reached(
         }
     };
     tokio::select! {
-        () = probes => {}
-        () = feed => {}
+        () = probes => Ending::Lost,
+        () = feed => Ending::Feed,
     }
 }
 
@@ -182,7 +230,7 @@ async fn follow(seen: &mut Seen<'_>, mut feed: RuntimeFeed, hints: &broadcast::S
             }
             return;
         };
-        if !seen.shows(event.worker_id).await {
+        if !seen.shows(&event).await {
             continue;
         }
         send(

@@ -111,8 +111,12 @@ impl Registration {
         if self.visible.is_empty() {
             return Ok(true);
         }
-        let labels = self.source.worker(worker_id).await?.labels;
-        Ok(self.visible.iter().all(|(key, value)| labels.get(key) == Some(value)))
+        Ok(self.shows_labelled(&self.source.worker(worker_id).await?.labels))
+    }
+
+    /// Whether a Worker with these labels is there for callers of the Backend.
+    pub(crate) fn shows_labelled(&self, labels: &Labels) -> bool {
+        self.visible.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 
     /// A page of the Workers that are visible.
@@ -320,16 +324,16 @@ async fn unused(runtime: &Registration) -> Result<(), RuntimeError> {
             match page.workers.iter().filter(is_live).count() {
                 0 if page.next.is_none() => return Ok(()),
                 0 => {
-                    "it has more Workers than are looked through: only force removes it".to_owned()
+                    "it has more Workers than are looked through: only force (`--force`) removes it".to_owned()
                 }
                 live => format!(
-                    "{live} of its Workers are not stopped, so only force removes it: they stay where they \
+                    "{live} of its Workers are not stopped, so only force (`--force`) removes it: they stay where they \
                      are, and nobody sees them here"
                 ),
             }
         }
         Err(_) => {
-            "it does not say whether it has Workers that are not stopped: only force removes it"
+            "it does not say whether it has Workers that are not stopped: only force (`--force`) removes it"
                 .to_owned()
         }
     };
@@ -357,9 +361,8 @@ fn missing(runtime_id: &RuntimeId, error: &RuntimeError) -> Diagnostic {
         }
         RuntimeError::RemoteTimeout { .. }
         | RuntimeError::RemoteAuthFailed { .. }
-        | RuntimeError::RemoteIncompatible { .. } => {
-            format!("the Runtime `{runtime_id}` is missing: {error}")
-        }
+        // They name it themselves.
+        | RuntimeError::RemoteIncompatible { .. } => error.to_string(),
         other => {
             tracing::warn!(%runtime_id, failure = %other, "a list goes without a Runtime");
             format!(
@@ -382,12 +385,11 @@ fn merge_pages(pages: Vec<WorkerPage>, limit: usize) -> WorkerPage {
     }
     workers.retain(|worker| known_until.is_none_or(|until| worker.worker_id <= until));
     workers.sort_by_key(|worker| worker.worker_id);
-    let next = if workers.len() > limit {
-        workers.truncate(limit);
-        workers.last().map(|worker| worker.worker_id)
-    } else {
-        known_until
-    };
+    // Not between two of one id, which a Runtime has that was copied: what comes after an id is behind both.
+    let last = workers.get(limit.saturating_sub(1)).map(|worker| worker.worker_id);
+    let shown = workers.partition_point(|worker| last.is_none_or(|last| worker.worker_id <= last));
+    let next = if workers.len() > shown { last } else { known_until };
+    workers.truncate(shown);
     WorkerPage { workers, next, diagnostics }
 }
 

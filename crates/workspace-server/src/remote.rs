@@ -10,8 +10,8 @@ use tokio::{sync::watch, time::Instant};
 use utoipa::ToSchema;
 use worker_types::{
     CreateWorker, Cursor, DEFAULT_WORKERS, FeedCursor, IdempotencyKey, Input, InputAccepted,
-    InputOptions, MAX_WORKERS, Outcome, RuntimeError, RuntimeId, RuntimeSummary, WorkerId,
-    WorkerPage, WorkerQuery, WorkerView,
+    InputOptions, MAX_WORKERS, Outcome, RuntimeError, RuntimeId, RuntimeStatus, RuntimeSummary,
+    WorkerId, WorkerPage, WorkerQuery, WorkerView,
 };
 
 use crate::{OutcomeWait, RuntimeFeed, WorkerEvents};
@@ -23,6 +23,9 @@ const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A Runtime that was as far away lately as this says takes longer now and then.
 const TIMES_ITS_LATENCY: u32 = 4;
+
+/// The longest name for eyes.
+const MOST_NAME_BYTES: usize = 1_024;
 
 /// Pages without any Worker that are asked for one after the other. A Runtime looks at 10,000 Workers for each.
 const MOST_EMPTY_PAGES: usize = 16;
@@ -101,8 +104,8 @@ impl RemoteRuntime {
         Ok(ConnectionTest { runtime_id, display_name, version, latency_ms })
     }
 
-    /// Asks how it fares, and remembers that. Gives where its feed ends.
-    pub(crate) async fn probe(&self) -> Result<FeedCursor, RuntimeError> {
+    /// Asks how it fares, and remembers that. Gives whether it takes work, and where its feed ends.
+    pub(crate) async fn probe(&self) -> Result<(RuntimeStatus, FeedCursor), RuntimeError> {
         let begun = Instant::now();
         let asked = tokio::time::timeout(MOST_PATIENCE, self.summary()).await;
         let answer = asked
@@ -112,7 +115,7 @@ impl RemoteRuntime {
             Err(error) => Health::Lost(error.clone()),
         };
         self.health.send_replace(health);
-        answer.map(|summary| summary.feed_cursor)
+        answer.map(|summary| (summary.status, summary.feed_cursor))
     }
 
     /// Why it was not reached when it was last asked.
@@ -154,6 +157,10 @@ impl RemoteRuntime {
     /// The same under the name that it has there. One of another release is none that can be relied upon.
     async fn own_summary(&self) -> Result<RuntimeSummary, RuntimeError> {
         let summary = self.ask(self.client.summary()).await?;
+        // What it says is shown, and quoted in logs.
+        if !is_version(&summary.version) || summary.display_name.len() > MOST_NAME_BYTES {
+            return Err(no_answer(&self.id));
+        }
         if is_understood(&summary.version) {
             return Ok(summary);
         }
@@ -250,6 +257,12 @@ fn no_answer(runtime_id: &RuntimeId) -> RuntimeError {
     RuntimeError::RemoteIncompatible { runtime_id: runtime_id.clone(), reason }
 }
 
+/// Whether it could be the version of anything.
+fn is_version(text: &str) -> bool {
+    let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || b".-+".contains(&byte);
+    text.len() <= 64 && text.bytes().all(is_usual)
+}
+
 /// While the first number of a version is 0, the second one tells of changes that others must know.
 fn is_understood(version: &str) -> bool {
     let release = |version: &str| {
@@ -301,7 +314,7 @@ pub(crate) fn translated(runtime_id: &RuntimeId, error: ClientError) -> RuntimeE
         ClientError::Tls(_) => RuntimeError::RemoteIncompatible {
             runtime_id,
             reason: "no encrypted connection can be had: its certificate is not trusted here, has \
-                     expired, or is for another name"
+                     expired, or is for another name; or nothing there speaks TLS"
                 .to_owned(),
         },
         ClientError::Problem { retryable: true, .. } => unavailable("it takes no requests now"),
@@ -319,6 +332,10 @@ mod tests {
         assert!(is_understood("0.1.99"));
         for other in ["", "0", "0.2.0", "1.1.0", "zero.one"] {
             assert!(!is_understood(other), "{other}");
+        }
+        assert!(is_version("0.2.0-rc.1+a5"));
+        for other in ["0.2.0\n", "\u{1b}[31m", "0 1", &"0.".repeat(40)] {
+            assert!(!is_version(other), "{other:?}");
         }
     }
 

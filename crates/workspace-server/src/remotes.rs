@@ -18,6 +18,12 @@ use worker_types::{RuntimeError, RuntimeId};
 
 use crate::{Registration, RemoteRuntime, RuntimeRegistry, RuntimeSource, TokenPlace};
 
+/// The most Runtimes that requests add: each is asked how it fares for as long as it is here.
+const MOST_RUNTIMES: usize = 64;
+
+/// The longest certificates of one: a bundle of some dozens.
+const MOST_CERTIFICATE_BYTES: usize = 64 << 10;
+
 /// A remote Runtime, as a request describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -40,16 +46,43 @@ pub struct RemoteDefinitions {
     /// Those that the configuration has, as far as requests could name their tokens.
     configured: Vec<RemoteDefinition>,
     /// One change after the other.
-    definitions: Mutex<Definitions>,
+    kept: Mutex<Kept>,
     changes: TaskTracker,
 }
 
-type Definitions = BTreeMap<RuntimeId, RemoteDefinition>;
+/// What the file has.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    runtimes: BTreeMap<RuntimeId, RemoteDefinition>,
+    /// Whom each token was for last, also after its Runtime is gone: or else who may remove a Runtime could have
+    /// its token sent elsewhere after that.
+    tokens: Vec<TokenUse>,
+}
+
+/// Whom a token is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenUse {
+    token: TokenPlace,
+    endpoint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificates: Option<String>,
+}
+
+impl TokenUse {
+    fn of(definition: &RemoteDefinition) -> Self {
+        let RemoteDefinition { runtime_id: _, endpoint, token, certificates } = definition.clone();
+        Self { token, endpoint, certificates }
+    }
+}
 
 /// What is to become of the list.
 enum Change {
     Add(RemoteDefinition),
     Replace(RemoteDefinition),
+    /// As it is: its token may be there again.
+    ReadToken(RuntimeId),
     Remove(RuntimeId),
 }
 
@@ -60,16 +93,15 @@ impl RemoteDefinitions {
     ///
     /// Where the file cannot be read or makes no sense.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let definitions: Vec<RemoteDefinition> = match fs::read(directory.join("remotes.json")) {
+        let kept = match fs::read(directory.join("remotes.json")) {
             Ok(text) => serde_json::from_slice(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(error),
         };
-        let by_id = definitions.into_iter().map(|one| (one.runtime_id.clone(), one)).collect();
         Ok(Self {
             directory: directory.to_owned(),
             configured: Vec::new(),
-            definitions: Mutex::new(by_id),
+            kept: Mutex::new(kept),
             changes: TaskTracker::new(),
         })
     }
@@ -84,15 +116,17 @@ impl RemoteDefinitions {
 
     /// All of them.
     pub(crate) fn all(&mut self) -> impl Iterator<Item = &RemoteDefinition> {
-        self.definitions.get_mut().values()
+        self.kept.get_mut().runtimes.values()
     }
 
     /// The Runtime that is described, not asked yet.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` where the address is none, or the token is not there.
+    /// `InvalidInput` where the address is none, the token is not there, or the certificates are none or longer than
+    /// 64 KiB.
     pub fn connect(&self, definition: &RemoteDefinition) -> Result<RemoteRuntime, RuntimeError> {
+        check_certificates(definition)?;
         let token = self.token(definition).map_err(invalid)?;
         Ok(RemoteRuntime::new(definition.runtime_id.clone(), client(definition, token)?))
     }
@@ -113,15 +147,14 @@ impl RemoteDefinitions {
         }
     }
 
-    /// Whether another Runtime is asked with this token: one at another address, or that proves in another way
-    /// that it is there.
+    /// Whether this token is for another Runtime: one at another address, or that proves in another way that it
+    /// is there.
     pub(crate) async fn is_token_of_another(&self, definition: &RemoteDefinition) -> bool {
-        let place = |of: &RemoteDefinition| (of.endpoint.clone(), of.certificates.clone());
-        let definitions = self.definitions.lock().await;
-        definitions
-            .values()
-            .chain(&self.configured)
-            .any(|known| known.token == definition.token && place(known) != place(definition))
+        let wanted = TokenUse::of(definition);
+        let kept = self.kept.lock().await;
+        let configured = self.configured.iter().map(TokenUse::of);
+        let mut known = kept.tokens.iter().cloned().chain(configured);
+        known.any(|known| known.token == wanted.token && known != wanted)
     }
 
     /// Adds a Runtime to the registry, and keeps how it is reached.
@@ -161,9 +194,7 @@ impl RemoteDefinitions {
         registry: &Arc<RuntimeRegistry>,
         runtime_id: &RuntimeId,
     ) -> Result<(), RuntimeError> {
-        let known = self.definitions.lock().await.get(runtime_id).cloned();
-        let unknown = || RuntimeError::UnknownRuntime { runtime_id: runtime_id.clone() };
-        self.replace(registry, known.ok_or_else(unknown)?).await
+        self.change(registry, Change::ReadToken(runtime_id.clone())).await
     }
 
     /// Removes a Runtime that was added; nobody is asked whether it has Workers.
@@ -204,47 +235,67 @@ impl RemoteDefinitions {
     /// First in the file, then in the registry: what is there now and not with the next start, or the other way
     /// round, would astonish, and nobody would know why.
     async fn make(&self, registry: &RuntimeRegistry, change: Change) -> Result<(), RuntimeError> {
-        let mut definitions = self.definitions.lock().await;
+        let mut kept = self.kept.lock().await;
         let known = registry.lookup(change.runtime_id());
-        let mut changed = definitions.clone();
-        let definition = match change {
+        let mut changed = kept.clone();
+        let (definition, is_new) = match change {
             Change::Add(RemoteDefinition { runtime_id, .. }) if known.is_ok() => {
                 return Err(RuntimeError::RuntimeExists { runtime_id });
             }
-            Change::Add(definition) => definition,
+            Change::Add(_) if changed.runtimes.len() >= MOST_RUNTIMES => {
+                let reason =
+                    format!("requests have added {MOST_RUNTIMES} Runtimes: remove one first");
+                return Err(RuntimeError::Capacity { reason });
+            }
+            Change::Add(definition) => (definition, true),
             Change::Replace(definition) => {
                 known?.changeable()?;
-                definition
+                (definition, false)
+            }
+            Change::ReadToken(runtime_id) => {
+                known?.changeable()?;
+                let definition = changed.runtimes.get(&runtime_id).cloned();
+                (definition.ok_or(RuntimeError::UnknownRuntime { runtime_id })?, false)
             }
             Change::Remove(runtime_id) => {
                 known?.changeable()?;
-                changed.remove(&runtime_id);
-                self.write(&mut definitions, changed).await?;
+                changed.runtimes.remove(&runtime_id);
+                self.write(&mut kept, changed).await?;
                 return registry.unregister(&runtime_id, true).await.map(drop);
             }
         };
-        let remote = self.connect(&definition)?;
-        changed.insert(definition.runtime_id.clone(), definition);
-        self.write(&mut definitions, changed).await?;
-        registry.replace(Registration::new(RuntimeSource::remote(remote)).by_api());
-        Ok(())
+        let runtime_id = definition.runtime_id.clone();
+        let remote = RuntimeSource::remote(self.connect(&definition)?);
+        let registration = Registration::new(remote).by_api();
+        let token = TokenUse::of(&definition);
+        changed.tokens.retain(|known| known.token != token.token);
+        changed.tokens.push(token);
+        changed.runtimes.insert(runtime_id.clone(), definition);
+        self.write(&mut kept, changed).await?;
+        if !is_new {
+            registry.replace(registration);
+            return Ok(());
+        }
+        let registered = registry.register(registration);
+        if registered.is_err() {
+            // Whoever else keeps the registry was faster.
+            let mut before = kept.clone();
+            before.runtimes.remove(&runtime_id);
+            self.write(&mut kept, before).await?;
+        }
+        registered
     }
 
-    async fn write(
-        &self,
-        definitions: &mut Definitions,
-        changed: Definitions,
-    ) -> Result<(), RuntimeError> {
-        let kept: Vec<RemoteDefinition> = changed.values().cloned().collect();
-        let directory = self.directory.clone();
-        let written = task::spawn_blocking(move || replace_file(&directory, &kept)).await;
+    async fn write(&self, kept: &mut Kept, changed: Kept) -> Result<(), RuntimeError> {
+        let (directory, new) = (self.directory.clone(), changed.clone());
+        let written = task::spawn_blocking(move || replace_file(&directory, &new)).await;
         if let Err(error) = written.map_err(io::Error::from).flatten() {
             tracing::error!(%error, "the list of remote Runtimes cannot be written");
             let reason =
                 "the list of remote Runtimes cannot be written; the log of the Backend says why";
             return Err(RuntimeError::RuntimeUnavailable { reason: reason.to_owned() });
         }
-        *definitions = changed;
+        *kept = changed;
         Ok(())
     }
 
@@ -257,9 +308,27 @@ impl Change {
     fn runtime_id(&self) -> &RuntimeId {
         match self {
             Self::Add(definition) | Self::Replace(definition) => &definition.runtime_id,
-            Self::Remove(runtime_id) => runtime_id,
+            Self::ReadToken(runtime_id) | Self::Remove(runtime_id) => runtime_id,
         }
     }
+}
+
+fn check_certificates(definition: &RemoteDefinition) -> Result<(), RuntimeError> {
+    let Some(certificates) = &definition.certificates else { return Ok(()) };
+    if certificates.len() > MOST_CERTIFICATE_BYTES {
+        return Err(invalid(format!(
+            "the certificates are longer than {MOST_CERTIFICATE_BYTES} bytes"
+        )));
+    }
+    if certificates.contains("PRIVATE KEY") {
+        return Err(invalid(
+            "the certificates have a private key among them: take it out".to_owned(),
+        ));
+    }
+    if certificates.trim().is_empty() {
+        return Err(invalid("the certificates are empty: leave them out, or give some".to_owned()));
+    }
+    Ok(())
 }
 
 fn client(definition: &RemoteDefinition, token: String) -> Result<RuntimeClient, RuntimeError> {
@@ -270,7 +339,7 @@ fn client(definition: &RemoteDefinition, token: String) -> Result<RuntimeClient,
 }
 
 /// The new file takes the place of the old one in one step, so that a crash leaves one of them.
-fn replace_file(directory: &Path, kept: &[RemoteDefinition]) -> io::Result<()> {
+fn replace_file(directory: &Path, kept: &Kept) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(kept)?;
     let new = directory.join("remotes.json.new");
     let mut file =

@@ -101,7 +101,10 @@ pub fn read_token(path: &Path) -> Result<String, String> {
         // Not what a link leads to, and no pipe that never ends.
         .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
         .open(path)
-        .map_err(|error| error.kind().to_string())?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            kind => kind.to_string(),
+        })?;
     let metadata = file.metadata().map_err(|error| error.kind().to_string())?;
     if !metadata.is_file() || metadata.len() > MOST_TOKEN_BYTES {
         return Err("it is no file with a token".to_owned());
@@ -109,5 +112,10 @@ pub fn read_token(path: &Path) -> Result<String, String> {
     if metadata.mode() & 0o077 != 0 {
         return Err("others can read the file: `chmod 600` it".to_owned());
     }
-    io::read_to_string(file).map_err(|error| error.kind().to_string())
+    let text = io::read_to_string(file).map_err(|error| error.kind().to_string())?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("a token is one line of visible characters".to_owned());
+    }
+    Ok(token.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The one stream that a browser needs: hints of what changes anywhere, and all events of the Workers that it
+//! `/api/events`, the one stream that a browser needs: hints of what changes anywhere, and all events of the Workers that it
 //! shows.
 
 use std::str::FromStr as _;

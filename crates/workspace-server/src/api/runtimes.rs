@@ -188,7 +188,9 @@ pub(super) async fn test(
     match &**runtime.source() {
         RuntimeSource::Remote(remote) => Ok(Json(remote.test().await?)),
         RuntimeSource::Embedded(_) => {
-            let what = "a connection test of a Runtime in the Backend's own process".to_owned();
+            let what = "a connection test of a Runtime in the Backend's own process, to which there is no \
+                        connection"
+                .to_owned();
             Err(RuntimeError::Unsupported { what }.into())
         }
     }

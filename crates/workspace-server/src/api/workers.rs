@@ -23,7 +23,9 @@ use worker_types::{
 };
 
 use super::{AtRuntime, AtWorker, OfWorker, RuntimePath, WorkerPath};
-use crate::{OutcomeWait, Registration, auth::Principal, backend::AppState, policy::Launch};
+use crate::{
+    OutcomeWait, Registration, WORKSPACE_LABEL, auth::Principal, backend::AppState, policy::Launch,
+};
 
 /// The longest that it takes to look up how a turn ended.
 const LOOK_UP: std::time::Duration = std::time::Duration::from_millis(500);
@@ -137,6 +139,9 @@ impl CreateBody {
         idempotency_key: Option<IdempotencyKey>,
     ) -> Result<CreateWorker, Problem> {
         let Self { profile, workspace, display_name, mut labels, input, grants } = self;
+        if workspace.is_none() && labels.contains_key(WORKSPACE_LABEL) {
+            principal.must_be_bearer("name the `workspace`: its label follows from that")?;
+        }
         if grants.is_some() {
             principal.must_be_bearer("the launch policy says what a Worker may do")?;
         }

@@ -188,6 +188,11 @@ async fn a_runtime_with_a_certificate_of_its_own_is_reached_by_who_is_told_of_it
     bench.post(tests, unknown.clone()).await.problem(502, "remote_incompatible");
     let other = generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     bench.post(tests, with(&other.cert.pem())).await.problem(502, "remote_incompatible");
+    let long = format!("{}{}", cert.pem(), " ".repeat(64 << 10));
+    let with_key = format!("{}{}", cert.pem(), signing_key.serialize_pem());
+    for refused in ["", " ", &long, &with_key] {
+        bench.post(tests, with(refused)).await.problem(400, "invalid_input");
+    }
     for none in ["sesame", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
         let told = bench.post(tests, with(none)).await.problem(400, "invalid_input");
         let told = told["detail"].to_string();
@@ -200,4 +205,60 @@ async fn a_runtime_with_a_certificate_of_its_own_is_reached_by_who_is_told_of_it
     let how = json!({ "endpoint": far.url, "token": { "file": "far.token" } });
     let without = bench.put("/api/runtimes/far", how.to_string()).await.ok();
     assert_eq!(without["diagnostics"][0]["code"], "remote_incompatible");
+}
+
+#[tokio::test]
+async fn a_token_stays_with_the_address_that_it_was_for_after_its_runtime_was_removed_or_replaced()
+{
+    let far = Far::start().await;
+    keep(far.path(), "other.token", "sesame");
+    let thief = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    thief.set_nonblocking(true).expect("set");
+    let stolen = definition(
+        "thief",
+        &format!("http://{}", thief.local_addr().expect("an address")),
+        "far.token",
+    );
+    let (path, list, tests) = ("/api/runtimes/far", "/api/runtimes", "/api/connection-tests");
+    let bench = far.bench().await;
+    bench.post(list, definition("far", &far.url, "far.token")).await.created();
+    let cookie = bench.session().await;
+    let other = json!({ "endpoint": far.url, "token": { "file": "other.token" } }).to_string();
+    bench.ask(browser(&cookie, Method::PUT, path, other)).await.ok();
+    bench
+        .ask(browser(&cookie, Method::POST, tests, stolen.clone()))
+        .await
+        .problem(403, "forbidden");
+    let removed = browser(&cookie, Method::DELETE, "/api/runtimes/far?force=true", String::new());
+    assert_eq!(bench.ask(removed).await.status, 204);
+    // Also for who starts anew.
+    let bench = far.bench().await;
+    let cookie = bench.session().await;
+    for path in [tests, list] {
+        bench
+            .ask(browser(&cookie, Method::POST, path, stolen.clone()))
+            .await
+            .problem(403, "forbidden");
+    }
+    assert!(thief.accept().is_err(), "nobody came");
+    let again = definition("far", &far.url, "far.token");
+    bench.ask(browser(&cookie, Method::POST, list, again)).await.created();
+    // Who has the access token says anew whom it is for.
+    bench.post(list, stolen).await.created();
+}
+
+#[tokio::test]
+async fn as_many_runtimes_are_added_as_are_asked_how_they_fare() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    let add = async |number: usize| {
+        let asked = definition(&format!("far-{number}"), "http://127.0.0.1:1", "far.token");
+        bench.post("/api/runtimes", asked).await
+    };
+    for number in 0..64 {
+        add(number).await.created();
+    }
+    add(64).await.problem(503, "capacity");
+    assert_eq!(bench.delete("/api/runtimes/far-0?force=true").await.status, 204);
+    add(64).await.created();
 }

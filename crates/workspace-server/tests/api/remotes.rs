@@ -244,3 +244,24 @@ async fn a_runtime_that_never_answers_holds_up_no_stream() {
     assert_eq!((first.name.as_str(), &first.data["worker_id"]), ("worker.created", &json!(id)));
     drop(silence);
 }
+
+#[tokio::test]
+async fn what_a_runtime_says_of_itself_is_short_and_plain_or_nothing() {
+    let far = Far::start().await;
+    let bench = far.bench().await;
+    let summary = bench.get("/api/runtimes/backend-internal").await.ok();
+    for (field, text) in [
+        ("version", "9.9\u{1b}[31m\r\n2026 ERROR forged".to_owned()),
+        ("version", "0".repeat(65)),
+        ("display_name", "x".repeat(2 << 10)),
+        ("display_name", "x".repeat(2 << 20)),
+    ] {
+        let mut lying_summary = summary.clone();
+        lying_summary[field] = text.clone().into();
+        let url = lying(&lying_summary.to_string());
+        let tried =
+            bench.post("/api/connection-tests", definition("evil", &url, "far.token")).await;
+        tried.problem(502, "remote_incompatible");
+        assert!(tried.text.len() < 1_000, "{field}: {} bytes", tried.text.len());
+    }
+}

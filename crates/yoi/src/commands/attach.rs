@@ -65,6 +65,23 @@ struct State {
     is_connected: bool,
 }
 
+/// The pauses between tries, each twice as long as the one before.
+#[derive(Debug, PartialEq)]
+struct Pauses(Duration);
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Pauses {
+    async fn next(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
+    }
+}
+
 /// How far somebody has seen.
 #[derive(Debug)]
 struct Place {
@@ -322,10 +339,9 @@ impl Session {
 
     /// Waits until the Worker's events can be had again.
     async fn connect(&self, place: &mut Place) -> anyhow::Result<HostEvents> {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pauses.next().await;
             // A Backend that was started anew is somewhere else, and takes another token. Where none runs,
             // nobody is asked: who has its address now is not to see the token.
             let Ok(client) = WorkerHost::find(&self.wanted.host, &self.config, self.output) else {
@@ -372,18 +388,17 @@ impl Session {
         // A name that nobody else has.
         options.idempotency_key = IdempotencyKey::new(WorkerId::generate().to_string()).ok();
         let mut state = self.state.subscribe();
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
             // The sender is this session's own.
             let _ = state.wait_for(|state| state.is_connected).await;
             match self.client().input(&self.at, &input, &options).await {
                 Ok(accepted) => return self.accepted(accepted.status, accepted.turn_id),
                 Err(error) if error.is_of_the_connection() => {
-                    if pause == FIRST_PAUSE {
+                    if pauses == Pauses::default() {
                         self.note(&format!("not sent yet: {}", error_chain(&error)));
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pauses.next().await;
                 }
                 Err(error) => {
                     let error = error.with_way_out(self.at.worker);

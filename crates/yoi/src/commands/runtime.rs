@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use anyhow::Context as _;
 use runtime_client::RuntimeClient;
 use serde_json::json;
-use worker_types::{DrainProgress, ModelStatus, Overview, ProfileName};
+use worker_types::{DrainProgress, ModelStatus, Overview, ProfileName, RuntimeStatus};
 use yoi_config::Config;
 use yoi_workspace_server::{
     ConnectionTest, ManagedBy, RemoteDefinition, RuntimeListing, SourceKind, TokenPlace,
@@ -173,8 +173,11 @@ fn told(runtime: &RuntimeListing, done: &str, output: Output) -> anyhow::Result<
         return Ok(output.json(runtime)?);
     }
     output.line(&format!("{} is {done}: {}", runtime.runtime_id, runtime.status.name()))?;
-    for found in &runtime.diagnostics {
-        output.note(&found.message);
+    // What else there is to say of one that is well, `show` says.
+    if runtime.status != RuntimeStatus::Ready {
+        for found in &runtime.diagnostics {
+            output.note(&found.message);
+        }
     }
     Ok(())
 }

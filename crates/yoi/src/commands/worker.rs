@@ -21,7 +21,7 @@ use crate::{
     exit::Exit,
     output::Output,
     runtime_setup::Setup,
-    worker_host::{NewWorker, WorkerAddress, WorkerHost, pick},
+    worker_host::{FoundWorkers, NewWorker, WorkerAddress, WorkerHost, pick},
 };
 
 /// The fewest characters of an id that `ls` prints: enough that two rarely share them.
@@ -193,9 +193,22 @@ async fn find(
 ) -> anyhow::Result<(WorkerHost, WorkerView)> {
     let client = WorkerHost::find(&args.host, config, output)?;
     let found = client.workers(args.host.runtime_id(), None, &[]).await?;
-    note_missing(&found.diagnostics, output);
-    let view = pick(&found.workers, &args.id)?.clone();
+    let view = picked(&found, &args.id, output)?.clone();
     Ok((client, view))
+}
+
+/// The Worker that `id` means. Only where there is none it matters which Runtimes are missing.
+fn picked<'a>(found: &'a FoundWorkers, id: &str, output: Output) -> anyhow::Result<&'a WorkerView> {
+    let picked = pick(&found.workers, id);
+    if picked.is_err() {
+        note_missing(&found.diagnostics, output);
+    }
+    match picked {
+        Err(error) if !found.diagnostics.is_empty() => {
+            Err(error.context("it may be in a Runtime that is missing"))
+        }
+        picked => picked,
+    }
 }
 
 /// The Worker that a command is for.
@@ -214,8 +227,7 @@ async fn find_to_command(
     let client = WorkerHost::find(&args.host, config, output)?;
     let target = match client.workers(args.host.runtime_id(), None, &[]).await {
         Ok(found) => {
-            note_missing(&found.diagnostics, output);
-            let view = pick(&found.workers, &args.id)?;
+            let view = picked(&found, &args.id, output)?;
             Target { at: view.into(), last_seq: Some(view.last_seq) }
         }
         Err(refused) if refused.is_forbidden() => match args.id.trim().to_lowercase().parse() {
