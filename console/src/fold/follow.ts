@@ -9,6 +9,9 @@ import { Transcript } from "./transcript.ts";
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
+/** How long an event may be on its way that the Backend has. */
+const ON_THE_WAY_MS = 1_000;
+
 /** The codes for an id that no Worker has, or that cannot be one. */
 const NO_SUCH_WORKER = ["unknown_worker", "unknown_runtime", "invalid_input", "not_found"];
 
@@ -152,8 +155,19 @@ export class FollowedWorker implements Follower {
   }
 
   moved(cursor: string): void {
+    if (this.#stale || cursor === this.#cursor) return;
     // Without an event there is no telling which place comes first.
-    if (!this.#stale && this.#seq === null && cursor !== this.#cursor) void this.open();
+    if (this.#seq === null) void this.open();
+    else void this.#catchUp();
+  }
+
+  /** The stream goes on from the place of another tab. Events that it passed over are missed by the next one, and
+   * where there is none, by nobody but the Worker. */
+  async #catchUp(): Promise<void> {
+    const newest = await api.worker(this.place).then(({ last_seq }) => last_seq, () => Infinity);
+    await new Promise((done) => setTimeout(done, ON_THE_WAY_MS));
+    const isBehind = this.#seq !== null && this.#seq < newest;
+    if (isBehind && !this.#stale && !this.#closed) void this.open();
   }
 
   failed(problem: ProblemBody): void {

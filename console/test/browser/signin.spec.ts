@@ -11,6 +11,9 @@ import { answers, type Backend, expect, items, live, say, test } from "./backend
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+/** Where pictures go, if they are asked for. */
+const IMAGES = process.env["YOI_SCREENSHOTS"];
+
 const PASSWORD = "correct horse battery";
 
 const TLS = `
@@ -59,6 +62,7 @@ test.describe("with a password", () => {
     await expect(field(page)).toHaveAttribute("type", "password");
     for (const colorScheme of ["dark", "light"] as const) {
       await page.emulateMedia({ colorScheme });
+      if (IMAGES) await page.screenshot({ path: join(IMAGES, `console-sign-in-${colorScheme}.png`) });
       expect(await violations(page)).toEqual([]);
     }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { afterEach, test } from "node:test";
+import { afterEach, mock, test } from "node:test";
 
 import type { RuntimeChanged, WorkerEvent } from "../../src/api/types.ts";
 import { FollowedWorker } from "../../src/fold/follow.ts";
@@ -13,8 +13,8 @@ afterEach(() => {
   for (const followed of followers.splice(0)) followed.close();
 });
 
-/** A Worker whose log has come to `cursor`, and what was asked about it. */
-async function opened(cursor: string): Promise<{
+/** A Worker whose transcript has come to `cursor` and its log to `last_seq`, and what was asked about it. */
+async function opened(cursor: string, last_seq = 1): Promise<{
   followed: FollowedWorker;
   follows: string[];
   loads(): number;
@@ -22,7 +22,7 @@ async function opened(cursor: string): Promise<{
 }> {
   let loads = 0;
   const usage = { turns: 0, wall_us: 0, cpu_us: 0, model_calls: 0 };
-  const worker = { worker_id: "w", status: "idle", last_seq: 1, usage, diagnostics: [] };
+  const worker = { worker_id: "w", status: "idle", last_seq, usage, diagnostics: [] };
   const answers: [RegExp, unknown][] = [
     [/\/transcript/, { items: [], more_before: false, first_item: null, cursor }],
     [/\/usage/, { total: usage, turns: [], more_before: false }],
@@ -97,6 +97,21 @@ test("where the stream moved, it is read anew only if nobody can tell which plac
   followed.moved("log.6");
   assert.equal(loads(), 2);
 });
+
+for (const [newest, expected] of [[8, 1], [9, 2]] as const) {
+  test(`where the stream moved past events, what is missing is read anew, also if none comes: ${newest}`, async () => {
+    mock.timers.enable({ apis: ["setTimeout"] });
+    const { followed, loads } = await opened("log.7", newest);
+    followed.event(accepted(8, 8));
+    followed.moved("log.9");
+    // The Worker answers first, and then what is on its way has time to come.
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+    mock.timers.tick(1_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(loads(), expected);
+    mock.timers.reset();
+  });
+}
 
 test("a log that does not go back as far leads to a fresh transcript, an unknown Worker to none", async () => {
   const { followed, loads } = await opened("log.7");
