@@ -17,6 +17,9 @@ fn main() {
 fn build() -> Result<(), Box<dyn Error>> {
     let with_shell = std::env::var_os("CARGO_FEATURE_SHELL").is_some();
     let mut workers = GuestBuild::new().library("worker-companion").library("worker-echo");
+    if std::env::var_os("CARGO_FEATURE_CODER").is_some() {
+        workers = workers.library("worker-coder");
+    }
     if with_shell {
         workers = workers.library("worker-shell");
         GuestBuild::new().profile(SHELL_PROFILE).library("shell-component").run()?.export();

@@ -34,11 +34,14 @@
 //! ```
 //!
 //! [`shell`] runs scripts on the Worker's directories. With the feature `tools` there is a module
-//! `tools` with what a model needs to work on files, and a toolbox that takes an author's own tools.
+//! `tools` with what a model needs to work on files, and a toolbox that takes an author's own tools; and a
+//! module `agent` with the loop in which a model works with them.
 //!
 //! The author's crate says `crate-type = ["cdylib"]` in `[lib]`, and
 //! `cargo build --release --target wasm32-wasip2` writes the component.
 
+#[cfg(feature = "tools")]
+pub mod agent;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod bindings;

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, collections::BTreeMap, collections::BTreeSet};
 
+#[cfg(feature = "coder")]
+use worker_types::Capability;
 use worker_types::{ComponentDigest, ComponentRef, Profile, ProfileName};
 
 /// The component of the Worker that says back what it was told.
@@ -9,6 +11,10 @@ pub const ECHO: &[u8] = include_bytes!(env!("GUEST_WORKER_ECHO"));
 
 /// The component of the chat Worker.
 pub const COMPANION: &[u8] = include_bytes!(env!("GUEST_WORKER_COMPANION"));
+
+/// The component of the Worker that works on files.
+#[cfg(feature = "coder")]
+pub const CODER: &[u8] = include_bytes!(env!("GUEST_WORKER_CODER"));
 
 /// The component of the Worker that runs the script it is told.
 #[cfg(feature = "shell")]
@@ -33,6 +39,13 @@ pub const fn companion_digest() -> ComponentDigest {
     )))
 }
 
+/// The digest of [`CODER`].
+#[cfg(feature = "coder")]
+#[must_use]
+pub const fn coder_digest() -> ComponentDigest {
+    ComponentDigest::from_sha256(*include_bytes!(concat!(env!("OUT_DIR"), "/worker-coder.sha256")))
+}
+
 /// The digest of [`SHELL`].
 #[cfg(feature = "shell")]
 #[must_use]
@@ -44,6 +57,8 @@ pub const fn shell_digest() -> ComponentDigest {
 #[must_use]
 pub fn components() -> Vec<(ComponentRef, Cow<'static, [u8]>)> {
     vec![
+        #[cfg(feature = "coder")]
+        (ComponentRef::Builtin(name("coder")), Cow::Borrowed(CODER)),
         (ComponentRef::Builtin(name("companion")), Cow::Borrowed(COMPANION)),
         (ComponentRef::Builtin(name("echo")), Cow::Borrowed(ECHO)),
         #[cfg(feature = "shell")]
@@ -56,6 +71,15 @@ pub fn components() -> Vec<(ComponentRef, Cow<'static, [u8]>)> {
 pub fn profiles() -> Vec<Profile> {
     vec![
         profile("companion", "Talks with you, and can do nothing else."),
+        #[cfg(feature = "coder")]
+        Profile {
+            // Without it, it works on files with its own tools.
+            optional: BTreeSet::from([Capability::Shell]),
+            ..profile(
+                "coder",
+                "Works on the files of a directory, with a model and a sandboxed bash.",
+            )
+        },
         profile("echo", "Says back what it was told, without a model."),
         #[cfg(feature = "shell")]
         profile("shell", "Runs the script it is told, in a sandboxed bash, without a model."),
@@ -78,7 +102,7 @@ fn name(text: &str) -> ProfileName {
     text.parse().expect("the names in this file are valid")
 }
 
-#[cfg(all(test, feature = "shell"))]
+#[cfg(all(test, feature = "coder", feature = "shell"))]
 mod tests {
     use sha2::{Digest, Sha256};
 
@@ -86,8 +110,12 @@ mod tests {
 
     #[test]
     fn the_digests_are_those_of_the_bytes() {
-        let components =
-            [(ECHO, echo_digest()), (COMPANION, companion_digest()), (SHELL, shell_digest())];
+        let components = [
+            (CODER, coder_digest()),
+            (COMPANION, companion_digest()),
+            (ECHO, echo_digest()),
+            (SHELL, shell_digest()),
+        ];
         for (component, digest) in components {
             assert_eq!(ComponentDigest::from_sha256(Sha256::digest(component).into()), digest);
         }
@@ -104,6 +132,7 @@ mod tests {
 
     #[test]
     fn the_components_import_the_base_and_the_capabilities_they_need() {
+        check(CODER, &["llm", "session", "shell"]);
         check(ECHO, &["session"]);
         check(COMPANION, &["llm", "session"]);
         check(SHELL, &["session", "shell"]);

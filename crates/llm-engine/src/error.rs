@@ -34,6 +34,9 @@ pub enum ModelError {
     /// Nothing of substance arrived for the idle timeout.
     #[error("the model stopped answering")]
     Stalled,
+    /// The call took longer than it may, with all that it waited for.
+    #[error("the model call took longer than it may")]
+    Deadline,
     /// The caller gave the call up.
     #[error("the model call was cancelled")]
     Cancelled,
@@ -62,6 +65,7 @@ impl ModelError {
             ModelError::RateLimited { .. }
             | ModelError::Overloaded
             | ModelError::Stalled
+            | ModelError::Deadline
             | ModelError::Unreachable { .. }
             | ModelError::Incomplete => true,
             ModelError::ContextOverflow

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::{FinishReason, ModelError, ModelEvent, ModelStream, ToolRequestPiece};
 
@@ -21,12 +21,19 @@ pub(crate) struct GuardedStream {
     idle_timeout: Duration,
     /// Runs only while the provider is being waited for: a slow reader is no stalled provider.
     idle: Option<Pin<Box<Sleep>>>,
+    deadline: Pin<Box<Sleep>>,
     tool_requests: BTreeSet<u32>,
 }
 
 impl GuardedStream {
-    pub(crate) fn new(inner: ModelStream, idle_timeout: Duration) -> Self {
-        Self { inner: Some(inner), idle_timeout, idle: None, tool_requests: BTreeSet::new() }
+    pub(crate) fn new(inner: ModelStream, idle_timeout: Duration, deadline: Instant) -> Self {
+        Self {
+            inner: Some(inner),
+            idle_timeout,
+            idle: None,
+            deadline: Box::pin(sleep_until(deadline)),
+            tool_requests: BTreeSet::new(),
+        }
     }
 
     /// The event as the caller shall see it; `None` for one without content, which is skipped and
@@ -89,6 +96,11 @@ impl Stream for GuardedStream {
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
+        // First: a provider that always has more to say would never be waited for.
+        if this.deadline.as_mut().poll(context).is_ready() {
+            this.end();
+            return Poll::Ready(Some(Err(ModelError::Deadline)));
+        }
         // One event without content at a time: a provider that sends nothing else must not keep
         // this thread, nor outrun the idle timeout.
         let answer = match inner.as_mut().poll_next(context) {

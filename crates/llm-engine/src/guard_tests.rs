@@ -1,25 +1,27 @@
 use super::*;
 use std::sync::Arc;
 
+use crate::{CallLimits, Gate, Model, ModelRequest, ModelUsage, Models, ScriptedModel, Step};
 use futures_util::{StreamExt as _, stream};
-use tokio::time::Instant;
-
-use crate::{
-    DEFAULT_IDLE_TIMEOUT, Gate, Model, ModelRequest, ModelUsage, Models, ScriptedModel, Step,
-};
 
 type Item = Result<ModelEvent, ModelError>;
 
 fn model(scripted: &ScriptedModel) -> Model {
-    let models = Models::none().with("test", Arc::new(scripted.clone()));
+    let limits = CallLimits { tries: 1, ..CallLimits::default() };
+    let models = Models::none().with_limits("test", Arc::new(scripted.clone()), limits);
     models.get("test").unwrap()
 }
 
 /// What a caller sees of a provider that does `steps`, up to the end of the stream.
 async fn seen(steps: impl IntoIterator<Item = Step>) -> Vec<Item> {
     let scripted = ScriptedModel::new().call(steps);
-    let stream = model(&scripted).stream(ModelRequest::default()).await.unwrap();
+    let stream = model(&scripted).stream(ModelRequest::default());
     stream.collect().await
+}
+
+/// A stream whose deadline is far away.
+fn guarded(inner: ModelStream, idle_timeout: Duration) -> GuardedStream {
+    GuardedStream::new(inner, idle_timeout, Instant::now() + Duration::from_secs(3_600))
 }
 
 fn text(text: &str) -> Item {
@@ -68,7 +70,8 @@ async fn an_end_without_a_finish_is_incomplete() {
 #[tokio::test]
 async fn the_providers_stream_is_dropped_at_the_end_even_if_ours_is_kept() {
     let scripted = ScriptedModel::new().answer("a");
-    let mut stream = model(&scripted).stream(ModelRequest::default()).await.unwrap();
+    let mut stream = model(&scripted).stream(ModelRequest::default());
+    assert_eq!(stream.next().await, Some(text("a")));
     scripted.wait_for_open_streams(1).await;
     while stream.next().await.is_some() {}
     scripted.wait_for_open_streams(0).await;
@@ -78,7 +81,8 @@ async fn the_providers_stream_is_dropped_at_the_end_even_if_ours_is_kept() {
 #[tokio::test]
 async fn dropping_the_stream_drops_the_providers() {
     let scripted = ScriptedModel::new().hang();
-    let stream = model(&scripted).stream(ModelRequest::default()).await.unwrap();
+    let mut stream = model(&scripted).stream(ModelRequest::default());
+    assert!(futures_util::poll!(stream.next()).is_pending());
     scripted.wait_for_open_streams(1).await;
     drop(stream);
     scripted.wait_for_open_streams(0).await;
@@ -126,7 +130,10 @@ async fn a_silent_provider_stalls_after_the_idle_timeout() {
     let items = seen([Step::text("a"), Step::Hang]).await;
     assert_eq!(items, [text("a"), Err(ModelError::Stalled)]);
     let waited = started.elapsed();
-    assert!(waited >= DEFAULT_IDLE_TIMEOUT && waited < DEFAULT_IDLE_TIMEOUT * 2);
+    assert!(
+        waited >= CallLimits::default().idle_timeout
+            && waited < CallLimits::default().idle_timeout * 2
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,8 +154,8 @@ async fn a_provider_that_does_not_even_start_stalls() {
 
     let models = Models::none().with("test", Arc::new(NeverStarts));
     let model = models.get("test").unwrap();
-    let error = model.stream(ModelRequest::default()).await.err();
-    assert_eq!(error, Some(ModelError::Stalled));
+    let items: Vec<Item> = model.stream(ModelRequest::default()).collect().await;
+    assert_eq!(items, [Err(ModelError::Stalled)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,16 +164,16 @@ async fn events_without_content_are_no_signs_of_life() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         Some((Ok(ModelEvent::Text(String::new())), ()))
     });
-    let guarded = GuardedStream::new(Box::pin(empties), Duration::from_secs(10));
-    let items: Vec<Item> = guarded.collect().await;
+    let stream = guarded(Box::pin(empties), Duration::from_secs(10));
+    let items: Vec<Item> = stream.collect().await;
     assert_eq!(items, [Err(ModelError::Stalled)]);
 }
 
 #[tokio::test]
 async fn a_flood_of_events_without_content_stalls_too() {
     let flood = stream::repeat_with(|| Ok(ModelEvent::Text(String::new())));
-    let guarded = GuardedStream::new(Box::pin(flood), Duration::from_millis(20));
-    let items: Vec<Item> = guarded.collect().await;
+    let stream = guarded(Box::pin(flood), Duration::from_millis(20));
+    let items: Vec<Item> = stream.collect().await;
     assert_eq!(items, [Err(ModelError::Stalled)]);
 }
 
@@ -180,8 +187,8 @@ async fn each_event_starts_the_idle_timeout_anew() {
         };
         Some((Ok(event), count + 1))
     });
-    let guarded = GuardedStream::new(Box::pin(slow), Duration::from_secs(10));
-    let items: Vec<Item> = guarded.collect().await;
+    let stream = guarded(Box::pin(slow), Duration::from_secs(10));
+    let items: Vec<Item> = stream.collect().await;
     assert_eq!(items.last(), Some(&finish(FinishReason::Stop)));
 }
 
@@ -194,9 +201,9 @@ async fn a_slow_reader_is_no_stalled_provider() {
         Step::text("b"),
         Step::stop(),
     ]);
-    let mut stream = model(&scripted).stream(ModelRequest::default()).await.unwrap();
+    let mut stream = model(&scripted).stream(ModelRequest::default());
     assert_eq!(stream.next().await, Some(text("a")));
-    tokio::time::advance(DEFAULT_IDLE_TIMEOUT * 2).await;
+    tokio::time::advance(CallLimits::default().idle_timeout * 2).await;
     gate.open();
     assert_eq!(stream.next().await, Some(text("b")));
     assert_eq!(stream.next().await, Some(finish(FinishReason::Stop)));

@@ -10,12 +10,10 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let models = Models::none().with("default", Arc::new(OfflineModel::instant()));
 //! let model = models.get("default").ok_or("no such alias")?;
-//! let mut answer = model
-//!     .stream(ModelRequest {
-//!         messages: vec![Message::User(vec![Part::Text("hello".to_owned())])],
-//!         ..ModelRequest::default()
-//!     })
-//!     .await?;
+//! let mut answer = model.stream(ModelRequest {
+//!     messages: vec![Message::User(vec![Part::Text("hello".to_owned())])],
+//!     ..ModelRequest::default()
+//! });
 //! let mut text = String::new();
 //! while let Some(event) = answer.next().await {
 //!     if let ModelEvent::Text(piece) = event? {
@@ -30,9 +28,11 @@
 //! [`Model::stream`] holds every provider to the same contract, written at [`ModelStream`].
 //! Providers are [`GenaiProvider`] (the wire formats of the large providers and of local servers)
 //! and [`OfflineModel`] (no network, rule-based); [`discovery`] finds one in the environment.
-//! Nothing here knows what a caller does with the answers, and nothing is retried.
+//! A call that fails before anything came of it is tried again where that may help ([`CallLimits`]). Nothing
+//! here knows what a caller does with the answers.
 
 mod api_key;
+mod call;
 pub mod discovery;
 mod error;
 mod event;
@@ -45,12 +45,13 @@ mod request;
 mod scripted;
 
 pub use api_key::ApiKey;
+pub use call::CallLimits;
 pub use error::ModelError;
 pub use event::{FinishReason, ModelEvent, ModelStream, ModelUsage, ToolRequestPiece};
 pub use genai_provider::{
     GenaiProvider, GenaiSettings, ProviderKind, ProviderSetupError, UnknownProviderKind,
 };
-pub use models::{DEFAULT_IDLE_TIMEOUT, Model, ModelInfo, ModelProvider, Models};
+pub use models::{Model, ModelInfo, ModelProvider, Models};
 pub use offline::OfflineModel;
 pub use request::{
     AssistantMessage, Message, ModelRequest, Part, ToolRequest, ToolResponse, ToolSchema,

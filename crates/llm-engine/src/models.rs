@@ -3,17 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::guard::GuardedStream;
-use crate::{ModelError, ModelRequest, ModelStream};
-
-/// How long a call may go without a content event before it fails as [`ModelError::Stalled`].
-///
-/// Two minutes: reasoning models that hide their reasoning are silent for about one.
-pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::call::{self, Places};
+use crate::{CallLimits, ModelError, ModelRequest, ModelStream};
 
 /// Something that answers requests: a provider's API, or an imitation of one.
 ///
@@ -41,35 +35,35 @@ pub struct ModelInfo {
 }
 
 /// Models by alias. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Models {
     by_alias: Arc<BTreeMap<Arc<str>, Model>>,
-    idle_timeout: Duration,
 }
 
 impl Models {
     /// No model at all.
     pub fn none() -> Self {
-        Self { by_alias: Arc::default(), idle_timeout: DEFAULT_IDLE_TIMEOUT }
+        Self::default()
     }
 
-    /// The same with one more alias. It replaces an earlier one of the same name.
+    /// The same with one more alias, whose calls may take what [`CallLimits`] are by default. It replaces an
+    /// earlier one of the same name.
     #[must_use]
-    pub fn with(mut self, alias: impl Into<String>, provider: Arc<dyn ModelProvider>) -> Self {
+    pub fn with(self, alias: impl Into<String>, provider: Arc<dyn ModelProvider>) -> Self {
+        self.with_limits(alias, provider, CallLimits::default())
+    }
+
+    /// The same with one more alias, whose calls may take this much.
+    #[must_use]
+    pub fn with_limits(
+        mut self,
+        alias: impl Into<String>,
+        provider: Arc<dyn ModelProvider>,
+        limits: CallLimits,
+    ) -> Self {
         let alias: Arc<str> = alias.into().into();
-        let model = Model { alias: alias.clone(), provider, idle_timeout: self.idle_timeout };
+        let model = Model { alias: alias.clone(), provider, limits, places: Places::new(limits) };
         Arc::make_mut(&mut self.by_alias).insert(alias, model);
-        self
-    }
-
-    /// The same with another idle timeout, for the models already here and those added later.
-    /// The default is [`DEFAULT_IDLE_TIMEOUT`].
-    #[must_use]
-    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
-        self.idle_timeout = idle_timeout;
-        for model in Arc::make_mut(&mut self.by_alias).values_mut() {
-            model.idle_timeout = idle_timeout;
-        }
         self
     }
 
@@ -84,18 +78,13 @@ impl Models {
     }
 }
 
-impl Default for Models {
-    fn default() -> Self {
-        Self::none()
-    }
-}
-
-/// One model under its alias. Cheap to clone.
+/// One model under its alias. Cheap to clone; clones share the places for its calls.
 #[derive(Debug, Clone)]
 pub struct Model {
-    alias: Arc<str>,
-    provider: Arc<dyn ModelProvider>,
-    idle_timeout: Duration,
+    pub(crate) alias: Arc<str>,
+    pub(crate) provider: Arc<dyn ModelProvider>,
+    pub(crate) limits: CallLimits,
+    pub(crate) places: Places,
 }
 
 impl Model {
@@ -109,15 +98,14 @@ impl Model {
         self.provider.info()
     }
 
-    /// Starts one call; see [`ModelStream`] for what holds of the answer.
-    ///
-    /// Fails as [`ModelError::Stalled`] when the provider does not even start within the idle
-    /// timeout. Nothing is retried.
-    pub async fn stream(&self, request: ModelRequest) -> Result<ModelStream, ModelError> {
-        let inner = tokio::time::timeout(self.idle_timeout, self.provider.stream(request))
-            .await
-            .map_err(|_elapsed| ModelError::Stalled)??;
-        Ok(Box::pin(GuardedStream::new(inner, self.idle_timeout)))
+    /// What its calls may take.
+    pub fn limits(&self) -> CallLimits {
+        self.limits
+    }
+
+    /// One call, which begins when the answer is first read; see [`ModelStream`] for what holds of it.
+    pub fn stream(&self, request: ModelRequest) -> ModelStream {
+        call::call(self, request)
     }
 }
 
@@ -148,14 +136,5 @@ mod tests {
         let after = before.clone().with("second", offline());
         assert_eq!(before.iter().count(), 1);
         assert_eq!(after.iter().count(), 2);
-    }
-
-    #[test]
-    fn the_idle_timeout_reaches_models_already_registered() {
-        let models = Models::none()
-            .with("first", offline())
-            .with_idle_timeout(Duration::from_secs(7))
-            .with("second", offline());
-        assert!(models.iter().all(|model| model.idle_timeout == Duration::from_secs(7)));
     }
 }

@@ -252,11 +252,6 @@ fn arguments(tool: &ToolSchema, rest: &str) -> Option<Value> {
     if let Ok(object @ Value::Object(_)) = serde_json::from_str(rest) {
         return Some(object);
     }
-    match tool.name.as_str() {
-        "shell" => return Some(json!({ "command": rest })),
-        "read" => return Some(json!({ "path": rest })),
-        _ => {}
-    }
     let properties = tool.parameters.get("properties")?.as_object()?;
     let required = tool.parameters.get("required").and_then(Value::as_array);
     let mut candidates = properties.iter().filter(|(name, schema)| {

@@ -13,6 +13,11 @@ fn tool(name: &str, parameters: Value) -> ToolSchema {
     ToolSchema { name: name.to_owned(), description: String::new(), parameters }
 }
 
+/// The schema of a tool with one argument.
+fn of_one_text(name: &str) -> Value {
+    json!({"properties": {name: {"type": "string"}}, "required": [name]})
+}
+
 fn request(messages: Vec<Message>, tools: Vec<ToolSchema>) -> ModelRequest {
     ModelRequest { messages, tools, ..ModelRequest::default() }
 }
@@ -20,7 +25,7 @@ fn request(messages: Vec<Message>, tools: Vec<ToolSchema>) -> ModelRequest {
 async fn events(request: ModelRequest) -> Vec<ModelEvent> {
     let models = Models::none().with("default", Arc::new(OfflineModel::instant()));
     let model = models.get("default").unwrap();
-    let stream = model.stream(request).await.unwrap();
+    let stream = model.stream(request);
     stream.map(Result::unwrap).collect().await
 }
 
@@ -72,10 +77,10 @@ async fn the_same_request_gives_the_same_answer() {
 
 #[tokio::test]
 async fn run_and_read_request_the_granted_tools() {
-    let tools = || vec![tool("shell", json!({})), tool("read", json!({}))];
+    let tools = || vec![tool("shell", of_one_text("script")), tool("read", of_one_text("path"))];
     assert_eq!(
         requested("run: ls -la", tools()).await,
-        Some(("shell".to_owned(), json!({"command": "ls -la"})))
+        Some(("shell".to_owned(), json!({"script": "ls -la"})))
     );
     assert_eq!(
         requested("Read: notes/a.txt", tools()).await,
@@ -85,10 +90,9 @@ async fn run_and_read_request_the_granted_tools() {
 
 #[tokio::test]
 async fn any_granted_tool_can_be_called_by_name() {
-    let one_argument = json!({"properties": {"order": {"type": "string"}}, "required": ["order"]});
     let two_arguments = json!({"properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
     assert_eq!(
-        requested("lookup-order: 42 b", vec![tool("lookup-order", one_argument)]).await,
+        requested("lookup-order: 42 b", vec![tool("lookup-order", of_one_text("order"))]).await,
         Some(("lookup-order".to_owned(), json!({"order": "42 b"})))
     );
     assert_eq!(
@@ -114,7 +118,7 @@ async fn it_reports_the_results_of_its_tools() {
             tool_requests: vec![ToolRequest {
                 call_id: "offline-1".to_owned(),
                 name: "shell".to_owned(),
-                arguments: json!({"command": "ls"}),
+                arguments: json!({"script": "ls"}),
             }],
         }),
         Message::Tool(ToolResponse {
@@ -128,7 +132,7 @@ async fn it_reports_the_results_of_its_tools() {
 
     let mut again = messages;
     again.push(user("run: pwd"));
-    let events = events(request(again, vec![tool("shell", json!({}))])).await;
+    let events = events(request(again, vec![tool("shell", of_one_text("script"))])).await;
     assert!(events.iter().any(|event| matches!(
         event,
         ModelEvent::ToolRequest(piece) if piece.call_id.as_deref() == Some("offline-2")

@@ -1,6 +1,6 @@
 //! `[models.ALIAS]`: which model stands behind an alias.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,12 @@ pub struct ModelConfig {
     /// `base_url` is set: a key is never sent to another place than its owner's unless somebody
     /// said so.
     pub api_key_env: Option<EnvName>,
+    /// How many calls may be open at once; further ones wait. Absent means 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrent: Option<NonZeroU32>,
+    /// How long a call may take, in seconds, with all that it waits for. Absent means 600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_s: Option<NonZeroU32>,
 }
 
 impl ModelConfig {

@@ -1,11 +1,11 @@
 //! From the configuration to the models that answer.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use llm_engine::{
-    ApiKey, GenaiProvider, GenaiSettings, ModelInfo, ModelProvider, Models, OfflineModel,
-    ProviderKind, discovery,
+    ApiKey, CallLimits, GenaiProvider, GenaiSettings, ModelInfo, ModelProvider, Models,
+    OfflineModel, ProviderKind, discovery,
 };
 use worker_types::ModelAlias;
 use yoi_config::{Config, ModelConfig, Provider};
@@ -31,7 +31,8 @@ pub(crate) async fn models(
     let mut models = Models::none();
     for alias in aliases {
         let provider = provider(config, alias).await?;
-        models = models.with(alias.as_str(), provider);
+        let limits = config.models.get(alias).map_or_else(CallLimits::default, limits);
+        models = models.with_limits(alias.as_str(), provider, limits);
     }
     Ok(models)
 }
@@ -54,6 +55,17 @@ pub(crate) async fn provider(
             .await
             .context("the model that the environment asks for cannot be used"),
     }
+}
+
+fn limits(model: &ModelConfig) -> CallLimits {
+    let mut limits = CallLimits::default();
+    if let Some(concurrent) = model.max_concurrent {
+        limits.concurrent = usize::try_from(concurrent.get()).unwrap_or(usize::MAX);
+    }
+    if let Some(seconds) = model.timeout_s {
+        limits.deadline = Duration::from_secs(seconds.get().into());
+    }
+    limits
 }
 
 fn configured(model: &ModelConfig) -> anyhow::Result<Arc<dyn ModelProvider>> {

@@ -32,6 +32,10 @@ const PASSING: (&str, &str) = ("local", "This command");
 /// The hidden subcommand that compiles.
 pub(crate) const COMPILE: &str = "compile";
 
+/// The profile that works on files. Where nobody wrote a policy it is granted a model and scripts; of
+/// directories, what is named where it is created.
+const CODER: &str = "coder";
+
 /// The profile that is granted a model where nobody wrote a policy: to talk is all it can do.
 const COMPANION: &str = "companion";
 
@@ -65,6 +69,7 @@ impl<'a> Setup<'a> {
                 .collect(),
             components: builtin_workers::components(),
             policy: BTreeMap::from([
+                (CODER.parse()?, shell_grants()?.with_llm([DEFAULT_ALIAS.parse()?])),
                 (COMPANION.parse()?, Grants::none().with_llm([DEFAULT_ALIAS.parse()?])),
                 (SHELL.parse()?, shell_grants()?),
             ]),

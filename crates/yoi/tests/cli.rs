@@ -18,6 +18,8 @@ use wiremock::MockServer;
 #[cfg(target_os = "linux")]
 #[path = "cli/attach.rs"]
 mod attach;
+#[path = "cli/coder.rs"]
+mod coder;
 #[cfg(target_os = "linux")]
 #[path = "cli/confinement.rs"]
 mod confinement;
@@ -346,7 +348,7 @@ fn run_prints_events_as_json_lines() {
 fn an_unknown_profile_is_refused_with_those_there_are() {
     let ended = Home::new().yoi(&["run", "poet", "hi"]);
     assert_eq!(ended.code, Some(1));
-    assert_snapshot!(ended.stderr, @"yoi: there is no profile `poet`; this Runtime has: companion, echo, shell");
+    assert_snapshot!(ended.stderr, @"yoi: there is no profile `poet`; this Runtime has: coder, companion, echo, shell");
 }
 
 #[test]

@@ -203,18 +203,12 @@ async fn stream(
     pieces: mpsc::Sender<Result<ModelEvent, ModelError>>,
     account: Arc<ModelCall>,
 ) {
-    let mut stream = match model.stream(request).await {
-        Ok(stream) => stream,
-        Err(error) => {
-            // The turn may be over: then nobody needs to know.
-            let _ = pieces.send(Err(error)).await;
-            return;
-        }
-    };
+    let mut stream = model.stream(request);
     while let Some(piece) = stream.next().await {
         if let Ok(ModelEvent::Usage(usage)) = &piece {
             account.report(*usage);
         }
+        // The turn may be over: then nobody needs to know.
         if pieces.send(piece).await.is_err() {
             return;
         }

@@ -7,8 +7,8 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{
-    AssistantMessage, FinishReason, Message, ModelEvent, ModelUsage, Models, Part, ToolRequest,
-    ToolRequestPiece, ToolResponse, ToolSchema,
+    AssistantMessage, CallLimits, FinishReason, Message, ModelEvent, ModelUsage, Models, Part,
+    ToolRequest, ToolRequestPiece, ToolResponse, ToolSchema,
 };
 
 type Item = Result<ModelEvent, ModelError>;
@@ -44,11 +44,9 @@ pub(super) async fn call(
     idle_timeout: Duration,
     request: ModelRequest,
 ) -> Vec<Item> {
-    let models = Models::none().with("test", Arc::new(provider)).with_idle_timeout(idle_timeout);
-    match models.get("test").unwrap().stream(request).await {
-        Ok(stream) => stream.collect().await,
-        Err(error) => vec![Err(error)],
-    }
+    let limits = CallLimits { idle_timeout, tries: 1, ..CallLimits::default() };
+    let models = Models::none().with_limits("test", Arc::new(provider), limits);
+    models.get("test").unwrap().stream(request).collect().await
 }
 
 async fn ask(base_url: &str) -> Vec<Item> {
@@ -488,7 +486,7 @@ async fn dropping_the_stream_closes_the_connection() {
     let server = RawServer::start(body, Then::Hold).await;
     let provider = provider(ProviderKind::OpenAi, &server.base_url);
     let models = Models::none().with("test", Arc::new(provider));
-    let mut stream = models.get("test").unwrap().stream(hello()).await.unwrap();
+    let mut stream = models.get("test").unwrap().stream(hello());
     assert_eq!(stream.next().await, Some(text("a")));
     drop(stream);
     server.closed().await;

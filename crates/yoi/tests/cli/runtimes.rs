@@ -71,7 +71,7 @@ fn a_runtime_is_added_looked_at_used_and_removed() {
     for row in [
         "remote, added with `yoi runtime add`",
         "1 idle, 0 running, 0 stopped, 0 unavailable",
-        "companion, echo, shell",
+        "coder, companion, echo, shell",
         "offline: rules",
     ] {
         assert!(shown.contains(row), "{row}: {shown}");

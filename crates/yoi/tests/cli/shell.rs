@@ -25,7 +25,7 @@ fn cache() -> &'static Path {
 }
 
 /// Compiles the shell, once for all tests of this build: each is a process.
-fn compiled() {
+pub(super) fn compiled() {
     let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache.lock");
     let lock = File::create(lock).expect("a file");
     lock.lock().expect("locked");
@@ -34,7 +34,7 @@ fn compiled() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
 }
 
-fn with_cache(mut command: Command) -> Command {
+pub(super) fn with_cache(mut command: Command) -> Command {
     command.env("XDG_CACHE_HOME", cache());
     command
 }
