@@ -144,9 +144,10 @@ async fn watch_remote(remote: &RemoteRuntime, mut seen: Seen<'_>, hints: &broadc
         match remote.probe().await {
             Ok((status, end)) => {
                 told.tell(status);
-                if while_reached(remote, end, &mut seen, &mut told).await == Ending::Feed {
+                match while_reached(remote, end, &mut seen, &mut told).await {
+                    Ending::Lost => told.tell(RuntimeStatus::Unavailable),
                     // Who looks anew sees what the feed did not tell.
-                    told.status = None;
+                    Ending::Feed => told.status = None,
                 }
             }
             Err(error) => {
@@ -181,7 +182,6 @@ impl Told<'_> {
 }
 
 /// Why nothing more comes of a Runtime that was reached.
-#[derive(Debug, PartialEq)]
 enum Ending {
     /// It did not answer.
     Lost,

@@ -378,8 +378,10 @@ mod tests {
         let other: RuntimeId = "backend-internal".parse().expect("an id");
         let of_another = RuntimeError::RuntimeInUse { runtime_id: other, reason: reason() };
         assert_eq!(refused(of_another), no_answer(&id));
-        let what = "the password is sesame".to_owned();
-        let told = translated(&id, ClientError::Answer { what }).to_string();
+        let answer = || ClientError::Answer { what: "the password is sesame".to_owned() };
+        let told = translated(&id, answer()).to_string();
         assert!(!told.contains("sesame"), "{told}");
+        // Without that it would be there to be found.
+        assert!(RuntimeError::from(answer()).to_string().contains("sesame"));
     }
 }
