@@ -128,7 +128,7 @@ fn an_empty_file_is_the_default() {
 fn unknown_keys_name_the_line_and_what_would_be_right() {
     assert_snapshot!(
         refusal("[models.default]\nprovider = \"openai\"\nmodle = \"gpt-5\"\n"),
-        @"yoi.toml:3:1: models.default.modle: unknown key `modle`, expected one of `provider`, `model`, `base_url`, `api_key_env`"
+        @"yoi.toml:3:1: models.default.modle: unknown key `modle`, expected one of `provider`, `model`, `base_url`, `api_key_env`, `max_concurrent`, `timeout_s`"
     );
     assert_snapshot!(refusal("[servers]\n"), @"yoi.toml:1:2: servers: unknown key `servers`, expected one of `runtime`, `server`, `roots`, `models`, `profiles`, `policy`, `workspaces`, `runtimes`, `commands`, `limits`, `retention`");
     assert_snapshot!(refusal("[runtime]\nname = \"x\"\n"), @"yoi.toml:2:1: runtime.name: unknown key `name`, expected one of `id`, `display_name`, `default_profile`");

@@ -525,9 +525,9 @@ mod tests {
 
     #[test]
     fn names_of_nothing_are_refused_at_their_line() {
-        assert_snapshot!(refusal("[policy.tutr]\n"), @"yoi.toml:1:9: policy.tutr: there is no profile `tutr`, expected one of `companion`, `echo`, `shell`");
-        assert_snapshot!(refusal("[runtime]\ndefault_profile = \"tutr\"\n"), @"yoi.toml:2:1: runtime.default_profile: there is no profile `tutr`, expected one of `companion`, `echo`, `shell`");
-        assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:ecko\"\n"), @"yoi.toml:2:1: profiles.a.component: there is no component `builtin:ecko`; there are `builtin:companion`, `builtin:echo`, `builtin:shell`");
+        assert_snapshot!(refusal("[policy.tutr]\n"), @"yoi.toml:1:9: policy.tutr: there is no profile `tutr`, expected one of `coder`, `companion`, `echo`, `shell`");
+        assert_snapshot!(refusal("[runtime]\ndefault_profile = \"tutr\"\n"), @"yoi.toml:2:1: runtime.default_profile: there is no profile `tutr`, expected one of `coder`, `companion`, `echo`, `shell`");
+        assert_snapshot!(refusal("[profiles.a]\ncomponent = \"builtin:ecko\"\n"), @"yoi.toml:2:1: profiles.a.component: there is no component `builtin:ecko`; there are `builtin:coder`, `builtin:companion`, `builtin:echo`, `builtin:shell`");
         assert_snapshot!(refusal("[profiles.a]\ncomponent = \"missing.wasm\"\n"), @"yoi.toml:2:1: profiles.a.component: failed to read missing.wasm: No such file or directory (os error 2)");
     }
 }

@@ -509,7 +509,7 @@ fn components_are_compiled_within_limits_and_up_keeps_what_was_compiled() {
     let kept = fs::read_dir(home.data_dir().join("components")).expect("a directory");
     let kept = kept.map(|entry| entry.expect("a file").path());
     let artifacts = kept.filter(|path| path.extension().is_some_and(|name| name == "aot"));
-    assert_eq!(artifacts.count(), 3, "echo, companion and the Worker that runs scripts");
+    assert_eq!(artifacts.count(), 4, "coder, companion, echo and the Worker that runs scripts");
 }
 
 #[test]
