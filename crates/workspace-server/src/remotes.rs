@@ -161,7 +161,8 @@ impl RemoteDefinitions {
     ///
     /// # Errors
     ///
-    /// As of [`connect`](Self::connect); `RuntimeExists`, `RuntimeUnavailable` where it cannot be kept.
+    /// As of [`connect`](Self::connect); `RuntimeExists`, `Capacity` where requests have added 64,
+    /// `RuntimeUnavailable` where it cannot be kept.
     pub(crate) async fn add(
         self: &Arc<Self>,
         registry: &Arc<RuntimeRegistry>,
